@@ -1,0 +1,12 @@
+"""Set-up that must come before scikit-learn, SciPy or matplotlib is imported."""
+
+import os
+
+# Run with SciPy's array API support, as array API users do, unless told otherwise. Besides, the
+# estimator checks of scikit-learn 1.6 cannot be imported without it where array-api-compat is
+# installed.
+if not os.environ.get("WITHOUT_ARRAY_API"):
+    os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+# Draw without a screen.
+os.environ.setdefault("MPLBACKEND", "Agg")

@@ -1,0 +1,129 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robustreg.datasets import load_diamonds
+
+NAMES = ["carat", "cut", "color", "clarity", "depth", "table", "x", "y", "z"]
+
+
+@pytest.fixture(scope="module")
+def diamonds():
+    return load_diamonds()
+
+
+@pytest.fixture(scope="module")
+def diamonds_frame():
+    pytest.importorskip("pandas")
+    return load_diamonds(as_frame=True)
+
+
+def test_arrays(diamonds):
+    assert diamonds.data.shape == (53940, 9)
+    assert diamonds.target.shape == (53940,)
+    assert diamonds.data.dtype == diamonds.target.dtype == np.float64
+    assert diamonds.data.flags.c_contiguous
+    assert diamonds.target.flags.c_contiguous
+    assert diamonds.frame is None
+    assert diamonds.feature_names == NAMES
+    assert diamonds.target_names == ["price"]
+    assert np.isfinite(diamonds.data).all()
+
+
+def test_first_and_last_row(diamonds):
+    # 0.23, Ideal, E, SI2, 61.5, 55, $326, 3.95, 3.98, 2.43
+    np.testing.assert_array_equal(diamonds.data[0], [0.23, 4, 5, 1, 61.5, 55, 3.95, 3.98, 2.43])
+    # 0.75, Ideal, D, SI2, 62.2, 55, $2757, 5.83, 5.87, 3.64
+    np.testing.assert_array_equal(diamonds.data[-1], [0.75, 4, 6, 1, 62.2, 55, 5.83, 5.87, 3.64])
+    assert diamonds.target[[0, -1]].tolist() == [326, 2757]
+
+
+def test_impossible_entries_are_kept(diamonds):
+    x, y, z = diamonds.data[:, 6:].T
+    assert [(side == 0).sum() for side in (x, y, z)] == [8, 7, 20]
+    assert ((x == 0) | (y == 0) | (z == 0)).sum() == 20
+    assert [(side > 20).sum() for side in (x, y, z)] == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("cut", {"Fair": 1610, "Good": 4906, "Very Good": 12082, "Premium": 13791, "Ideal": 21551}),
+        (
+            "color",
+            {"J": 2808, "I": 5422, "H": 8304, "G": 11292, "F": 9542, "E": 9797, "D": 6775},
+        ),
+        (
+            "clarity",
+            {
+                "I1": 741,
+                "SI2": 9194,
+                "SI1": 13065,
+                "VS2": 12258,
+                "VS1": 8171,
+                "VVS2": 5066,
+                "VVS1": 3655,
+                "IF": 1790,
+            },
+        ),
+    ],
+)
+def test_grades_run_from_worst_to_best(diamonds, name, counts):
+    codes = diamonds.data[:, NAMES.index(name)].astype(int)
+    assert diamonds.categories[name] == tuple(counts)
+    assert np.bincount(codes).tolist() == list(counts.values())
+
+
+def test_return_X_y(diamonds):
+    X, y = load_diamonds(return_X_y=True)
+    np.testing.assert_array_equal(X, diamonds.data)
+    np.testing.assert_array_equal(y, diamonds.target)
+
+
+def test_as_frame(diamonds, diamonds_frame):
+    frame = diamonds_frame.frame
+    assert frame.shape == (53940, 10)
+    assert list(frame.columns) == [*NAMES, "price"]
+    assert diamonds_frame.data.equals(frame[NAMES])
+    assert diamonds_frame.target.equals(frame["price"])
+    for name, column in zip(NAMES, diamonds.data.T, strict=True):
+        if name in diamonds.categories:
+            assert frame[name].cat.ordered
+            assert tuple(frame[name].cat.categories) == diamonds.categories[name]
+            np.testing.assert_array_equal(frame[name].cat.codes, column)
+        else:
+            assert frame[name].dtype == np.float64
+            np.testing.assert_array_equal(frame[name], column)
+    assert frame.iloc[0, :4].tolist() == [0.23, "Ideal", "E", "SI2"]
+
+
+def test_as_frame_return_X_y(diamonds_frame):
+    X, y = load_diamonds(return_X_y=True, as_frame=True)
+    assert X.equals(diamonds_frame.data)
+    assert y.equals(diamonds_frame.target)
+    assert y.name == "price"
+
+
+def test_origin_and_licence_are_stated(diamonds):
+    for word in ("ggplot2", "MIT", "copyright", "US dollars", "mm"):
+        assert word in diamonds.DESCR
+    notice = Path(diamonds.filename).with_name("LICENSE-ggplot2.txt").read_text()
+    assert "Permission is hereby granted, free of charge" in notice
+    assert "ggplot2 core developer team" in notice
+
+
+def test_calls_are_independent(diamonds):
+    again = load_diamonds()
+    again.data[:] = 0
+    again.categories.clear()
+    assert diamonds.data[0, 0] == 0.23
+    assert load_diamonds().categories == diamonds.categories
+
+
+def test_pandas_is_imported_only_for_frames(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # importing it fails
+    load_diamonds()
+    with pytest.raises(ImportError, match="pandas"):
+        load_diamonds(as_frame=True)

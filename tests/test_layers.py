@@ -1,0 +1,214 @@
+"""Imports only go down: the layers of the package, read from its source.
+
+A unit is a module or a folder directly below `robustreg`. It may import units of lower layers
+and, as long as no cycle arises, of its own. Every unit has a line in `LAYERS`; a new one fails
+here until somebody decides where it belongs.
+"""
+
+import ast
+import graphlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import robustreg
+
+PACKAGE = Path(robustreg.__file__).parent
+
+LAYERS = {
+    # shared ground
+    "_compat": 0,
+    "_parallel": 0,
+    # mathematics of one residual, one coefficient
+    "losses": 1,
+    "penalties": 1,
+    # mathematics of a sample
+    "scale": 2,
+    "metrics": 2,
+    "_validation": 2,
+    "_linalg": 2,
+    "_design": 2,
+    "_problem": 2,
+    "_rows": 2,
+    "_whiten": 2,
+    "_objective": 2,
+    "_certificate": 2,
+    # optimisation
+    "solvers": 3,
+    # what users fit
+    "estimators": 4,
+    # what users do with a fit
+    "inference": 5,
+    "model_selection": 5,
+    "diagnostics": 5,
+    "datasets": 5,
+    "plotting": 6,
+    # the public names
+    "__init__": 7,
+}
+
+# Pure mathematics: neither scikit-learn nor the units that adapt to it.
+PURE = {"losses", "penalties", "scale"}
+NOT_PURE = {"sklearn", "_compat", "_validation"}
+
+REQUIRED = {"numpy", "scipy", "sklearn", "threadpoolctl", "robustreg"}
+# Only inside a function, so that `import robustreg` works without them.
+OPTIONAL = {"matplotlib", "pandas", "polars", "dask"}
+# The one unit that may use private names of other packages.
+PRIVATE_NAMES = "_compat"
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name: the module it comes from, the name (None for `import module`), where."""
+
+    module: tuple[str, ...]
+    name: str | None
+    at_import_time: bool
+    unit: str
+    where: str
+
+    @property
+    def top(self):
+        return self.module[0]
+
+    @property
+    def target(self):
+        """The unit of robustreg that is imported; "__init__" is the package itself."""
+        if self.top != "robustreg":
+            return None
+        if len(self.module) > 1:
+            return self.module[1]
+        return self.name if self.name in LAYERS else "__init__"
+
+
+class ImportVisitor(ast.NodeVisitor):
+    def __init__(self, path):
+        relative = path.relative_to(PACKAGE)
+        self.parents = ("robustreg", *relative.parts[:-1])
+        self.unit = Path(relative.parts[0]).stem
+        self.relative = relative
+        self.deferred = 0
+        self.found = []
+
+    def add(self, node, module, name):
+        where = f"robustreg/{self.relative.as_posix()}:{node.lineno}"
+        self.found.append(Import(module, name, not self.deferred, self.unit, where))
+
+    def visit_Import(self, node):
+        for alias in node.names:
+            self.add(node, tuple(alias.name.split(".")), None)
+
+    def visit_ImportFrom(self, node):
+        module = tuple(node.module.split(".")) if node.module else ()
+        if node.level:
+            module = self.parents[: len(self.parents) - node.level + 1] + module
+        for alias in node.names:
+            self.add(node, module, alias.name)
+
+    def visit_deferred(self, node):
+        self.deferred += 1
+        self.generic_visit(node)
+        self.deferred -= 1
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = visit_deferred
+
+    def visit_If(self, node):
+        if "TYPE_CHECKING" in ast.unparse(node.test):
+            self.visit_deferred(node)
+        else:
+            self.generic_visit(node)
+
+
+def imports_of(path):
+    visitor = ImportVisitor(path)
+    visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+    return visitor.found
+
+
+IMPORTS = [item for path in sorted(PACKAGE.rglob("*.py")) for item in imports_of(path)]
+BETWEEN_UNITS = [item for item in IMPORTS if item.target not in (None, item.unit)]
+
+
+def test_every_unit_has_a_layer():
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert sorted((modules | folders) - set(LAYERS)) == [], "give these a line in LAYERS"
+
+
+def test_imports_only_go_down():
+    wrong = [
+        f"{item.where}: {item.unit} imports {item.target}"
+        for item in BETWEEN_UNITS
+        if LAYERS.get(item.target, 99) > LAYERS.get(item.unit, 99)
+    ]
+    assert wrong == []
+
+
+def test_no_cycles_between_units():
+    graph = {}
+    for item in BETWEEN_UNITS:
+        graph.setdefault(item.unit, set()).add(item.target)
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError names the cycle
+
+
+def test_mathematics_knows_nothing_of_scikit_learn():
+    wrong = [
+        f"{item.where}: {item.unit} imports {item.target or item.top}"
+        for item in IMPORTS
+        if item.unit in PURE and NOT_PURE & {item.top, item.target}
+    ]
+    assert wrong == []
+
+
+def test_private_names_of_other_packages_only_in_compat():
+    wrong = [
+        f"{item.where}: {'.'.join(item.module)} {item.name or ''}".rstrip()
+        for item in IMPORTS
+        if item.top not in {"robustreg", "__future__"} and item.unit != PRIVATE_NAMES
+        if any(part.startswith("_") for part in (*item.module, item.name or ""))
+    ]
+    assert wrong == []
+
+
+def test_only_declared_packages_are_imported():
+    wrong = [
+        f"{item.where}: {item.top}"
+        for item in IMPORTS
+        if item.top not in REQUIRED | OPTIONAL | sys.stdlib_module_names
+    ]
+    assert wrong == []
+
+
+def test_optional_packages_are_imported_inside_functions():
+    wrong = [
+        f"{item.where}: {item.top}"
+        for item in IMPORTS
+        if item.top in OPTIONAL and item.at_import_time
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "source", "target", "module", "at_import_time"),
+    [
+        (".", "from . import losses", "losses", "robustreg", True),
+        ("solvers", "from .. import _objective", "_objective", "robustreg", True),
+        ("solvers", "from .._objective import f", "_objective", "robustreg._objective", True),
+        ("solvers", "from ._newton import g", "solvers", "robustreg.solvers._newton", True),
+        ("solvers", "import robustreg.scale", "scale", "robustreg.scale", True),
+        ("solvers", "from robustreg import HuberRegressor", "__init__", "robustreg", True),
+        (".", "def f():\n    import pandas as pd", None, "pandas", False),
+        (".", "if TYPE_CHECKING:\n    import pandas as pd", None, "pandas", False),
+        (".", "class A:\n    import pandas as pd", None, "pandas", True),
+    ],
+)
+def test_imports_are_read_correctly(folder, source, target, module, at_import_time):
+    visitor = ImportVisitor(PACKAGE / folder / "example.py")
+    visitor.visit(ast.parse(source))
+    (item,) = visitor.found
+    assert item.target == target
+    assert ".".join(item.module) == module
+    assert item.at_import_time is at_import_time
