@@ -230,6 +230,10 @@ class ConvexLoss(Loss):
 
         return apply_elementwise(formula, v)
 
+    def conjugate_of_psi(self, r: ArrayLike) -> FloatArray:
+        """Return rho*(psi(r)) = r psi(r) - rho(r), which for large r cancels if taken as such."""
+        return apply_elementwise(self._conjugate_of_psi, r)
+
     @abstractmethod
     def _conjugate(self, v: FloatArray) -> FloatArray:
         """Return rho*(v) for v in the closed conjugate domain."""

@@ -1,0 +1,137 @@
+"""One block of rows, read once: all the sums that the objective and its derivatives need.
+
+Pure functions of a block; the same sums over the blocks of a memory-mapped or distributed
+table would serve the same objective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from robustreg._arrays import Array
+from robustreg._precise import precise_slopes
+from robustreg._rows import RowBlocks
+from robustreg.losses import ConvexLoss
+
+# Rows enter the stored Gram matrix anew once psi' has moved by this share of its bound:
+# never between kinks for piecewise quadratic losses, and a contraction of 1 % a step else.
+CURVATURE_STEP = 0.01
+
+
+@dataclass
+class Sums:
+    """Sums over rows at one theta; ``z = r / sigma``, all weighted, a = A - offset."""
+
+    conjugate: float  # sum w rho*(psi(z)) = sum w [z psi(z) - rho(z)], which would cancel
+    psi: float  # sum w psi(z)
+    psi_psi: float  # sum w psi(z)^2
+    psi_z: float  # sum w psi(z) z
+    psi_a: Array  # (p,) sum w psi(z) a
+    curve_z: Array  # (p + 1,) sum w psi'(z) z [a, 1]
+    curve_zz: float  # sum w psi'(z) z^2
+    gram: Array | None  # (q + 1, q + 1) change of sum w psi'(z) [a, 1][a, 1]'
+
+    def __add__(self, other: Sums) -> Sums:
+        gram = None if self.gram is None or other.gram is None else self.gram + other.gram
+        return Sums(
+            self.conjugate + other.conjugate,
+            self.psi + other.psi,
+            self.psi_psi + other.psi_psi,
+            self.psi_z + other.psi_z,
+            self.psi_a + other.psi_a,
+            self.curve_z + other.curve_z,
+            self.curve_zz + other.curve_zz,
+            gram,
+        )
+
+
+def block_sums(
+    rows: RowBlocks,
+    part: slice,
+    target: Array,
+    beta: Array,
+    shift: float,
+    sigma: float,
+    loss: ConvexLoss,
+    residual: Array,
+    curvature: Array | None,
+    basis: Array | None,
+    joint: bool,
+    precise: bool = False,
+) -> Sums:
+    """Sums over one block of rows, read from memory once.
+
+    Writes the block's residuals to ``residual`` and, where given, brings ``curvature``
+    (the psi' that the stored Gram matrix holds) up to date.
+    """
+    block, weight = rows.read(part), rows.weights(part)
+    r = np.subtract(target, block @ beta, out=residual)
+    r -= shift
+    z = r / sigma
+    conjugate, psi = loss.conjugate_of_psi(z), loss.psi(z)
+    weighted = psi
+    if weight is not None:
+        conjugate, weighted = weight * conjugate, weight * psi
+    if precise:
+        total, psi_a = precise_slopes(weighted, block, rows.offset)
+    else:
+        total = float(weighted.sum())
+        psi_a = weighted @ block - total * rows.offset
+    gram, curve_z, curve_zz = None, np.zeros(rows.p + 1), 0.0
+    if curvature is not None:
+        gram = _refresh(rows, block, weight, z, loss, curvature, basis)
+        if joint:
+            curve = curvature * z
+            if weight is not None:
+                curve *= weight
+            curve_z[-1] = curve.sum()
+            curve_z[:-1] = curve @ block - curve_z[-1] * rows.offset
+            curve_zz = float(curve @ z)
+    return Sums(
+        float(conjugate.sum()),
+        total,
+        float(weighted @ psi),
+        float(weighted @ z),
+        psi_a,
+        curve_z,
+        curve_zz,
+        gram,
+    )
+
+
+def _refresh(
+    rows: RowBlocks,
+    block: Any,
+    weight: Array | None,
+    z: Array,
+    loss: ConvexLoss,
+    curvature: Array,
+    basis: Array | None,
+) -> Array:
+    """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved."""
+    fresh = loss.psi_prime(z)
+    moved = np.abs(fresh - curvature)
+    if loss.smoothness > 1:  # psi' z^2 enters the scale's curvature; without kinks z may be large
+        moved *= 1.0 + z * z
+    index = np.flatnonzero(moved > CURVATURE_STEP * loss.curvature)
+    size = (rows.p if basis is None else basis.shape[1]) + 1
+    gram = np.zeros((size, size))
+    if not len(index):
+        return gram
+    change = fresh[index] - curvature[index]
+    curvature[index] = fresh[index]
+    if weight is not None:
+        change *= weight[index]
+    part = rows.centred(block, index)
+    if basis is not None:
+        part = part @ basis
+    linear = change @ part
+    if change.min() == change.max():  # a symmetric product costs half of a general one
+        inner = change[0] * (part.T @ part)
+    else:
+        inner = part.T @ (change[:, None] * part)
+    gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, change.sum()
+    return gram

@@ -1,0 +1,357 @@
+"""The objective of docs/design.md section 1, and the one pass over X that evaluates it.
+
+This is the only place that knows the intercept, the weights, the averaging and the scale.
+Parameters are packed as ``theta = [u, b, sigma]``: coordinates ``u`` of the coefficients
+(``beta = T u``), the intercept ``b`` at the columns' centre where one is fitted, and the
+scale where it is estimated jointly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from robustreg._arrays import Array, Mask
+from robustreg._block import Sums, block_sums
+from robustreg._compat import minres
+from robustreg._rows import RowBlocks
+from robustreg._whiten import Moments, weighted_gram
+from robustreg.losses import ConvexLoss
+from robustreg.penalties import Ridge
+
+# A Hessian serves as well for points this close to its own (in scales, whitened coordinates):
+# the steps from there on gain four digits or so each, and save a third of their cost.
+SAME_HESSIAN = 1e-5
+MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
+
+
+class Objective:
+    """F, its gradient and its generalised Hessian as functions of ``theta``.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+        The regressors.
+    y : ndarray of shape (n,)
+        Targets.
+    loss : ConvexLoss
+        A smooth convex loss.
+    scale : float or None
+        The fixed scale, or None to estimate it jointly.
+    penalty : Ridge
+        Penalty of the coefficients of X, which are those of the blocks over ``rows.unit``.
+    basis : ndarray of shape (p, k) or (p,)
+        Coordinates ``beta = basis u``, in the units of the blocks; a vector is a diagonal.
+    moments : Moments or None
+        With them curvature is available: they are the Gram matrix at psi' = 1.
+    whitened_gram : bool
+        Accumulate Gram matrices in the coordinates u, for ill-conditioned X.
+    rounding : float
+        Differences of F up to here are rounding: a unit in the last place of F_null.
+    precise : bool
+        Take the gradient's sums over (dense) rows in twice the working precision.
+
+    Attributes
+    ----------
+    residual : ndarray of shape (n,)
+        Residuals at the theta evaluated last.
+    """
+
+    def __init__(
+        self,
+        rows: RowBlocks,
+        y: Array,
+        loss: ConvexLoss,
+        scale: float | None,
+        penalty: Ridge,
+        basis: Array,
+        moments: Moments | None = None,
+        whitened_gram: bool = False,
+        rounding: float = 0.0,
+        precise: bool = False,
+    ) -> None:
+        self.rows, self.y, self.loss = rows, y, loss
+        self.penalty, self.basis = penalty, basis
+        self.joint = scale is None
+        self.scale = math.nan if scale is None else scale
+        self.kappa = loss.kappa if self.joint else 0.0
+        self.k = basis.shape[-1]
+        self.size = self.k + rows.fit_intercept + self.joint
+        self.residual = np.empty(rows.n)
+        self.rounding, self.precise = rounding, precise
+        self.evaluations = 0
+        self.sums: Sums
+        self._theta: Array | None = None
+        self._hessian_theta: Array = np.full(self.size, np.inf)
+        self._curvature: Array | None = None
+        self._gram_basis = basis if whitened_gram else None
+        if moments is not None:
+            self._start_gram(moments)
+
+    def _start_gram(self, moments: Moments) -> None:
+        """The Gram matrix of all rows at psi' = 1, from which refreshing starts."""
+        self._curvature = np.ones(self.rows.n)
+        self._gram = moments.gram.copy()
+        if self._gram_basis is not None:
+            # that matrix has lost its digits where this basis is needed: start from nothing.
+            self._curvature[:] = 0.0
+            self._gram = np.zeros((self.k + 1, self.k + 1))
+
+    def unpack(self, theta: Array) -> tuple[Array, float, float]:
+        """Coefficients in the blocks' units, intercept at the centre, and scale."""
+        beta = self.expand(theta[: self.k])
+        intercept = float(theta[self.k]) if self.rows.fit_intercept else 0.0
+        return beta, intercept, float(theta[-1]) if self.joint else self.scale
+
+    def expand(self, u: Array) -> Array:
+        """``beta = T u``."""
+        return self.basis @ u if self.basis.ndim == 2 else self.basis * u
+
+    def reduce(self, slope: Array) -> Array:
+        """``T' slope``."""
+        return slope @ self.basis if self.basis.ndim == 2 else self.basis * slope
+
+    def without_curvature(self) -> Objective:
+        """The same function for solvers that need no Hessian, at half the cost."""
+        return Objective(
+            self.rows,
+            self.y,
+            self.loss,
+            None if self.joint else self.scale,
+            self.penalty,
+            self.basis,
+            rounding=self.rounding,
+        )
+
+    def _near_hessian(self, theta: Array, sigma: float) -> bool:
+        return float(np.linalg.norm(theta - self._hessian_theta)) <= SAME_HESSIAN * sigma
+
+    def set_scale(self, scale: float) -> None:
+        """Change the fixed scale (for continuation); the stored curvature stays valid."""
+        self.scale, self._theta = scale, None
+        self._hessian_theta = np.full(self.size, np.inf)
+
+    def evaluate(self, theta: Array) -> Sums:
+        """One pass over X at ``theta``; remembered until ``theta`` changes."""
+        if self._theta is not None and np.array_equal(theta, self._theta):
+            return self.sums
+        beta, intercept, sigma = self.unpack(theta)
+        shift = intercept - float(self.rows.offset @ beta)
+        curvature = None if self._near_hessian(theta, sigma) else self._curvature
+
+        def block(part: slice) -> Sums:
+            return block_sums(
+                self.rows,
+                part,
+                self.y[part],
+                beta,
+                shift,
+                sigma,
+                self.loss,
+                self.residual[part],
+                curvature[part] if curvature is not None else None,
+                self._gram_basis,
+                self.joint,
+                self.precise,
+            )
+
+        def work(chunk: list[slice]) -> Sums:
+            return sum((block(part) for part in chunk[1:]), start=block(chunk[0]))
+
+        parts: list[Sums] = self.rows.walk(work)
+        self.sums = sum(parts[1:], start=parts[0])
+        if self.sums.gram is not None:
+            self._gram += self.sums.gram
+            self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
+        self._theta = theta.copy()
+        self.evaluations += 1
+        return self.sums
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        """F and its gradient."""
+        sums, total = self.evaluate(theta), self.rows.total
+        beta, _, sigma = self.unpack(theta)
+        coef = beta / self.rows.unit
+        value = sigma * ((sums.psi_z - sums.conjugate) / total + self.kappa)
+        value += self.penalty.value(coef)
+        gradient = np.empty(self.size)
+        gradient[: self.k] = self.reduce(self.penalty_slope(beta) - sums.psi_a / total)
+        if self.rows.fit_intercept:
+            gradient[self.k] = -sums.psi / total
+        if self.joint:
+            gradient[-1] = self.kappa - sums.conjugate / total
+        return value, gradient
+
+    def hessian(self, theta: Array) -> Array | LinearOperator:
+        """Generalised Hessian, ``sum w psi' [x, 1, z][x, 1, z]' / (W sigma) + penalty``.
+
+        A LinearOperator, with two passes over X for a product, where there are no moments.
+        """
+        if self._curvature is None:
+            return self._hessian_operator(theta)
+        self.evaluate(theta)
+        sums, sigma = self._hessian_sums, self.unpack(self._hessian_theta)[2]
+        gram, curve_z = self._gram, sums.curve_z
+        if self._gram_basis is None:
+            lifted = self._lift()
+            gram = lifted.T @ gram @ lifted
+        curve_z = np.append(self.reduce(curve_z[:-1]), curve_z[-1])
+        lead = self.k + self.rows.fit_intercept
+        hessian = np.empty((self.size, self.size))
+        hessian[:lead, :lead] = gram[:lead, :lead]
+        if self.joint:
+            hessian[-1, :-1] = hessian[:-1, -1] = curve_z[:lead]
+            hessian[-1, -1] = sums.curve_zz
+        hessian /= self.rows.total * sigma
+        if self.penalty.alpha:
+            hessian[: self.k, : self.k] += self.penalty_hessian()
+        return hessian
+
+    def fitted(self, beta: Array, intercept: float) -> Array:
+        """``(A - offset) beta + intercept`` for every row."""
+        out = np.empty(self.rows.n)
+        shift = intercept - float(self.rows.offset @ beta)
+
+        def work(chunk: list[slice]) -> None:
+            for part in chunk:
+                out[part] = self.rows.read(part) @ beta + shift
+
+        self.rows.walk(work)
+        return out
+
+    def residuals(self, theta: Array) -> Array:
+        """``y`` minus the prediction at ``theta``."""
+        beta, intercept, _ = self.unpack(theta)
+        return self.y - self.fitted(beta, intercept)
+
+    def slopes(self, nu: Array) -> tuple[Array, float]:
+        """``(A - offset)'(w nu) / W`` and ``sum w nu / W``."""
+
+        def work(chunk: list[slice]) -> tuple[Array, float]:
+            slope, total = np.zeros(self.rows.p), 0.0
+            for part in chunk:
+                weight = self.rows.weights(part)
+                weighted = nu[part] if weight is None else weight * nu[part]
+                mean = float(weighted.sum())
+                slope += weighted @ self.rows.read(part) - mean * self.rows.offset
+                total += mean
+            return slope, total
+
+        parts = self.rows.walk(work)
+        total = self.rows.total
+        return sum(part[0] for part in parts) / total, sum(part[1] for part in parts) / total
+
+    def _hessian_operator(self, theta: Array) -> LinearOperator:
+        self.evaluate(theta)
+        sigma = self.unpack(theta)[2]
+        z, curvature = self.residual / sigma, self.curvature_weights(theta)
+        pull = self.penalty.curvature / self.rows.unit**2
+
+        def product(vector: Array) -> Array:
+            beta, intercept, dsigma = self.unpack(vector.ravel())
+            change = self.fitted(beta, intercept)
+            if self.joint:
+                change += dsigma * z
+            change *= curvature / sigma
+            slope, mean = self.slopes(change)
+            out = np.empty(self.size)
+            out[: self.k] = self.reduce(slope + pull * beta)
+            if self.rows.fit_intercept:
+                out[self.k] = mean
+            if self.joint:
+                out[-1] = self.average(change * z)
+            return out
+
+        return LinearOperator((self.size, self.size), matvec=product, dtype=np.float64)
+
+    def curvature_weights(self, theta: Array) -> Array:
+        """The psi' of every row that ``hessian(theta)`` holds."""
+        self.evaluate(theta)
+        if self._curvature is not None:
+            return self._curvature
+        return self.loss.psi_prime(self.residual / self.unpack(theta)[2])
+
+    def average(self, values: Array) -> float:
+        """Weighted mean over the rows."""
+        weight = self.rows.weight
+        return float(values.sum() if weight is None else weight @ values) / self.rows.total
+
+    def ungram(self, slope: Array) -> Array:
+        """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""
+        if self.basis.ndim == 2:
+            return slope  # white by construction
+
+        def product(vector: Array) -> Array:
+            change = self.fitted(self.expand(vector.ravel()), 0.0)
+            return self.reduce(self.slopes(change)[0])
+
+        operator = LinearOperator((self.k, self.k), matvec=product, dtype=np.float64)
+        return minres(operator, slope, rtol=1e-13, maxiter=MAX_PRODUCTS)
+
+    def slope_along(self, theta: Array, step: Array) -> Callable[[float], float]:
+        """The slope of ``t -> F(theta + t step)``: one pass over X, then none."""
+        self.evaluate(theta)
+        beta, _, sigma = self.unpack(theta)
+        change, intercept, dsigma = self.unpack(step)
+        dsigma = dsigma if self.joint else 0.0
+        residual, dresidual = self.residuals(theta), self.fitted(change, intercept)
+
+        def slope(t: float) -> float:
+            scale = sigma + t * dsigma
+            z = (residual - t * dresidual) / scale
+            psi = self.loss.psi(z)
+            value = -self.average(psi * dresidual)
+            value += float(self.penalty_slope(beta + t * change) @ change)
+            if dsigma:
+                value += dsigma * (self.kappa - self.average(self.loss.conjugate_of_psi(z)))
+            return value
+
+        return slope
+
+    def gram(self, weight: Array) -> Array:
+        """``sum w weight [q, 1][q, 1]' / W`` (without the 1 if there is no intercept)."""
+        rows, basis = self.rows, self._gram_basis
+        size = (rows.p if basis is None else self.k) + 1
+
+        def work(chunk: list[slice]) -> Array:
+            total = np.zeros((size, size))
+            for part in chunk:
+                own = rows.weights(part)
+                each = weight[part] if own is None else own * weight[part]
+                total += weighted_gram(rows, rows.read(part), each, basis)
+            return total
+
+        gram = sum(rows.walk(work)) / rows.total
+        if self._gram_basis is None:
+            lifted = self._lift()
+            gram = lifted.T @ gram @ lifted
+        lead = self.k + rows.fit_intercept
+        return gram[:lead, :lead]
+
+    def coordinates(self, mask: Mask) -> Array:
+        """Rows ``[q, 1]`` of the whitened regressors where ``mask`` is true."""
+        rows, parts = self.rows, []
+        for chunk in rows.chunks:
+            for part in chunk:
+                index = np.flatnonzero(mask[part])
+                if len(index):
+                    parts.append(rows.centred(rows.read(part), index) @ self.basis)
+        q = np.vstack(parts) if parts else np.zeros((0, self.k))
+        return np.hstack([q, np.ones((len(q), 1))]) if rows.fit_intercept else q
+
+    def penalty_slope(self, beta: Array) -> Array:
+        """Gradient of the penalty by the blocks' coefficients."""
+        return self.penalty.gradient(beta / self.rows.unit) / self.rows.unit
+
+    def penalty_hessian(self) -> Array:
+        """Second derivative of the penalty in the coordinates u."""
+        scaled = self.basis / self.rows.unit[:, None]
+        return self.penalty.curvature * (scaled.T @ scaled)
+
+    def _lift(self) -> Array:
+        lifted = np.zeros((self.rows.p + 1, self.k + 1))
+        lifted[:-1, :-1], lifted[-1, -1] = self.basis, 1.0
+        return lifted

@@ -1,0 +1,100 @@
+"""Threads over chunks of rows, and one BLAS thread inside each of them.
+
+The results of a fit do not depend on the number of threads: the boundaries of the
+chunks depend on the data's shape only, and partial sums are added in chunk order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import Lock
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def _cpu_count() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+class _BlasGuard:
+    """Holds BLAS at one thread while at least one fit runs.
+
+    Fits may overlap (a grid search in threads): only the first one in saves the setting
+    and only the last one out restores it, else an early leaver would undo the limit of
+    the others and the last one would "restore" one thread for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._granted = 1
+        self._controller: ThreadpoolController | None = None
+        self._limiter: Any = None
+
+    def enter(self) -> int:
+        with self._lock:
+            if self._users == 0:
+                if self._controller is None:  # milliseconds, against microseconds to limit
+                    self._controller = ThreadpoolController().select(user_api="blas")
+                threads = [library["num_threads"] for library in self._controller.info()]
+                self._granted = min(max(threads, default=_cpu_count()), _cpu_count())
+                self._limiter = self._controller.limit(limits=1)
+            self._users += 1
+            return self._granted
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._limiter is not None:
+                self._limiter.restore_original_limits()
+                self._limiter = None
+
+
+_guard = _BlasGuard()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[int]:
+    """Hold BLAS at one thread and yield how many threads the caller had granted it.
+
+    That number, at most the processors of this process, is how many threads a fit uses:
+    ``threadpool_limits`` and ``OMP_NUM_THREADS`` therefore govern robustreg as well.
+    """
+    granted = _guard.enter()
+    try:
+        yield granted
+    finally:
+        _guard.leave()
+
+
+@lru_cache(maxsize=8)
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="robustreg")
+
+
+if hasattr(os, "register_at_fork"):  # absent on Windows
+    # A forked child inherits the pools' objects but none of their threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def slices(n: int, size: int = 2**15) -> list[slice]:
+    """Consecutive slices of ``range(n)``, small enough for a few vectors to stay in cache."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def map_ordered(
+    function: Callable[[Item], Result], items: Sequence[Item], n_threads: int
+) -> Iterator[Result]:
+    """Apply ``function`` to every item, in threads, and yield the results in order."""
+    if n_threads <= 1 or len(items) <= 1:
+        return map(function, items)
+    return _pool(n_threads).map(function, items)

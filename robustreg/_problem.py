@@ -1,0 +1,195 @@
+"""A fit's data in units near 1, and the way back to the user's units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustreg._arrays import Array
+from robustreg.losses import ConvexLoss
+from robustreg.penalties import Ridge
+from robustreg.scale import mad, weighted_median
+
+# An error of more spreads than a double has digits is taken for one of so many: nothing but
+# its sign matters to a loss with bounded psi, and no digits of the others are lost to it.
+FARTHEST = 1e15
+# Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
+SURVEY_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One regression problem, ready for a solver.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n, p)
+        Regressors, as given by the user.
+    y : ndarray of shape (n,)
+        Targets as ``(y - y_offset) / y_unit``.
+    weight : ndarray of shape (n,) or None
+        Positive weights, the largest 1; None is all ones.
+    loss : ConvexLoss
+        The convex loss.
+    scale : float or None
+        Fixed scale in units of ``y_unit``; None estimates it jointly.
+    penalty : Ridge
+        Penalty in the same units.
+    fit_intercept : bool
+        Whether the model has a free intercept.
+    n_threads : int
+        Threads that may be used.
+    y_offset, y_unit : float
+        Units of y; ``y_unit`` is a power of two.
+    objective_unit : float
+        What a value of the objective is to be multiplied by.
+    null_objective : float
+        F of the null model (no regressors; location and scale robust estimates), F_null.
+    spread : float
+        Scale of y about its centre, in units of ``y_unit``; 0 if y is constant.
+    far, beyond : ndarray
+        Rows whose y was brought in to ``FARTHEST`` spreads, and by how much.
+    """
+
+    X: Any
+    y: Array
+    weight: Array | None
+    loss: ConvexLoss
+    scale: float | None
+    penalty: Ridge
+    fit_intercept: bool
+    n_threads: int
+    y_offset: float
+    y_unit: float
+    objective_unit: float
+    null_objective: float
+    spread: float
+    far: NDArray[np.intp]
+    beyond: Array
+
+    @property
+    def joint(self) -> bool:
+        """Whether the scale is estimated jointly."""
+        return self.scale is None
+
+    @property
+    def exact(self) -> float:
+        """Residuals up to this size count as exact fits: 1e-9 of the spread of y."""
+        return 1e-9 * self.spread
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def p(self) -> int:
+        """Number of columns."""
+        return int(self.X.shape[1])
+
+    def subset(self, index: Any, **changes: Any) -> Problem:
+        """The same problem on some of the rows, in the same units."""
+        weight = None if self.weight is None else self.weight[index]
+        return replace(self, X=self.X[index], y=self.y[index], weight=weight, **changes)
+
+
+def make_problem(
+    X: Any,
+    y: Array,
+    weight: Array | None,
+    *,
+    loss: ConvexLoss,
+    scale: float | None,
+    alpha: float,
+    fit_intercept: bool,
+    n_threads: int,
+) -> Problem:
+    """Bring y near 1 by a shift and a power of two, and convert scale and penalty with it."""
+    if weight is not None:
+        weight = weight / weight.max()
+    quadratic = loss.homogeneity == 2
+    # alpha needs the penalty's unit itself, which is a statistic of all rows
+    step = 1 if alpha else max(1, len(y) // SURVEY_ROWS)
+    rough = _power_of_two(float(max(y.max(), -y.min())))
+    centre, spread, width, step = _centre_and_spread(y, rough, weight, step, fit_intercept)
+    # The largest |y| may be an outlier: the unit is the spread's, unless squares are taken.
+    two = _power_of_two(spread) if not quadratic else 1.0
+    y_unit, centre, spread, width = rough * two, centre / two, spread / two, width / two
+    with np.errstate(over="ignore"):
+        scaled = y / y_unit if 1e-300 < y_unit < 1e300 else y / rough / two
+    scaled -= centre
+    far = np.zeros(0, dtype=np.intp)
+    if not quadratic and max(scaled.max(), -scaled.min()) > FARTHEST * spread > 0.0:
+        far = np.flatnonzero(np.abs(scaled) > FARTHEST * spread)
+    brought_in = np.clip(scaled[far], -FARTHEST * spread, FARTHEST * spread)
+    beyond = scaled[far] - brought_in
+    scaled[far] = brought_in
+    fixed = scale
+    if scale is not None:
+        fixed = 1.0 if loss.homogeneity in (1, 2) else scale / y_unit
+    penalty_unit = width or 1.0
+    if fixed is not None and loss.homogeneity != 1:
+        penalty_unit = fixed
+    return Problem(
+        X=X,
+        y=scaled,
+        weight=weight,
+        loss=loss,
+        scale=fixed,
+        penalty=Ridge(alpha, penalty_unit),
+        fit_intercept=fit_intercept,
+        n_threads=n_threads,
+        y_offset=centre * y_unit,
+        y_unit=y_unit,
+        objective_unit=y_unit * y_unit / scale if quadratic and scale is not None else y_unit,
+        null_objective=_null_objective(scaled, weight, step, loss, fixed, spread),
+        spread=spread,
+        far=far,
+        beyond=beyond,
+    )
+
+
+def _power_of_two(value: float) -> float:
+    return float(np.ldexp(1.0, int(np.frexp(value)[1]) - 1)) if value > 0 else 1.0
+
+
+def _centre_and_spread(
+    y: Array, unit: float, weight: Array | None, step: int, fit_intercept: bool
+) -> tuple[float, float, float, int]:
+    """Weighted median (0 without an intercept), two scales about it, and a stride.
+
+    Both scales are the MAD; where that is 0, the first is that of the deviations that are
+    not 0, which gross errors cannot inflate, and the second the root mean square, which the
+    penalty's unit is defined by. Of every ``step``-th ``y / unit``, or of all where these do
+    not vary; the stride says which.
+    """
+    for stride in dict.fromkeys((step, 1)):
+        sample = y[::stride] / unit
+        part = None if weight is None else weight[::stride]
+        centre = weighted_median(sample, part) if fit_intercept else 0.0
+        spread = width = mad(sample, part, center=centre)
+        if spread > 0.0:
+            break
+        moved = sample != centre
+        if moved.any():
+            spread = mad(sample[moved], None if part is None else part[moved], center=centre)
+            width = float(np.sqrt(np.average((sample - centre) ** 2, weights=part)))
+            break
+    return centre, spread, width, stride
+
+
+def _null_objective(
+    y: Array, weight: Array | None, step: int, loss: ConvexLoss, scale: float | None, spread: float
+) -> float:
+    if spread == 0.0:
+        return 0.0
+    sample = y[::step]
+    part = None if weight is None else weight[::step]
+    if loss.homogeneity == 2:
+        sample = sample - np.average(sample, weights=part)
+    sigma = spread if scale is None else scale
+    value = sigma * float(np.average(loss.rho(sample / sigma), weights=part))
+    return value + (loss.kappa * sigma if scale is None else 0.0)

@@ -1,0 +1,233 @@
+"""Coordinates in which the columns of X are orthonormal under the sample's weights.
+
+Rank is decided here and only here, on all rows and without any robustness weights: a
+dummy variable with three ones in 100 000 rows is a direction like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh, lapack, qr, svd
+
+from robustreg._arrays import EPS, Array
+from robustreg._rows import NotFiniteError, RowBlocks
+
+# Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
+MIN_RCOND = 1e-9
+
+
+@dataclass
+class Moments:
+    """Weighted second moments of all rows, about the columns' means (0 without intercept)."""
+
+    gram: Array  # (p + 1, p + 1) sums of w [a, 1][a, 1]' with a = A - offset
+    cross: Array  # (p,) sums of w a (y - mean_y)
+    mean_y: float  # 0 without an intercept
+    square_y: float  # sum of w (y - mean_y)^2
+
+
+def moments(rows: RowBlocks, y: Array) -> Moments:
+    """One pass over X for the moments of X and y.
+
+    Moves ``rows.offset`` onto the means. It was near them, so nothing cancels here.
+    """
+
+    def work(chunk: list[slice]) -> tuple[Array, Array, float]:
+        gram, cross, square = np.zeros((rows.p + 1, rows.p + 1)), np.zeros(rows.p + 1), 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in chunk:
+                block, weight, target = rows.read(part), rows.weights(part), y[part]
+                gram += weighted_gram(rows, block, weight)
+                weighted = target if weight is None else weight * target
+                total = weighted.sum()
+                cross[:-1] += weighted @ block - total * rows.offset
+                cross[-1] += total
+                square += float(weighted @ target)
+        return gram, cross, square
+
+    partial = rows.walk(work)
+    gram, cross = sum(part[0] for part in partial), sum(part[1] for part in partial)
+    square = sum(part[2] for part in partial)
+    if not np.isfinite(gram.sum()):
+        raise NotFiniteError
+    if not rows.fit_intercept:
+        return Moments(gram, cross[:-1], 0.0, square)
+    mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
+    rows.move_offset(mean)
+    gram[:-1, :-1] -= rows.total * np.outer(mean, mean)
+    gram[:-1, -1] = gram[-1, :-1] = 0.0
+    flat = np.flatnonzero(rows.flat)
+    gram[flat] = 0.0
+    gram[:, flat] = 0.0
+    return Moments(
+        gram, cross[:-1] - rows.total * mean * mean_y, mean_y, square - rows.total * mean_y**2
+    )
+
+
+def column_moments(rows: RowBlocks) -> Array:
+    """The columns' standard deviations (root mean squares without an intercept), in one pass.
+
+    Moves ``rows.offset`` onto the means, as ``moments`` does where p x p numbers are too many.
+    """
+
+    def work(chunk: list[slice]) -> tuple[Array, Array]:
+        linear, square = np.zeros(rows.p), np.zeros(rows.p)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in chunk:
+                block, weight = rows.read(part), rows.weights(part)
+                weight = np.ones(block.shape[0]) if weight is None else weight
+                total, sums = weight.sum(), weight @ block
+                linear += sums - total * rows.offset
+                squares = weight @ (block * block)
+                square += squares - 2 * rows.offset * sums + total * rows.offset**2
+        return linear, square
+
+    partial = rows.walk(work)
+    mean = sum(part[0] for part in partial) / rows.total
+    variance = sum(part[1] for part in partial) / rows.total
+    if not np.isfinite(mean.sum() + variance.sum()):
+        raise NotFiniteError
+    if rows.fit_intercept:
+        rows.move_offset(mean)
+        variance = variance - mean**2
+    noise = (8 * EPS * rows.offset) ** 2
+    return np.sqrt(np.where(rows.flat | (variance <= noise), 0.0, variance))
+
+
+def weighted_gram(
+    rows: RowBlocks, block: Any, weight: Array | None, basis: Array | None = None
+) -> Array:
+    """``sum w [a, 1][a, 1]'`` over a block, w >= 0, a = A - offset or ``basis'(A - offset)``."""
+    size = (rows.p if basis is None else basis.shape[1]) + 1
+    gram = np.empty((size, size))
+    if rows.sparse and basis is None:
+        weight = np.ones(block.shape[0]) if weight is None else weight
+        total, linear = weight.sum(), weight @ block
+        inner = (block.T @ block.multiply(weight[:, None])).toarray()
+        crossed = np.outer(linear, rows.offset)
+        inner += total * np.outer(rows.offset, rows.offset) - crossed - crossed.T
+        linear = linear - total * rows.offset
+    else:
+        part = rows.centred(block)
+        if basis is not None:
+            part = part @ basis
+        if weight is None:
+            total, linear = len(part), np.ones(len(part)) @ part  # faster than a sum over axis 0
+        else:
+            total, linear = weight.sum(), weight @ part
+            part *= np.sqrt(weight)[:, None]
+        inner = part.T @ part
+    gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, total
+    return gram
+
+
+def whiten_gram(moments: Moments, total: float, ridge: Array) -> Array | None:
+    """``T`` with ``T'(gram / total + diag(ridge))T = I`` by Cholesky.
+
+    None where that would lose digits, ``whiten_rows`` is for then.
+
+    Constant columns get rows of zeros, and hence coefficients of zero.
+    """
+    gram = moments.gram[:-1, :-1] / total
+    spread = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    live = np.flatnonzero(spread)
+    if not len(live):
+        return np.zeros((len(gram), 0))
+    scaled = gram[np.ix_(live, live)] / np.outer(spread[live], spread[live])
+    scaled[np.diag_indices_from(scaled)] += ridge[live] / spread[live] ** 2
+    factor, failed = lapack.dpotrf(scaled, clean=1)
+    if failed:
+        return None
+    norm = np.abs(scaled).sum(axis=0).max()
+    rcond, _ = lapack.dpocon(factor, norm)
+    if rcond < MIN_RCOND:
+        return None
+    basis = np.zeros((len(gram), len(live)))
+    inverse, _ = lapack.dtrtri(factor)
+    basis[live] = inverse / spread[live, None]
+    return basis
+
+
+def whiten_deficient(rows: RowBlocks, moments: Moments) -> Array | None:
+    """The same T without null directions, where the Gram matrix shows them beyond doubt.
+
+    Dummies of all categories beside an intercept, repeated columns: the other directions are
+    well conditioned, and the data themselves confirm that these are null. None elsewhere.
+    """
+    gram = moments.gram[:-1, :-1] / rows.total
+    spread = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    live = np.flatnonzero(spread)
+    if not len(live):
+        return None
+    values, vectors = eigh(gram[np.ix_(live, live)] / np.outer(spread[live], spread[live]))
+    kept = values > MIN_RCOND * values[-1]
+    if kept.all():
+        return None  # ill-conditioned, but of full rank
+    null = np.zeros((rows.p, int(np.sum(~kept))))
+    null[live] = vectors[:, ~kept] / spread[live, None]
+
+    def work(chunk: list[slice]) -> Array:
+        square = np.zeros(null.shape[1])
+        for part in chunk:
+            weight = rows.weights(part)
+            along = (rows.read(part) @ null - rows.offset @ null) ** 2
+            square += along.sum(axis=0) if weight is None else weight @ along
+        return square
+
+    left = np.sqrt(sum(rows.walk(work)) / rows.total)
+    far = np.abs(rows.origin[live]) / spread[live]
+    noise = EPS * (10 * np.sqrt(rows.p * values[-1]) + np.abs(vectors[:, ~kept]).T @ far)
+    if np.any(left > noise):
+        return None
+    basis = np.zeros((rows.p, int(kept.sum())))
+    basis[live] = vectors[:, kept] / np.sqrt(values[kept]) / spread[live, None]
+    return basis
+
+
+def whiten_rows(rows: RowBlocks, ridge: Array) -> Array:
+    """The same T from an orthogonal factorisation of the rows, dropping null directions.
+
+    Blocks are reduced to triangular factors one after the other (TSQR), so that the
+    memory is that of a block; the condition number enters once, not squared. Without a
+    ridge, T spans the orthogonal complement of the null space in units of the columns'
+    standard deviations, so that coefficients ``T u`` have minimum norm in those units.
+    """
+    lead = 1 if rows.fit_intercept else 0
+
+    def work(chunk: list[slice]) -> Array:
+        factor = np.zeros((0, rows.p + lead))
+        for part in chunk:
+            block = rows.centred(rows.read(part))
+            if lead:
+                block = np.hstack([np.ones((len(block), 1)), block])
+            weight = rows.weights(part)
+            if weight is not None:
+                block *= np.sqrt(weight)[:, None]
+            factor = _triangle(np.vstack([factor, block]))
+        return factor
+
+    factor = _triangle(np.vstack(rows.walk(work)))[lead:, lead:] / np.sqrt(rows.total)
+    factor[:, rows.flat] = 0.0
+    spread = np.sqrt((factor**2).sum(axis=0))
+    live = np.flatnonzero(spread)
+    if not len(live):
+        return np.zeros((rows.p, 0))
+    scaled = factor[:, live] / spread[live]
+    if ridge.any():
+        scaled = np.vstack([scaled, np.diag(np.sqrt(ridge[live]) / spread[live])])
+    _, singular, directions = svd(scaled, full_matrices=False)
+    # What centring and scaling leave of a null direction is rounding: that of the columns,
+    # plus, for columns far from 0, that of their entries.
+    far = np.abs(rows.origin[live]) / spread[live]
+    noise = EPS * (10 * np.sqrt(rows.p) * singular[0] + np.abs(directions) @ far)
+    kept = singular > noise
+    basis = np.zeros((rows.p, int(kept.sum())))
+    basis[live] = (directions[kept].T / singular[kept]) / spread[live, None]
+    return basis
+
+
+def _triangle(matrix: Array) -> Array:
+    return qr(matrix, mode="r", overwrite_a=True, check_finite=False)[0][: matrix.shape[1]]
