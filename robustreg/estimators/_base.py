@@ -1,0 +1,303 @@
+"""What all linear regressors share: validation, the call of a solver, fitted attributes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.optimize import OptimizeResult
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import assert_all_finite
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from robustreg._arrays import Array
+from robustreg._compat import Interval, StrOptions, check_sample_weight, fit_context
+from robustreg._parallel import map_ordered, one_blas_thread, slices
+from robustreg._problem import Problem, make_problem
+from robustreg._rows import NotFiniteError
+from robustreg.losses import ConvexLoss
+from robustreg.scale import residual_mad, weighted_median
+from robustreg.solvers import SOLVERS, select_solver, solver_names
+from robustreg.solvers._frame import Start
+
+OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows of positive weight that a fit sees, and the threads it may use."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+    n_threads: int
+
+
+class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
+    """Base of the linear regressors; concrete ones say which loss and which scale."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "alpha": [Interval(Real, 0.0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0.0, 1.0, closed="both")],
+        "fit_intercept": ["boolean"],
+        "solver": [StrOptions(set(solver_names()))],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0.0, None, closed="neither")],
+        "warm_start": ["boolean"],
+    }
+
+    @abstractmethod
+    def _get_loss(self) -> ConvexLoss:
+        """The loss that a fit minimises."""
+
+    def _get_scale(self, data: Data) -> float | None:
+        """The fixed scale of a fit; None where the scale is estimated jointly."""
+        return 1.0
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors, float64 or float32 (others are converted), without NaN or infinity.
+            Not copied, not changed.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: weight k counts a row k times, weight 0 leaves it out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or sample_weight is not what it must be. The estimator is
+            then as it was.
+        """
+        before = self.__dict__.copy()
+        try:
+            self._check_parameters()
+            self._validate_and_fit(X, y, sample_weight)
+        except BaseException:  # whatever happened, an interrupt included: nothing half-fitted
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _validate_and_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> None:
+        data, target = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            y_numeric=True,
+            ensure_all_finite=False,  # the sums over X find out; see below
+        )
+        dtype = data.dtype
+        target = np.asarray(target, dtype=np.float64)
+        weight = None if sample_weight is None else check_weights(sample_weight, data)
+        if sparse.issparse(data):
+            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+            data = data.astype(np.float64, copy=False)
+        try:
+            with one_blas_thread() as n_threads, np.errstate(under="ignore"):
+                self._fit(data, target, weight, dtype, n_threads)
+        except NotFiniteError:
+            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+            raise ValueError(
+                "X holds values so large that their squares overflow (beyond about 1e150); "
+                "rescale its columns."
+            ) from None
+
+    def _check_parameters(self) -> None:
+        """What the parameter constraints cannot say."""
+        for name in ("alpha", "tol"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}.")
+        if self.l1_ratio > 0.0:
+            raise ValueError(
+                f"l1_ratio must be 0 (a pure ridge penalty), got {self.l1_ratio!r}: "
+                "L1 and elastic-net penalties are not available yet."
+            )
+
+    def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
+        data = Data(X, y, weight, n_threads)
+        kept = None
+        if weight is not None and not weight.all():  # rows of weight 0 are not there
+            kept = np.flatnonzero(weight)
+            data = Data(X[kept], y[kept], weight[kept], n_threads)
+        loss, scale = self._get_loss(), self._get_scale(data)
+        solver = select_solver(
+            loss,
+            n_features=X.shape[1],
+            scale="joint" if scale is None else scale,
+            alpha=self.alpha,
+            solver=self.solver,
+        )
+        problem = self._problem(data, loss, scale, float(self.alpha))
+        fit = SOLVERS[solver].solve(
+            problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
+        )
+        self._store(X, y, kept, problem, fit, dtype)
+        self.solver_ = solver
+        if not fit.success:
+            self._warn(fit, solver)
+
+    def _problem(self, data: Data, loss: ConvexLoss, scale: float | None, alpha: float) -> Problem:
+        return make_problem(
+            data.X,
+            data.y,
+            data.weight,
+            loss=loss,
+            scale=scale,
+            alpha=alpha,
+            fit_intercept=self.fit_intercept,
+            n_threads=data.n_threads,
+        )
+
+    def _warn(self, fit: OptimizeResult, solver: str) -> None:
+        advice = "Another solver or a larger tol may do."
+        if fit.nit >= self.max_iter:
+            advice = f"Increase max_iter (now {self.max_iter})."
+        warnings.warn(
+            f"{type(self).__name__} did not converge with solver {solver!r}: {fit.message} "
+            f"{advice} dual_gap_ bounds how far objective_ is from its minimum.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
+
+    def _start(self, problem: Problem) -> Start | None:
+        """The previous solution in the problem's units, for a warm start."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        if self.coef_.shape != (problem.p,):
+            return None
+        unit = problem.y_unit
+        sigma = self.scale_ / unit
+        if problem.joint and not sigma > 1e-3 * problem.spread:
+            return None  # the previous fit was exact: nothing to start a scale from
+        coef = self.coef_.astype(np.float64) / unit
+        intercept = (float(self.intercept_) - problem.y_offset) / unit
+        return Start(coef, intercept if problem.fit_intercept else 0.0, sigma)
+
+    def _store(
+        self,
+        X: Any,
+        y: Array,
+        kept: NDArray[np.intp] | None,
+        problem: Problem,
+        fit: OptimizeResult,
+        dtype: np.dtype,
+    ) -> None:
+        """Set the fitted attributes, in the user's units and dtype."""
+        unit = problem.y_unit
+        scale = self._noise_scale(problem, fit)
+        residual = fit.residual
+        if kept is not None:  # rows of weight 0 get residuals, too
+            coef, offset = fit.coef, fit.intercept + problem.y_offset / unit
+            residual = y / unit - (safe_sparse_dot(X, coef) + offset)
+        self.coef_ = (fit.coef * unit).astype(dtype)
+        intercept = fit.intercept * unit + problem.y_offset if problem.fit_intercept else 0.0
+        self.intercept_ = dtype.type(intercept)
+        self.scale_ = float(scale * unit)
+        self.weights_ = np.empty(len(residual), dtype)
+        self.outliers_ = np.empty(len(residual), bool)
+        cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
+
+        def judge(part: slice) -> None:
+            self.weights_[part] = self._robustness_weights(problem, fit, residual[part], scale)
+            self.outliers_[part] = np.abs(residual[part]) > cutoff
+
+        list(map_ordered(judge, slices(len(residual)), problem.n_threads))
+        self.objective_ = float(fit.fun * problem.objective_unit)
+        self.dual_gap_ = float(fit.dual_gap * problem.objective_unit)
+        self.n_iter_ = int(fit.nit)
+        self.converged_ = bool(fit.success)
+
+    def _noise_scale(self, problem: Problem, fit: OptimizeResult) -> float:
+        """Estimate of the noise's standard deviation, in the problem's units."""
+        if problem.joint:
+            return float(fit.sigma)
+        return noise_mad(problem, fit)
+
+    def _robustness_weights(
+        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
+    ) -> Array:
+        """``psi(z) / z`` relative to its value at 0, at the scale the loss was given."""
+        sigma = fit.sigma if problem.scale is None else problem.scale
+        if sigma <= 2.0 * problem.exact:
+            return (np.abs(residual) <= problem.exact).astype(np.float64)
+        weights = problem.loss.weights(residual / sigma)
+        return weights / problem.loss.weights(0.0)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Predict with the linear model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            ``X @ coef_ + intercept_``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        return safe_sparse_dot(X, self.coef_) + self.intercept_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def noise_mad(problem: Problem, fit: OptimizeResult) -> float:
+    """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
+    center = 0.0
+    if problem.loss.elicits == "quantile":
+        center = weighted_median(fit.residual, problem.weight)
+    at_zero = np.flatnonzero(np.abs(fit.residual) <= problem.exact)
+    left_out = 1.0
+    if len(at_zero) > fit.rank:
+        left_out = min(1.0, fit.rank / _distinct_rows(problem.X, at_zero))
+    scale = residual_mad(
+        fit.residual, problem.weight, zero=problem.exact, left_out=left_out, center=center
+    )
+    return scale if scale > problem.exact else 0.0
+
+
+def _distinct_rows(X: Any, index: NDArray[np.intp]) -> int:
+    """How many different rows there are among some: repetition is not new information."""
+    part = X[index].toarray() if sparse.issparse(X) else X[index]
+    return len(np.unique(part, axis=0))
+
+
+def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
+    """Sample weights as float64, non-negative and not all zero."""
+    weight = check_sample_weight(sample_weight, X)
+    if weight.min() < 0.0:
+        raise ValueError(
+            f"sample_weight must not be negative, got a smallest weight of {weight.min():g}."
+        )
+    if not weight.any():
+        raise ValueError("sample_weight must have a positive entry: all weights are zero.")
+    return weight

@@ -1,0 +1,111 @@
+"""Least absolute deviations."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import Array
+from robustreg._problem import Problem
+from robustreg.estimators._base import LinearRegressor
+from robustreg.losses import Absolute, ConvexLoss
+
+
+class L1Regressor(LinearRegressor):
+    """Least absolute deviations (median regression), exact and certified.
+
+    Minimises, with ``r = y - X beta - b``, weights w and ``W = sum w``,
+
+        F(beta, b) = (1/W) sum w |r|,
+
+    whose optimum passes through at least as many rows as there are coefficients. Gross
+    errors in y have bounded influence, whatever their size; there is no threshold to
+    choose, and 64 % of the efficiency of least squares on clean Gaussian data.
+
+    Parameters
+    ----------
+    alpha : float, default=0.0
+        Strength of a penalty; only 0 is available yet.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty; only 0 is available yet.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    solver : {"auto", "linprog"}, default="auto"
+        See :func:`robustreg.solvers.select_solver`.
+    max_iter : int, default=100000
+        Iterations of the simplex method.
+    tol : float, default=1e-7
+        A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
+    warm_start : bool, default=False
+        Start from the previous solution, where the solver can use one ("linprog" cannot).
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients of an optimal vertex (optima need not be unique). Where X has less than
+        full rank, those of minimum norm in units of the columns' standard deviations.
+    intercept_ : float
+        Intercept, 0.0 without one.
+    scale_ : float
+        1.4826 times the weighted median of ``|r|``, leaving out as many zeros as the fit
+        has coefficients: consistent for the standard deviation of Gaussian noise.
+    weights_ : ndarray of shape (n_samples,)
+        ``min(1, scale_ / |r|)``; where ``scale_`` is 0, 1 on the fitted plane and 0 off it.
+    outliers_ : ndarray of shape (n_samples,), bool
+        ``|r| > 2.5 scale_``.
+    objective_ : float
+        F at the solution.
+    dual_gap_ : float
+        Certificate: ``objective_`` is at most this much above the minimum of F.
+    n_iter_ : int
+        Iterations of the solver.
+    converged_ : bool
+        Whether the fit is certified.
+    solver_ : str
+        Name of the solver used.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X has string names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustreg import L1Regressor
+    >>> X = np.arange(6.0)[:, None]
+    >>> y = 2 * X[:, 0] + 1
+    >>> y[5] = 1000.0
+    >>> model = L1Regressor().fit(X, y)
+    >>> model.coef_.round(6), model.outliers_
+    (array([2.]), array([False, False, False, False, False,  True]))
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str = "auto",
+        max_iter: int = 100_000,
+        tol: float = 1e-7,
+        warm_start: bool = False,
+    ) -> None:
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    def _get_loss(self) -> ConvexLoss:
+        return Absolute()
+
+    def _robustness_weights(
+        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
+    ) -> Array:
+        size = np.abs(residual)
+        if scale == 0.0:
+            return (size <= problem.exact).astype(np.float64)
+        return np.minimum(1.0, scale / np.maximum(size, scale))

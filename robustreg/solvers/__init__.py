@@ -1,0 +1,142 @@
+"""Solvers, and the table that says which one serves which problem.
+
+============  =====================  ==========  ==================================================
+solver        losses                 scale       method
+============  =====================  ==========  ==================================================
+direct        quadratic              fixed       Cholesky of the Gram matrix or QR, then refinement
+newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
+lbfgs         smooth convex          both        L-BFGS-B in whitened or scaled coordinates
+interior      absolute               fixed       primal-dual interior point, exact active set
+linprog       absolute (no ridge)    fixed       HiGHS on the dual linear programme, exact vertex
+============  =====================  ==========  ==================================================
+
+``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.optimize import OptimizeResult
+
+from robustreg.losses import ConvexLoss, Loss, get_loss
+from robustreg.solvers.direct import direct
+from robustreg.solvers.interior import interior_point
+from robustreg.solvers.linprog import linprog
+from robustreg.solvers.smooth import lbfgs, newton
+
+__all__ = ["SOLVERS", "SolverSpec", "select_solver", "solver_names"]
+
+
+@dataclass(frozen=True)
+class SolverSpec:
+    """What a solver can do, and how far it is the best choice.
+
+    Attributes
+    ----------
+    solve : callable
+        ``solve(problem, *, start, max_iter, tol) -> OptimizeResult``.
+    losses : {"quadratic", "smooth", "absolute"}
+        Which losses it minimises; "smooth" includes the quadratic ones.
+    joint_scale, ridge : bool
+        Whether it estimates the scale jointly, and whether it takes a ridge penalty.
+    max_columns : int or None
+        "auto" passes it over for more columns than this.
+    """
+
+    solve: Callable[..., OptimizeResult]
+    losses: str
+    joint_scale: bool
+    ridge: bool
+    max_columns: int | None = None
+
+
+SOLVERS: dict[str, SolverSpec] = {
+    "direct": SolverSpec(direct, "quadratic", joint_scale=False, ridge=True, max_columns=2000),
+    "newton": SolverSpec(newton, "smooth", joint_scale=True, ridge=True, max_columns=1000),
+    "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
+    "interior": SolverSpec(interior_point, "absolute", joint_scale=False, ridge=True),
+    "linprog": SolverSpec(linprog, "absolute", joint_scale=False, ridge=False),
+}
+
+
+def solver_names() -> list[str]:
+    """Names that ``solver`` may take, "auto" first."""
+    return ["auto", *SOLVERS]
+
+
+def select_solver(
+    loss: str | Loss,
+    *,
+    n_features: int,
+    scale: Any = "joint",
+    alpha: float = 0.0,
+    solver: str = "auto",
+) -> str:
+    """Name of the solver that a fit will use.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        Loss, by name or object.
+    n_features : int
+        Number of columns of X.
+    scale : "joint", "mad" or float, default="joint"
+        How the scale is obtained.
+    alpha : float, default=0.0
+        Strength of the ridge penalty.
+    solver : str, default="auto"
+        The solver asked for; "auto" takes the first that applies.
+
+    Returns
+    -------
+    str
+        A key of ``SOLVERS``.
+
+    Raises
+    ------
+    ValueError
+        If nothing, or not the solver asked for, serves this problem; the message says
+        which capability is missing.
+
+    Examples
+    --------
+    >>> from robustreg.solvers import select_solver
+    >>> select_solver("huber", n_features=20)
+    'newton'
+    >>> select_solver("absolute", n_features=20, scale=1.0)
+    'interior'
+    """
+    loss = get_loss(loss)
+    if solver != "auto" and solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {solver_names()}, got {solver!r}.")
+    missing: dict[str, str] = {}
+    for name, spec in SOLVERS.items():
+        lack = _lacks(spec, loss, scale, alpha)
+        too_wide = spec.max_columns is not None and n_features > spec.max_columns
+        if lack:
+            missing[name] = lack
+        elif name == solver or (solver == "auto" and not too_wide):
+            return name
+    if solver in missing:
+        raise ValueError(f"solver={solver!r} does not support {missing[solver]}.")
+    reasons = "; ".join(f"{name!r} does not support {lack}" for name, lack in missing.items())
+    raise ValueError(f"No solver serves this problem: {reasons}.")
+
+
+def _lacks(spec: SolverSpec, loss: Loss, scale: Any, alpha: float) -> str:
+    """The capability a solver lacks for a problem; empty if none."""
+    kinds = {"smooth"} if isinstance(loss, ConvexLoss) and loss.smoothness >= 1 else set()
+    if loss.homogeneity == 2:
+        kinds.add("quadratic")
+    if loss.homogeneity == 1 and loss.elicits == "median":
+        kinds.add("absolute")
+    if spec.losses not in kinds:
+        return f"the loss {loss!r}"
+    if scale == "joint" and not spec.joint_scale:
+        return "scale='joint'"
+    if alpha and not spec.ridge:
+        return f"a ridge penalty (alpha={alpha!r})"
+    return ""

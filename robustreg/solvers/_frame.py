@@ -1,0 +1,159 @@
+"""Whitened coordinates of a problem, and the way into them and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from robustreg._arrays import EPS, Array
+from robustreg._objective import Objective
+from robustreg._problem import Problem
+from robustreg._rows import RowBlocks
+from robustreg._whiten import (
+    Moments,
+    column_moments,
+    moments,
+    whiten_deficient,
+    whiten_gram,
+    whiten_rows,
+)
+
+FAR_OUT = 1e4  # spreads of y
+
+
+@dataclass(frozen=True)
+class Start:
+    """Coefficients in the user's columns, intercept and scale in the problem's units of y."""
+
+    coef: Array
+    intercept: float
+    sigma: float
+
+
+@dataclass
+class Frame:
+    """X read in blocks, its moments, and the coordinates that whiten it."""
+
+    rows: RowBlocks
+    moments: Moments | None  # None: too many columns, the coordinates are only scaled
+    basis: Array
+    by_rows: bool  # whitened from the rows themselves: ill-conditioned or more columns than rows
+    ridge: Array  # (p,) what was added to the diagonal of the Gram matrix of the blocks
+
+    @property
+    def inflation(self) -> float:
+        """Largest variance inflation factor of the columns (moments needed)."""
+        assert self.moments is not None
+        variance = np.diag(self.moments.gram)[:-1] / self.rows.total
+        return float(np.max((self.basis**2).sum(axis=1) * variance, initial=0.0))
+
+    @property
+    def rank(self) -> int:
+        """Rank of the regressors with the intercept's column (where not known, its bound)."""
+        regressors = min(self.basis.shape[-1], self.rows.n - 1)
+        return regressors + int(self.rows.fit_intercept)
+
+
+def make_scaled_frame(problem: Problem) -> Frame:
+    """Coordinates in units of the columns' standard deviations, for very many columns."""
+    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    spread, ridge = column_moments(rows), _ridge(problem, rows)
+    width = np.sqrt(spread**2 + ridge)
+    basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
+    return Frame(rows, None, basis, by_rows=False, ridge=ridge)
+
+
+def make_frame(problem: Problem) -> Frame:
+    """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
+    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    second = moments(rows, _tamed(problem))
+    ridge = _ridge(problem, rows)
+    basis = None
+    if problem.n > problem.p or problem.penalty.alpha:
+        basis = whiten_gram(second, rows.total, ridge)
+    if basis is not None:
+        return Frame(rows, second, basis, by_rows=False, ridge=ridge)
+    if problem.n > problem.p and not problem.penalty.alpha:
+        basis = whiten_deficient(rows, second)
+    if basis is not None:
+        return Frame(rows, second, basis, by_rows=False, ridge=ridge)
+    rows = RowBlocks(
+        problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise=True
+    )
+    second = moments(rows, _tamed(problem))
+    ridge = _ridge(problem, rows)
+    return Frame(rows, second, whiten_rows(rows, ridge), by_rows=True, ridge=ridge)
+
+
+def _tamed(problem: Problem) -> Array:
+    """Y with gross errors cut off, unless the loss is quadratic: it is for a start only."""
+    if problem.loss.homogeneity == 2:
+        return problem.y
+    limit = FAR_OUT * problem.spread
+    if problem.y.max() <= limit and problem.y.min() >= -limit:
+        return problem.y
+    return np.clip(problem.y, -limit, limit)
+
+
+def _ridge(problem: Problem, rows: RowBlocks) -> Array:
+    """The penalty's curvature relative to the loss's: with it F has curvature near c I.
+
+    Exactly so for quadratic losses, which makes least squares direct.
+    """
+    bound = problem.loss.curvature
+    return problem.penalty.alpha / (bound if np.isfinite(bound) else 1.0) * (1.0 / rows.unit) ** 2
+
+
+def make_objective(
+    problem: Problem, frame: Frame, curvature: bool = True, precise: bool = False
+) -> Objective:
+    """The problem's objective in a frame's coordinates."""
+    return Objective(
+        frame.rows,
+        problem.y,
+        problem.loss,
+        problem.scale,
+        problem.penalty,
+        frame.basis,
+        frame.moments if curvature else None,
+        whitened_gram=frame.by_rows,
+        rounding=EPS * problem.spread,
+        precise=precise,
+    )
+
+
+def pack(objective: Objective, frame: Frame, start: Start) -> Array:
+    """``theta`` of a start; coefficients outside of the coordinates' range are dropped."""
+    rows, total = frame.rows, frame.rows.total
+    beta = start.coef * rows.unit
+    if frame.moments is None:
+        u = np.divide(beta, frame.basis, out=np.zeros(rows.p), where=frame.basis > 0)
+    elif frame.by_rows:
+        u = np.linalg.lstsq(frame.basis, beta, rcond=None)[0]
+    else:
+        gram = frame.moments.gram[:-1, :-1] / total
+        u = frame.basis.T @ (gram @ beta + frame.ridge * beta)
+    theta = np.empty(objective.size)
+    theta[: objective.k] = u
+    if rows.fit_intercept:
+        theta[objective.k] = start.intercept + float(rows.origin @ objective.expand(u))
+    if objective.joint:
+        theta[-1] = start.sigma
+    return theta
+
+
+def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
+    """The inverse of :func:`pack`."""
+    beta, intercept, sigma = objective.unpack(theta)
+    origin = float(frame.rows.origin @ beta)
+    return Start(
+        beta / frame.rows.unit, intercept - origin if frame.rows.fit_intercept else 0.0, sigma
+    )
+
+
+def least_squares(frame: Frame) -> tuple[Array, float]:
+    """Coordinates and intercept of the least-squares fit from the moments (ridge included)."""
+    if frame.moments is None:
+        return np.zeros(len(frame.basis)), 0.0
+    return frame.basis.T @ frame.moments.cross / frame.rows.total, frame.moments.mean_y

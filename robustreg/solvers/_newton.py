@@ -1,0 +1,240 @@
+"""Semismooth Newton: a ``method=`` for :func:`scipy.optimize.minimize`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.linalg import lapack
+from scipy.optimize import OptimizeResult
+from scipy.sparse.linalg import LinearOperator
+
+from robustreg._arrays import EPS, Array, Mask
+from robustreg._compat import minres
+
+ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
+KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
+MIN_ROOM = 0.1
+MAX_STALLED = 4  # steps within the rounding of the value that do not halve the gradient
+MAX_DAMPING = 1e8
+NO_DAMPING = 1e-5  # relative to the largest curvature
+STATUS = {
+    0: "The Newton step is below xtol.",
+    1: "max_iter reached.",
+    2: "No further decrease in floating point.",
+    3: "A variable reached its stop value.",
+}
+
+
+def semismooth_newton(
+    fun: Callable[..., float],
+    x0: Array,
+    args: tuple[Any, ...] = (),
+    *,
+    jac: Callable[..., Array],
+    hess: Callable[..., Array],
+    bounds: Any = None,
+    slope_along: Callable[[Array, Array], Callable[[float], float]] | None = None,
+    step_size: Callable[[Array, Array], float] | None = None,
+    xtol: float = 1e-10,
+    max_iter: int = 100,
+    floor: float = 0.0,
+    rounding: float = 0.0,
+    **unused: Any,
+) -> OptimizeResult:
+    """Minimise a convex function with a Lipschitz gradient by damped Newton steps.
+
+    Steps solve ``(H + damping diag) d = -g`` with an element H of the gradient's
+    generalised Jacobian (Qi and Sun, 1993). A full step is tried first; a rejected one is
+    shortened along its direction by the secant of the directional derivative, then damped
+    as Levenberg and Marquardt do, which also covers a singular H. For piecewise quadratic
+    functions the method ends at the exact minimiser after finitely many steps.
+
+    Parameters
+    ----------
+    fun, x0, args, jac, hess, bounds
+        As in :func:`scipy.optimize.minimize`; of the bounds only finite lower ones are
+        used. The variables should be scaled such that H is near a multiple of I.
+    slope_along : callable, default=None
+        ``slope_along(x, d)`` returns the function ``t -> (d/dt) fun(x + t d)``, where that is
+        cheaper than a gradient; None uses the gradient.
+    step_size : callable, default=None
+        ``step_size(x, d)``: length of a step in the units of ``xtol``; None is its norm.
+    xtol : float, default=1e-10
+        Convergence when a full Newton step is shorter than this.
+    max_iter : int, default=100
+        Iterations, each with at least one evaluation.
+    floor : float, default=0.0
+        Stop, with status 3, once a bounded variable is less than this above its bound.
+    rounding : float, default=0.0
+        Differences of ``fun`` up to here are rounding, besides a few units of its last place.
+
+    Returns
+    -------
+    OptimizeResult
+        With ``x``, ``fun``, ``jac``, ``nit``, ``nfev``, ``status``, ``success``, ``message``
+        and ``step``, the length of the last Newton step.
+    """
+    if args:
+        fun, jac, hess = (_with_args(function, args) for function in (fun, jac, hess))
+    lower = _lower(bounds, len(x0))
+    bounded = np.isfinite(lower)
+    length = step_size or (lambda _, step: float(np.linalg.norm(step)))
+    along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
+    x, damping, status, step_length, evaluations = x0.copy(), 0.0, 1, np.inf, 1
+    value, gradient = fun(x), jac(x)
+    iterations, stalled, smallest = 0, 0, np.inf
+    while iterations < max_iter:
+        iterations += 1
+        fun(x)  # the Hessian belongs to the point evaluated last
+        hessian = hess(x)
+        step, damping = _newton_step(hessian, gradient, damping)
+        room = _room(x, step, lower, bounded)
+        while room < MIN_ROOM and damping < MAX_DAMPING:  # a mix of directions, not a tiny step
+            step, damping = _newton_step(hessian, gradient, max(10.0 * damping, 1e-9))
+            room = _room(x, step, lower, bounded)
+        step_length = length(x, step)
+        slack = 8 * EPS * abs(value) + rounding
+        negligible = -float(gradient @ step) <= slack
+        if step_length <= xtol and (negligible or not damping):
+            status = 0
+            if step_length > 1e-3 * xtol:  # one more evaluation brings the gradient to rounding
+                last = x + step
+                last_value, last_gradient = fun(last), jac(last)
+                evaluations += 1
+                if np.abs(last_gradient).max() < np.abs(gradient).max():
+                    x, value, gradient = last, last_value, last_gradient
+            break
+        step *= min(1.0, room)
+        trial, trial_value, trial_gradient, count, share = _search(
+            fun, jac, along, x, value, gradient, step, negligible
+        )
+        evaluations += count
+        if trial is None:
+            if damping >= MAX_DAMPING:
+                status = 2
+                break
+            damping = max(10.0 * damping, 1e-2)
+            continue
+        if negligible:
+            size = float(np.abs(trial_gradient).max())
+            stalled = 0 if size <= 0.5 * smallest else stalled + 1
+            smallest = min(smallest, size)
+            if stalled >= MAX_STALLED:
+                status = 2
+                break
+        x, value, gradient = trial, trial_value, trial_gradient
+        if share == 1.0:
+            damping = 0.1 * damping if damping > NO_DAMPING else 0.0
+        if bounded.any() and np.any(x[bounded] - lower[bounded] < floor):
+            status = 3
+            break
+    return OptimizeResult(
+        x=x,
+        fun=value,
+        jac=gradient,
+        nit=iterations,
+        nfev=evaluations,
+        status=status,
+        success=status in (0, 2),
+        message=STATUS[status],
+        step=step_length,
+    )
+
+
+def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Array], Any]:
+    return lambda x: function(x, *args)
+
+
+def _lower(bounds: Any, size: int) -> Array:
+    """Lower bounds from a Bounds object or a sequence of pairs, -inf where there are none."""
+    if bounds is None:
+        return np.full(size, -np.inf)
+    if not hasattr(bounds, "lb"):
+        return np.array([-np.inf if low is None else low for low, _ in bounds], dtype=float)
+    return np.broadcast_to(np.asarray(bounds.lb, dtype=float), size)
+
+
+def _newton_step(
+    hessian: Array | LinearOperator, gradient: Array, damping: float
+) -> tuple[Array, float]:
+    """Solve for the step, damping until the matrix is numerically positive definite."""
+    if isinstance(hessian, LinearOperator):
+        return minres(hessian, -gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
+    reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
+    while True:
+        damped = hessian.copy()
+        damped[np.diag_indices_from(damped)] += damping * reference
+        factor, failed = lapack.dpotrf(damped)
+        if not failed and damping == 0.0:
+            pivots = np.diag(factor)
+            failed = pivots.min() ** 2 < 1e-13 * pivots.max() ** 2
+        if not failed:
+            return lapack.dpotrs(factor, -gradient)[0], damping
+        damping = max(10.0 * damping, 1e-9)
+
+
+def _room(x: Array, step: Array, lower: Array, bounded: Mask) -> float:
+    """The share of the step that leaves bounded variables their share of the distance.
+
+    The step is then shortened as a whole: near a bound that is the optimum the direction
+    matters more than the length, F falls along a ray there and rises off it.
+    """
+    falling = bounded & (step < 0)
+    if not falling.any():
+        return np.inf
+    reach = (1.0 - KEEP_FROM_BOUND) * (x[falling] - lower[falling])
+    return float(np.min(reach / -step[falling]))
+
+
+def _search(
+    fun: Any,
+    jac: Any,
+    slope_along: Any,
+    x: Array,
+    value: float,
+    gradient: Array,
+    step: Array,
+    negligible: bool,
+) -> tuple[Array | None, float, Array, int, float]:
+    """The full step if it decreases enough, else the least point along it.
+
+    Where the decrease is ``negligible``, lost in the rounding of the value, the slope along
+    the step decides: for a convex function it says as much.
+
+    Returns the point (None: no decrease), its value and gradient, the evaluations spent and
+    the share of the step taken.
+    """
+    slope, share = float(gradient @ step), 1.0
+    for count in (1, 2, 3):
+        trial = x + share * step
+        trial_value, trial_gradient = fun(trial), jac(trial)
+        if negligible:
+            accepted = abs(float(trial_gradient @ step)) <= 0.5 * abs(slope) or count == 2
+        else:
+            accepted = trial_value <= value + ARMIJO * share * slope
+        if accepted:
+            return trial, trial_value, trial_gradient, count, share
+        if count == 1:
+            share = _least(slope_along(x, step), share)
+        else:
+            share *= 0.1
+    return None, value, gradient, count, share
+
+
+def _least(slope: Callable[[float], float], high: float) -> float:
+    """Zero of an increasing slope in (0, high), to ten per cent, by bisection on its logarithm.
+
+    Convexity makes the slope increasing; its pieces make interpolation unreliable.
+    """
+    low = 0.0
+    for _ in range(60):
+        middle = 0.5 * (low + high) if low > 0.05 * high else 0.2 * high
+        if slope(middle) < 0:
+            low = middle
+        else:
+            high = middle
+        if high - low <= 0.1 * high:
+            break
+    return low or high

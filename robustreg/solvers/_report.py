@@ -1,0 +1,67 @@
+"""One result object for every solver, and one judgement of convergence."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import EPS, Array
+from robustreg._problem import Problem
+from robustreg.solvers._frame import Start
+
+
+def result(
+    problem: Problem,
+    found: Start,
+    residual: Array,
+    value: float,
+    gap: float,
+    tol: float,
+    fit: OptimizeResult,
+    rank: int,
+) -> OptimizeResult:
+    """The fit in the problem's units, and whether it is certified.
+
+    Success means ``gap <= tol F + 64 eps F_null`` and that the optimiser itself ended
+    because its last step was negligible or nothing decreased any more.
+    """
+    certified = gap <= tol * value + 64 * EPS * problem.null_objective
+    message = fit.message
+    if not certified:
+        message = f"{message} The duality gap is {gap:.2g} at an objective of {value:.2g}."
+    if len(problem.far):
+        value, residual, hidden = _put_back(problem, value, residual)
+        if hidden:
+            certified = False
+            message = "The fit follows a y of more than 1e15 times the spread of the others."
+    return OptimizeResult(
+        coef=found.coef,
+        intercept=found.intercept,
+        sigma=found.sigma,
+        residual=residual,
+        fun=value,
+        dual_gap=gap,
+        nit=fit.nit,
+        rank=rank,
+        success=bool(certified and fit.status != 1),
+        message=message,
+    )
+
+
+def _put_back(problem: Problem, value: float, residual: Array) -> tuple[float, Array, bool]:
+    """Objective and residuals for the y that had been brought in, and whether that mattered."""
+    far, beyond = problem.far, problem.beyond
+    hidden = bool(np.any(residual[far] * np.sign(beyond) < 0.5 * np.abs(problem.y[far])))
+    weight = 1.0 if problem.weight is None else problem.weight[far]
+    total = problem.n if problem.weight is None else problem.weight.sum()
+    value += problem.loss.conjugate_domain[1] * float(np.sum(weight * np.abs(beyond))) / total
+    residual = residual.copy()
+    residual[far] += beyond
+    return value, residual, hidden
+
+
+def null_result(problem: Problem) -> OptimizeResult:
+    """Y does not vary: the null model fits exactly."""
+    fit = OptimizeResult(status=0, message="y is constant.", nit=0)
+    found = Start(np.zeros(problem.p), 0.0, 0.0)
+    return result(problem, found, problem.y, 0.0, 0.0, 0.0, fit, int(problem.fit_intercept))

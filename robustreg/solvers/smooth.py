@@ -1,0 +1,233 @@
+"""Solvers for smooth convex losses: semismooth Newton and whitened L-BFGS-B."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import Bounds, OptimizeResult, minimize
+
+from robustreg._arrays import EPS, Array
+from robustreg._certificate import dual_gap
+from robustreg._objective import Objective
+from robustreg._problem import Problem
+from robustreg.scale import mad
+from robustreg.solvers._frame import (
+    Frame,
+    Start,
+    least_squares,
+    make_frame,
+    make_objective,
+    make_scaled_frame,
+    pack,
+    unpack,
+)
+from robustreg.solvers._newton import semismooth_newton
+from robustreg.solvers._plane import at_scale_zero, limit_objective, solve_limit
+from robustreg.solvers._report import null_result, result
+
+Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
+
+XTOL = 1e-10  # length of the last Newton step, in scales
+PILOT_XTOL = 1e-2  # the full data move the pilot's fit by about as much anyway
+PILOT_SHARE = 50
+MIN_PILOT = 1000
+MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
+# Joint scales below these shares of the spread of y suggest an exact plane. An attempt costs
+# about as much as an L1 fit; the last one ends the search.
+SMALL_SCALES = (1e-5, 1e-9, EPS)
+SLOW_SCALE = 1e-2
+TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
+STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
+
+
+def newton(
+    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+) -> OptimizeResult:
+    """Semismooth Newton with the psi'-weighted Gram matrix in whitened coordinates.
+
+    Cost: one pass over X for all second moments, O(n p^2); then a pass of O(n p) per step
+    plus O(m p^2) for the m rows whose psi' has changed since the last step.
+    """
+    return _solve(problem, start, max_iter, tol, _minimise_newton)
+
+
+def lbfgs(
+    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+) -> OptimizeResult:
+    """L-BFGS-B in whitened coordinates, scaled ones beyond 2000 columns; ends in Newton steps.
+
+    L-BFGS-B compares values of F, which stop changing when the coefficients are right to
+    eight digits; the Newton steps at the end supply the others. Cost: O(n p) a step.
+    """
+    return _solve(problem, start, max_iter, tol, _minimise_lbfgs)
+
+
+def _solve(
+    problem: Problem, start: Start | None, max_iter: int, tol: float, minimise: Minimise
+) -> OptimizeResult:
+    if problem.spread == 0.0:
+        return null_result(problem)
+    if start is None:
+        start = _pilot(problem, max_iter)
+    optimum = _optimise(problem, start, max_iter, tol, XTOL, minimise)
+    objective, frame = optimum.objective, optimum.frame
+    found = unpack(objective, frame, optimum.theta)
+    if optimum.at_zero is None:
+        value, gap = objective(optimum.theta)[0], dual_gap(objective, optimum.theta)
+    else:
+        found, (value, gap) = replace(found, sigma=0.0), optimum.at_zero
+    return result(problem, found, objective.residual, value, gap, tol, optimum.fit, frame.rank)
+
+
+@dataclass
+class _Optimum:
+    """Where an optimisation ended; ``objective.residual`` belongs to ``theta``."""
+
+    objective: Objective
+    frame: Frame
+    theta: Array
+    fit: OptimizeResult
+    at_zero: tuple[float, float] | None  # objective and gap, where the joint scale is 0
+
+
+def _optimise(
+    problem: Problem,
+    start: Start | None,
+    max_iter: int,
+    tol: float,
+    xtol: float,
+    minimise: Minimise,
+) -> _Optimum:
+    wide = minimise is _minimise_lbfgs and problem.p > MAX_WHITENED
+    frame = make_scaled_frame(problem) if wide else make_frame(problem)
+    objective = make_objective(problem, frame)
+    theta = _first_theta(problem, objective, frame, start)
+    if objective.joint and start is None:
+        size = objective.average(np.abs(objective.residual))
+        if size <= 16 * EPS * problem.spread:
+            fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
+            return _Optimum(objective, frame, theta, fit, (size, size))
+    used = 0
+    if not objective.joint:
+        theta, used = _approach(problem, frame, objective, theta, max_iter)
+    fit = OptimizeResult(x=theta, nit=used, status=1, message="max_iter reached.")
+    for small in SMALL_SCALES:
+        if used >= max_iter:
+            break
+        fit = minimise(objective, theta, max_iter - used, xtol, small * problem.spread)
+        theta, used = fit.x, used + fit.nit
+        fit.nit = used
+        if not _may_be_zero(problem, fit):
+            break
+        exact = at_scale_zero(problem, frame, objective, theta, tol)
+        if exact is not None:
+            theta, value, gap = exact
+            return _Optimum(objective, frame, theta, fit, (value, gap))
+    return _Optimum(objective, frame, theta, fit, None)
+
+
+def _may_be_zero(problem: Problem, fit: OptimizeResult) -> bool:
+    """Whether the joint scale has become small, or was on the way when iterations ran out."""
+    slow = fit.status == 1 and problem.joint and fit.x[-1] < SLOW_SCALE * problem.spread
+    return bool(fit.status == 3 or slow)
+
+
+def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start | None:
+    """A rough fit to a sample of the rows, where there are many; found in the same way."""
+    size = max(problem.n // PILOT_SHARE, rows_per_column * problem.p, MIN_PILOT)
+    if problem.n < 4 * size:
+        return None
+    index = np.sort(np.random.default_rng(0).integers(0, problem.n, size))  # repeats do no harm
+    sample = problem.subset(index)
+    start = _pilot(sample, max_iter, rows_per_column // 4)
+    optimum = _optimise(sample, start, max_iter, 1e-3, PILOT_XTOL, _minimise_newton)
+    found = unpack(optimum.objective, optimum.frame, optimum.theta)
+    return found if optimum.at_zero is None else None
+
+
+def _first_theta(
+    problem: Problem, objective: Objective, frame: Frame, start: Start | None
+) -> Array:
+    """The given start, else least squares with the MAD of its residuals as scale."""
+    if start is not None:
+        return pack(objective, frame, start)
+    u, intercept = least_squares(frame)
+    theta = np.concatenate([u, [intercept] if problem.fit_intercept else [], [1.0]])
+    residual = objective.residual = objective.residuals(theta)
+    sigma = mad(residual, problem.weight, center=0.0)
+    floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
+    theta[-1] = max(sigma, floor, 10 * SMALL_SCALES[0] * problem.spread)
+    return theta if objective.joint else theta[:-1]
+
+
+def _approach(
+    problem: Problem, frame: Frame, objective: Objective, theta: Array, max_iter: int
+) -> tuple[Array, int]:
+    """A start for a fixed scale far below the residuals', where psi' is mostly 0.
+
+    By continuation in the scale; where it is next to nothing, from its limit.
+    """
+    target, used = objective.scale, 0
+    if problem.loss.homogeneity == 2:
+        return theta, used
+    stage = mad(objective.residuals(theta), problem.weight, center=0.0)
+    if target < TINY_SCALE * max(stage, problem.spread) and frame.moments is not None:
+        return solve_limit(problem, limit_objective(problem, frame), theta), used
+    while stage * STAGE > target and used < max_iter:
+        objective.set_scale(stage)
+        fit = _minimise_newton(objective, theta, max_iter - used, 1e-2, floor=0.0)
+        theta, used, stage = fit.x, used + fit.nit, stage * STAGE
+    objective.set_scale(target)
+    return theta, used
+
+
+def _minimise_newton(
+    objective: Objective, theta: Array, max_iter: int, xtol: float, floor: float
+) -> OptimizeResult:
+    def in_scales(theta: Array, step: Array) -> float:
+        # a scale of 1e-9 does not make coefficients more precise than floating point
+        return float(np.linalg.norm(step)) / max(objective.unpack(theta)[2], SMALL_SCALES[0])
+
+    return minimize(
+        objective,
+        theta,
+        jac=True,
+        hess=objective.hessian,
+        method=semismooth_newton,
+        bounds=_bounds(objective, 0.0),
+        options={
+            "xtol": xtol,
+            "max_iter": max_iter,
+            "floor": floor,
+            "rounding": objective.rounding,
+            "slope_along": objective.slope_along,
+            "step_size": in_scales,
+        },
+    )
+
+
+def _minimise_lbfgs(
+    objective: Objective, theta: Array, max_iter: int, xtol: float, floor: float
+) -> OptimizeResult:
+    fit = minimize(
+        objective.without_curvature(),
+        theta,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=_bounds(objective, 0.5 * floor),
+        options={"maxiter": max_iter, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9, "maxls": 50},
+    )
+    if fit.nit >= max_iter:
+        return OptimizeResult(x=fit.x, nit=fit.nit, status=1, message="max_iter reached.")
+    polished = _minimise_newton(objective, fit.x, max_iter - fit.nit, xtol, floor)
+    polished.nit += fit.nit
+    return polished
+
+
+def _bounds(objective: Objective, lowest: float) -> Bounds:
+    """Only the joint scale is bounded."""
+    lower = np.full(objective.size, -np.inf)
+    lower[objective.k + objective.rows.fit_intercept :] = lowest
+    return Bounds(lower, np.inf)
