@@ -16,8 +16,9 @@ from robustreg._precise import precise_slopes
 from robustreg._rows import RowBlocks
 from robustreg.losses import ConvexLoss
 
-# Rows enter the stored Gram matrix anew once psi' has moved by this share of its bound:
-# never between kinks for piecewise quadratic losses, and a contraction of 1 % a step else.
+# Rows enter the stored Gram matrix anew once psi' has moved by this share of itself: never
+# between kinks for piecewise quadratic losses, and a contraction of 1 % a step else. (Of
+# itself, not of its bound: at a small scale all of the curvature may lie in the tails.)
 CURVATURE_STEP = 0.01
 
 
@@ -113,10 +114,7 @@ def _refresh(
 ) -> Array:
     """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved."""
     fresh = loss.psi_prime(z)
-    moved = np.abs(fresh - curvature)
-    if loss.smoothness > 1:  # psi' z^2 enters the scale's curvature; without kinks z may be large
-        moved *= 1.0 + z * z
-    index = np.flatnonzero(moved > CURVATURE_STEP * loss.curvature)
+    index = np.flatnonzero(np.abs(fresh - curvature) > CURVATURE_STEP * fresh)
     size = (rows.p if basis is None else basis.shape[1]) + 1
     gram = np.zeros((size, size))
     if not len(index):

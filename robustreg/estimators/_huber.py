@@ -79,6 +79,13 @@ class HuberRegressor(ScaledRegressor):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where X has string names.
 
+    Notes
+    -----
+    scikit-learn's ``HuberRegressor`` gives the same fit at ``epsilon = delta / sqrt(2 kappa)``
+    and ``alpha_sk = alpha epsilon W / (u delta)``, with ``scale_sk = scale_ sqrt(2 kappa)``;
+    its default epsilon of 1.35 is a delta of 0.92. ``MASS::rlm`` with a given scale s is
+    ``scale=s``. See docs/coming-from.md.
+
     References
     ----------
     P. J. Huber and E. M. Ronchetti (2009), Robust Statistics, 2nd ed., sections 7.7-7.8.

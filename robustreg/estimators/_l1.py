@@ -16,28 +16,31 @@ class L1Regressor(LinearRegressor):
 
     Minimises, with ``r = y - X beta - b``, weights w and ``W = sum w``,
 
-        F(beta, b) = (1/W) sum w |r|,
+        F(beta, b) = (1/W) sum w |r| + alpha/(2 u) |beta|_2^2,
 
-    whose optimum passes through at least as many rows as there are coefficients. Gross
-    errors in y have bounded influence, whatever their size; there is no threshold to
-    choose, and 64 % of the efficiency of least squares on clean Gaussian data.
+    whose optimum, without a penalty, passes through at least as many rows as there are
+    coefficients. Gross errors in y have bounded influence, whatever their size; there is no
+    threshold to choose, and 64 % of the efficiency of least squares on clean Gaussian data.
 
     Parameters
     ----------
     alpha : float, default=0.0
-        Strength of a penalty; only 0 is available yet.
+        Strength of the ridge penalty, at least 0. Its unit u is the MAD of y about its median
+        (about 0 without an intercept), so that the fit moves with the units of y.
     l1_ratio : float, default=0.0
         Share of the L1 penalty; only 0 is available yet.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
-    solver : {"auto", "linprog"}, default="auto"
-        See :func:`robustreg.solvers.select_solver`.
+    solver : {"auto", "interior", "linprog"}, default="auto"
+        See :func:`robustreg.solvers.select_solver`. "linprog" takes no penalty.
     max_iter : int, default=100000
-        Iterations of the simplex method.
+        Iterations at most: "interior" needs about twenty, the simplex method of "linprog"
+        about as many as a small multiple of the coefficients.
     tol : float, default=1e-7
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
-        Start from the previous solution, where the solver can use one ("linprog" cannot).
+        Start from the previous solution, where the solver can use one (neither of the
+        present ones can).
 
     Attributes
     ----------
@@ -67,6 +70,16 @@ class L1Regressor(LinearRegressor):
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where X has string names.
+
+    Notes
+    -----
+    scikit-learn's ``QuantileRegressor(quantile=0.5, alpha=0)`` minimises F / 2, quantreg's
+    ``rq(tau=0.5)`` W F / 2: the same optima.
+
+    References
+    ----------
+    S. Portnoy and R. Koenker (1997), "The Gaussian hare and the Laplacian tortoise",
+    Statistical Science 12, 279-300.
 
     Examples
     --------

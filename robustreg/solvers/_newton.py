@@ -15,6 +15,7 @@ from robustreg._compat import minres
 
 ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
+NOISE = 1e-9  # decreases below this share of the value may be rounding: sums can cancel
 MIN_ROOM = 0.1
 MAX_STALLED = 4  # steps within the rounding of the value that do not halve the gradient
 MAX_DAMPING = 1e8
@@ -68,7 +69,7 @@ def semismooth_newton(
     floor : float, default=0.0
         Stop, with status 3, once a bounded variable is less than this above its bound.
     rounding : float, default=0.0
-        Differences of ``fun`` up to here are rounding, besides a few units of its last place.
+        Differences of ``fun`` up to here are rounding, besides a share of its value.
 
     Returns
     -------
@@ -95,8 +96,7 @@ def semismooth_newton(
             step, damping = _newton_step(hessian, gradient, max(10.0 * damping, 1e-9))
             room = _room(x, step, lower, bounded)
         step_length = length(x, step)
-        slack = 8 * EPS * abs(value) + rounding
-        negligible = -float(gradient @ step) <= slack
+        negligible = -float(gradient @ step) <= NOISE * abs(value) + rounding
         if step_length <= xtol and (negligible or not damping):
             status = 0
             if step_length > 1e-3 * xtol:  # one more evaluation brings the gradient to rounding

@@ -46,11 +46,11 @@ def interior_point(
     gap = value
     if value > 16 * EPS * problem.spread:
         theta, nu, fit = iterate(objective, theta, max_iter, EPS * problem.spread)
-        theta, value, gap = _better(
-            objective,
-            (theta, nu),
-            end_exactly(objective, theta, nu, active_rows(objective, theta, nu, problem.exact)),
-        )
+        active = active_rows(objective, theta, nu, problem.exact)
+        ended = end_exactly(objective, theta, nu, active)
+        theta, value, gap, exactly = _better(objective, (theta, nu), ended)
+        if exactly:
+            make_zero(objective.residual, active)
     found = unpack(objective, frame, theta)
     outcome = result(problem, found, objective.residual, value, gap, tol, fit, frame.rank)
     if not outcome.success and fit.status != 1 and not problem.penalty.alpha:
@@ -253,21 +253,30 @@ def _active_step(
     return lstsq(system, np.concatenate([side, residual[active]]), cond=1e-13)[0][:size]
 
 
+def make_zero(residual: Array, active: Mask) -> None:
+    """Set residuals of active rows to 0: what their equations leave of them is rounding.
+
+    For rows that other rows contradict it is more, and stays.
+    """
+    rounding = 1e-6 * _typical(np.abs(residual))
+    residual[active & (np.abs(residual) <= rounding)] = 0.0
+
+
 def _better(
     objective: Objective, approximate: tuple[Array, Array], ended: tuple[Array, Array] | None
-) -> tuple[Array, float, float]:
-    """The candidate with the smaller objective plus gap, evaluated last."""
-    found = []
-    for candidate in (approximate, ended):
-        if candidate is not None:
-            theta, nu = candidate
-            value = objective(theta)[0]
-            gap = dual_gap_from(objective, theta, value, np.clip(nu, -1.0, 1.0))
-            found.append((value + gap, theta, value, gap))
-    # between equals, up to the rounding of F, the exact ending is the better one
-    best = min(found, key=lambda item: item[0])
-    if found[-1][0] <= best[0] + 64 * EPS * best[2]:
-        best = found[-1]
-    _, theta, value, gap = best
+) -> tuple[Array, float, float, bool]:
+    """The candidate with the smaller objective plus gap, evaluated last; whether it is ``ended``.
+
+    Between equals, up to the rounding of F, that is the better one.
+    """
+    first = _judge(objective, *approximate)
+    second = first if ended is None else _judge(objective, *ended)
+    exactly = ended is not None and sum(second) <= sum(first) + 64 * EPS * first[0]
+    theta = ended[0] if ended is not None and exactly else approximate[0]
     objective(theta)
-    return theta, value, gap
+    return theta, *(second if exactly else first), exactly
+
+
+def _judge(objective: Objective, theta: Array, nu: Array) -> tuple[float, float]:
+    value = objective(theta)[0]
+    return value, dual_gap_from(objective, theta, value, np.clip(nu, -1.0, 1.0))

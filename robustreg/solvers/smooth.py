@@ -124,6 +124,7 @@ def _optimise(
         exact = at_scale_zero(problem, frame, objective, theta, tol)
         if exact is not None:
             theta, value, gap = exact
+            fit = OptimizeResult(status=0, message="Most rows lie on a plane.", nit=used)
             return _Optimum(objective, frame, theta, fit, (value, gap))
     return _Optimum(objective, frame, theta, fit, None)
 
