@@ -50,7 +50,7 @@ class Objective:
     whitened_gram : bool
         Accumulate Gram matrices in the coordinates u, for ill-conditioned X.
     rounding : float
-        Differences of F up to here are rounding: a unit in the last place of F_null.
+        Differences of F up to here are rounding: a unit in the last place of the spread of y.
     precise : bool
         Take the gradient's sums over (dense) rows in twice the working precision.
 
@@ -82,7 +82,6 @@ class Objective:
         self.size = self.k + rows.fit_intercept + self.joint
         self.residual = np.empty(rows.n)
         self.rounding, self.precise = rounding, precise
-        self.evaluations = 0
         self.sums: Sums
         self._theta: Array | None = None
         self._hessian_theta: Array = np.full(self.size, np.inf)
@@ -167,7 +166,6 @@ class Objective:
             self._gram += self.sums.gram
             self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
         self._theta = theta.copy()
-        self.evaluations += 1
         return self.sums
 
     def __call__(self, theta: Array) -> tuple[float, Array]:

@@ -145,7 +145,7 @@ def make_problem(
         y_offset=centre * y_unit,
         y_unit=y_unit,
         objective_unit=y_unit * y_unit / scale if quadratic and scale is not None else y_unit,
-        null_objective=_null_objective(scaled, weight, step, loss, fixed, spread),
+        null_objective=_null_objective(scaled, weight, step, loss, fixed, spread, fit_intercept),
         spread=spread,
         far=far,
         beyond=beyond,
@@ -182,13 +182,19 @@ def _centre_and_spread(
 
 
 def _null_objective(
-    y: Array, weight: Array | None, step: int, loss: ConvexLoss, scale: float | None, spread: float
+    y: Array,
+    weight: Array | None,
+    step: int,
+    loss: ConvexLoss,
+    scale: float | None,
+    spread: float,
+    fit_intercept: bool,
 ) -> float:
     if spread == 0.0:
         return 0.0
     sample = y[::step]
     part = None if weight is None else weight[::step]
-    if loss.homogeneity == 2:
+    if loss.homogeneity == 2 and fit_intercept:
         sample = sample - np.average(sample, weights=part)
     sigma = spread if scale is None else scale
     value = sigma * float(np.average(loss.rho(sample / sigma), weights=part))

@@ -87,7 +87,7 @@ def make_frame(problem: Problem) -> Frame:
 
 
 def _tamed(problem: Problem) -> Array:
-    """Y with gross errors cut off, unless the loss is quadratic: it is for a start only."""
+    """The targets, with gross errors cut off unless the loss is quadratic: for a start only."""
     if problem.loss.homogeneity == 2:
         return problem.y
     limit = FAR_OUT * problem.spread

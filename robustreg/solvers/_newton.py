@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import Array
 from robustreg._compat import minres
 
 ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
@@ -48,7 +49,7 @@ def semismooth_newton(
 
     Steps solve ``(H + damping diag) d = -g`` with an element H of the gradient's
     generalised Jacobian (Qi and Sun, 1993). A full step is tried first; a rejected one is
-    shortened along its direction by the secant of the directional derivative, then damped
+    shortened to about the least point along its direction, then damped
     as Levenberg and Marquardt do, which also covers a singular H. For piecewise quadratic
     functions the method ends at the exact minimiser after finitely many steps.
 
@@ -80,60 +81,41 @@ def semismooth_newton(
     if args:
         fun, jac, hess = (_with_args(function, args) for function in (fun, jac, hess))
     lower = _lower(bounds, len(x0))
-    bounded = np.isfinite(lower)
     length = step_size or (lambda _, step: float(np.linalg.norm(step)))
     along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
-    x, damping, status, step_length, evaluations = x0.copy(), 0.0, 1, np.inf, 1
-    value, gradient = fun(x), jac(x)
+    point = _Point(x0.copy(), fun(x0), jac(x0))
+    damping, status, step_length, evaluations = 0.0, 1, np.inf, 1
     iterations, stalled, smallest = 0, 0, np.inf
-    while iterations < max_iter:
+    while iterations < max_iter and status == 1:
         iterations += 1
-        fun(x)  # the Hessian belongs to the point evaluated last
-        hessian = hess(x)
-        step, damping = _newton_step(hessian, gradient, damping)
-        room = _room(x, step, lower, bounded)
-        while room < MIN_ROOM and damping < MAX_DAMPING:  # a mix of directions, not a tiny step
-            step, damping = _newton_step(hessian, gradient, max(10.0 * damping, 1e-9))
-            room = _room(x, step, lower, bounded)
-        step_length = length(x, step)
-        negligible = -float(gradient @ step) <= NOISE * abs(value) + rounding
+        fun(point.x)  # the Hessian belongs to the point evaluated last
+        step, damping, room = _propose(hess(point.x), point, damping, lower)
+        step_length = length(point.x, step)
+        negligible = -float(point.gradient @ step) <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):
             status = 0
             if step_length > 1e-3 * xtol:  # one more evaluation brings the gradient to rounding
-                last = x + step
-                last_value, last_gradient = fun(last), jac(last)
-                evaluations += 1
-                if np.abs(last_gradient).max() < np.abs(gradient).max():
-                    x, value, gradient = last, last_value, last_gradient
+                point, evaluations = _polish(fun, jac, point, step), evaluations + 1
             break
-        step *= min(1.0, room)
-        trial, trial_value, trial_gradient, count, share = _search(
-            fun, jac, along, x, value, gradient, step, negligible
-        )
+        trial, count, share = _search(fun, jac, along, point, min(1.0, room) * step, negligible)
         evaluations += count
         if trial is None:
-            if damping >= MAX_DAMPING:
-                status = 2
-                break
+            status = 2 if damping >= MAX_DAMPING else 1
             damping = max(10.0 * damping, 1e-2)
             continue
         if negligible:
-            size = float(np.abs(trial_gradient).max())
-            stalled = 0 if size <= 0.5 * smallest else stalled + 1
-            smallest = min(smallest, size)
-            if stalled >= MAX_STALLED:
-                status = 2
-                break
-        x, value, gradient = trial, trial_value, trial_gradient
+            stalled = 0 if trial.slope <= 0.5 * smallest else stalled + 1
+            smallest = min(smallest, trial.slope)
+            status = 2 if stalled >= MAX_STALLED else 1
+        point = trial
         if share == 1.0:
             damping = 0.1 * damping if damping > NO_DAMPING else 0.0
-        if bounded.any() and np.any(x[bounded] - lower[bounded] < floor):
+        if np.any(point.x - lower < floor):
             status = 3
-            break
     return OptimizeResult(
-        x=x,
-        fun=value,
-        jac=gradient,
+        x=point.x,
+        fun=point.value,
+        jac=point.gradient,
         nit=iterations,
         nfev=evaluations,
         status=status,
@@ -141,6 +123,18 @@ def semismooth_newton(
         message=STATUS[status],
         step=step_length,
     )
+
+
+@dataclass(frozen=True)
+class _Point:
+    x: Array
+    value: float
+    gradient: Array
+
+    @property
+    def slope(self) -> float:
+        """The gradient's largest component."""
+        return float(np.abs(self.gradient).max())
 
 
 def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Array], Any]:
@@ -175,13 +169,32 @@ def _newton_step(
         damping = max(10.0 * damping, 1e-9)
 
 
-def _room(x: Array, step: Array, lower: Array, bounded: Mask) -> float:
+def _propose(
+    hessian: Array | LinearOperator, point: _Point, damping: float, lower: Array
+) -> tuple[Array, float, float]:
+    """Step, damping, and the share of the step that the bounds leave room for."""
+    step, damping = _newton_step(hessian, point.gradient, damping)
+    room = _room(point.x, step, lower)
+    while room < MIN_ROOM and damping < MAX_DAMPING:  # a mix of directions, not a tiny step
+        step, damping = _newton_step(hessian, point.gradient, max(10.0 * damping, 1e-9))
+        room = _room(point.x, step, lower)
+    return step, damping, room
+
+
+def _polish(fun: Any, jac: Any, point: _Point, step: Array) -> _Point:
+    """The point after a last step, if its gradient is smaller."""
+    x = point.x + step
+    last = _Point(x, fun(x), jac(x))
+    return last if last.slope < point.slope else point
+
+
+def _room(x: Array, step: Array, lower: Array) -> float:
     """The share of the step that leaves bounded variables their share of the distance.
 
     The step is then shortened as a whole: near a bound that is the optimum the direction
     matters more than the length, F falls along a ray there and rises off it.
     """
-    falling = bounded & (step < 0)
+    falling = np.isfinite(lower) & (step < 0)
     if not falling.any():
         return np.inf
     reach = (1.0 - KEEP_FROM_BOUND) * (x[falling] - lower[falling])
@@ -189,38 +202,30 @@ def _room(x: Array, step: Array, lower: Array, bounded: Mask) -> float:
 
 
 def _search(
-    fun: Any,
-    jac: Any,
-    slope_along: Any,
-    x: Array,
-    value: float,
-    gradient: Array,
-    step: Array,
-    negligible: bool,
-) -> tuple[Array | None, float, Array, int, float]:
+    fun: Any, jac: Any, slope_along: Any, point: _Point, step: Array, negligible: bool
+) -> tuple[_Point | None, int, float]:
     """The full step if it decreases enough, else the least point along it.
 
     Where the decrease is ``negligible``, lost in the rounding of the value, the slope along
     the step decides: for a convex function it says as much.
 
-    Returns the point (None: no decrease), its value and gradient, the evaluations spent and
-    the share of the step taken.
+    Returns the point (None: no decrease), the evaluations spent and the share of the step.
     """
-    slope, share = float(gradient @ step), 1.0
+    slope, share = float(point.gradient @ step), 1.0
     for count in (1, 2, 3):
-        trial = x + share * step
-        trial_value, trial_gradient = fun(trial), jac(trial)
+        x = point.x + share * step
+        trial = _Point(x, fun(x), jac(x))
         if negligible:
-            accepted = abs(float(trial_gradient @ step)) <= 0.5 * abs(slope) or count == 2
+            accepted = abs(float(trial.gradient @ step)) <= 0.5 * abs(slope) or count == 2
         else:
-            accepted = trial_value <= value + ARMIJO * share * slope
+            accepted = trial.value <= point.value + ARMIJO * share * slope
         if accepted:
-            return trial, trial_value, trial_gradient, count, share
+            return trial, count, share
         if count == 1:
-            share = _least(slope_along(x, step), share)
+            share = _least(slope_along(point.x, step), share)
         else:
             share *= 0.1
-    return None, value, gradient, count, share
+    return None, count, share
 
 
 def _least(slope: Callable[[float], float], high: float) -> float:

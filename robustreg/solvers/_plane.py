@@ -40,7 +40,7 @@ def at_scale_zero(
         if found is None:
             continue
         value, gap = _certify(objective, found, problem.exact)
-        if gap <= tol * value + 64 * EPS * problem.null_objective:
+        if np.isfinite(value) and gap <= tol * value + 64 * EPS * problem.null_objective:
             return found, value, gap
     return None
 
@@ -95,6 +95,8 @@ def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, f
     residual = objective.residuals(theta)
     objective.residual = residual
     on = np.abs(residual) <= exact
+    if not (on.all() or np.isfinite(bound)):
+        return np.inf, np.inf  # without a bound on psi, nothing but an exact fit has a limit
     beta = objective.unpack(theta)[0]
     value = objective.penalty.value(beta / rows.unit)
     signs = np.where(on, 0.0, np.sign(residual))

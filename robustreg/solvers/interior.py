@@ -89,7 +89,8 @@ def iterate(
 ) -> tuple[Array, Array, OptimizeResult]:
     """Interior-point steps from ``theta``; its residuals must be ``objective.residual``.
 
-    Ends early where p + q typically falls below ``negligible``: most residuals are 0.
+    Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
+    at 0, going on would only ruin the digits of the others.
     """
     r, one = objective.residual, np.ones(objective.rows.n)
     shift = 0.5 * _typical(np.abs(r))
@@ -102,7 +103,7 @@ def iterate(
         iterations += 1
         mu = _complementarity(objective, point)
         size = _typical(point.p + point.q)
-        if mu <= TARGET * size or size <= negligible:
+        if mu <= max(TARGET * size, negligible) or size <= negligible:
             status, message = 0, "The complementarity gap is closed."
             break
         # Degenerate problems end a few digits early; the certificate has the last word.

@@ -42,7 +42,7 @@ def linprog(
     gap = value
     if value > 16 * EPS * problem.spread:
         design = objective.coordinates(np.ones(problem.n, dtype=bool))
-        fit = _dual_programme(problem, design, max_iter)
+        fit = _dual_programme(problem, objective.residual, theta, design, max_iter)
         theta, nu = _vertex(problem, objective, design, fit)
         value = objective(theta)[0]
         gap = dual_gap_from(objective, theta, value, nu)
@@ -50,24 +50,30 @@ def linprog(
     return result(problem, found, objective.residual, value, gap, tol, fit, frame.rank)
 
 
-def _dual_programme(problem: Problem, design: Array, max_iter: int) -> OptimizeResult:
+def _dual_programme(
+    problem: Problem, residual: Array, theta: Array, design: Array, max_iter: int
+) -> OptimizeResult:
+    """The dual for the residuals of a first fit: HiGHS' tolerances are then relative to them."""
     weight = np.ones(problem.n) if problem.weight is None else problem.weight
     equations: Any = sparse.csc_array((weight[:, None] * design).T)
+    unit = float(np.median(np.abs(residual))) or float(np.mean(np.abs(residual)))
     solution = highs(
-        -weight * problem.y,
+        -weight * (residual / unit),
         A_eq=equations,
         b_eq=np.zeros(design.shape[1]),
         bounds=(-1.0, 1.0),
         method="highs-ds",
         options={"maxiter": max_iter, "presolve": False},
     )
-    status = STATUS.get(solution.status, 4)
-    nu = solution.x if solution.x is not None else np.zeros(problem.n)
-    theta = np.zeros(design.shape[1])
+    nu = np.zeros(problem.n)
     if solution.x is not None:
-        theta = -solution.eqlin.marginals
+        theta, nu = theta - unit * solution.eqlin.marginals, solution.x
     return OptimizeResult(
-        x=theta, nu=nu, status=status, message=solution.message, nit=int(solution.nit)
+        x=theta,
+        nu=nu,
+        status=STATUS.get(solution.status, 4),
+        message=solution.message,
+        nit=int(solution.nit),
     )
 
 

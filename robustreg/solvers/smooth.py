@@ -37,6 +37,7 @@ MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are afford
 # Joint scales below these shares of the spread of y suggest an exact plane. An attempt costs
 # about as much as an L1 fit; the last one ends the search.
 SMALL_SCALES = (1e-5, 1e-9, EPS)
+NEWTON_SHARE = 20  # of the iterations of lbfgs are kept for the Newton steps at its end
 SLOW_SCALE = 1e-2
 TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
 STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
@@ -105,14 +106,19 @@ def _optimise(
     objective = make_objective(problem, frame)
     theta = _first_theta(problem, objective, frame, start)
     if objective.joint and start is None:
-        size = objective.average(np.abs(objective.residual))
-        if size <= 16 * EPS * problem.spread:
+        bound = problem.loss.conjugate_domain[1]
+        value = objective.average(np.abs(objective.residual))
+        value *= bound if np.isfinite(bound) else 1.0  # F at scale 0, or of its order
+        if value <= 32 * EPS * problem.null_objective:
             fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
-            return _Optimum(objective, frame, theta, fit, (size, size))
+            return _Optimum(objective, frame, theta, fit, (value, value))
     used = 0
     if not objective.joint:
         theta, used = _approach(problem, frame, objective, theta, max_iter)
     fit = OptimizeResult(x=theta, nit=used, status=1, message="max_iter reached.")
+    if objective.size == 0:  # only columns of zeros, no intercept, a given scale
+        fit.update(status=0, message="There is nothing to fit.")
+        return _Optimum(objective, frame, theta, fit, None)
     for small in SMALL_SCALES:
         if used >= max_iter:
             break
@@ -212,16 +218,15 @@ def _minimise_newton(
 def _minimise_lbfgs(
     objective: Objective, theta: Array, max_iter: int, xtol: float, floor: float
 ) -> OptimizeResult:
+    budget = max_iter - NEWTON_SHARE if max_iter > 2 * NEWTON_SHARE else max_iter
     fit = minimize(
         objective.without_curvature(),
         theta,
         jac=True,
         method="L-BFGS-B",
         bounds=_bounds(objective, 0.5 * floor),
-        options={"maxiter": max_iter, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9, "maxls": 50},
+        options={"maxiter": budget, "maxcor": 20, "ftol": 0.0, "gtol": 1e-6, "maxls": 50},
     )
-    if fit.nit >= max_iter:
-        return OptimizeResult(x=fit.x, nit=fit.nit, status=1, message="max_iter reached.")
     polished = _minimise_newton(objective, fit.x, max_iter - fit.nit, xtol, floor)
     polished.nit += fit.nit
     return polished
