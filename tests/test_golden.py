@@ -1,0 +1,107 @@
+"""Fits against R's on real tables; tests/golden/README.md says where these come from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robustreg import HuberRegressor, L1Regressor, L2Regressor
+from robustreg.losses import Huber
+
+FOLDER = Path(__file__).parent / "golden"
+REFERENCE = json.loads((FOLDER / "reference.json").read_text())
+
+DELTA = 1.345  # MASS::rlm's default k, and k2 of its "proposal 2"
+R_MAD = 0.6745  # by which MASS::rlm divides the median of |r|
+
+
+@pytest.fixture(scope="module", params=REFERENCE)
+def table(request):
+    """X, y and R's results on them."""
+    columns = np.loadtxt(FOLDER / "data" / f"{request.param}.csv", delimiter=",", skiprows=1)
+    reference = REFERENCE[request.param]
+    assert columns.shape == (reference["n"], reference["p"] + 1)
+    return columns[:, :-1], columns[:, -1], reference
+
+
+def coefficients(model):
+    return np.append(model.intercept_, model.coef_)
+
+
+def stationarity(X, psi, sample_weight):
+    """The equations ``sum w psi (x_j - mean_j) = 0`` of the slopes and ``sum w psi = 0``.
+
+    Each over W sd_j mean |psi|: the share of the rows' pull that is not balanced.
+    """
+    average = np.average(psi, weights=sample_weight)
+    centre = np.average(X, axis=0, weights=sample_weight)
+    spread = np.sqrt(np.average((X - centre) ** 2, axis=0, weights=sample_weight))
+    slopes = np.average(psi[:, None] * (X - centre), axis=0, weights=sample_weight) / spread
+    return np.append(slopes, average) / np.average(np.abs(psi), weights=sample_weight)
+
+
+def test_least_squares(table):
+    X, y, reference = table
+    model = L2Regressor().fit(X, y)
+    np.testing.assert_allclose(coefficients(model), reference["ols"]["coef"], rtol=1e-8)
+
+
+def test_least_absolute_deviations(table):
+    # quantreg::rq with tau = 0.5; its objective is half of the sum of |r|
+    X, y, reference = table
+    model = L1Regressor().fit(X, y)
+    pinball = 0.5 * np.abs(y - model.predict(X)).sum()
+    np.testing.assert_allclose(pinball, reference["rq0.5"]["obj"], rtol=1e-9)
+    np.testing.assert_allclose(0.5 * len(y) * model.objective_, pinball, rtol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_huber_joint_scale_satisfies_its_equations(table, weighted):
+    X, y, _ = table
+    weight = 1.0 + np.arange(len(y)) % 3 if weighted else np.ones(len(y))
+    model = HuberRegressor(delta=DELTA).fit(X, y, sample_weight=weight)
+    z = (y - X @ model.coef_ - model.intercept_) / model.scale_
+    rho = np.where(np.abs(z) <= DELTA, 0.5 * z**2, DELTA * np.abs(z) - 0.5 * DELTA**2)
+    psi = np.clip(z, -DELTA, DELTA)
+    assert np.abs(stationarity(X, psi, weight)).max() <= 1e-8
+    excess = np.average(z * psi - rho, weights=weight)
+    np.testing.assert_allclose(excess, Huber(DELTA).kappa, rtol=1e-8)
+    assert model.converged_
+
+
+def test_huber_at_the_scale_of_rlm(table):
+    # rlm's fixed point: Huber's coefficients at s, and s = median |r| / 0.6745 of their residuals
+    X, y, reference = table
+    expected = reference["rlm.psi.huber.MAD"]
+    model = HuberRegressor(delta=DELTA, scale=expected["scale"]).fit(X, y)
+    np.testing.assert_allclose(coefficients(model), expected["coef"], rtol=1e-6)
+    if "weights" in expected:
+        np.testing.assert_allclose(model.weights_, expected["weights"], rtol=1e-6)
+    residual = y - model.predict(X)
+    np.testing.assert_allclose(np.median(np.abs(residual)) / R_MAD, expected["scale"], rtol=1e-6)
+
+
+def test_huber_at_the_scale_of_proposal_2(table):
+    # rlm's proposal 2 is the joint scale's equation with n - p in the place of n
+    X, y, reference = table
+    expected = reference["rlm.psi.huber.proposal2"]
+    model = HuberRegressor(delta=DELTA, scale=expected["scale"]).fit(X, y)
+    np.testing.assert_allclose(coefficients(model), expected["coef"], rtol=1e-6)
+    if "weights" in expected:
+        np.testing.assert_allclose(model.weights_, expected["weights"], rtol=1e-6)
+    z = (y - model.predict(X)) / expected["scale"]
+    freedom = len(y) - reference["p"] - 1
+    total = np.minimum(z**2, DELTA**2).sum()
+    np.testing.assert_allclose(total / freedom, 2.0 * Huber(DELTA).kappa, rtol=1e-6)
+
+
+def test_huber_with_the_mad_of_an_l1_fit(table):
+    X, y, _ = table
+    scale = L1Regressor().fit(X, y).scale_
+    model = HuberRegressor(delta=DELTA, scale="mad").fit(X, y)
+    z = (y - X @ model.coef_ - model.intercept_) / scale
+    psi = np.clip(z, -DELTA, DELTA)
+    assert np.abs(stationarity(X, psi, np.ones(len(y)))).max() <= 1e-8
+    given = HuberRegressor(delta=DELTA, scale=scale).fit(X, y)
+    np.testing.assert_allclose(coefficients(model), coefficients(given), rtol=1e-9)
