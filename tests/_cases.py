@@ -1,0 +1,155 @@
+"""Estimators, losses and tables over which the tests of the numerical core are parametrised."""
+
+import numpy as np
+
+from robustreg.estimators import ESTIMATORS, HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg.losses import HalfSquared, Huber, LogCosh, PseudoHuber, SmoothL1, Squared
+
+DEFAULTS = {name: estimator() for name, estimator in ESTIMATORS.items()}
+
+# What a parameter changes in the path through the code, for tests that should hold on all of them.
+VARIANTS = DEFAULTS | {
+    "huber-fixed": HuberRegressor(scale=1.0),
+    "huber-mad": HuberRegressor(scale="mad"),
+    "huber-lbfgs": HuberRegressor(solver="lbfgs"),
+    "huber-ridge": HuberRegressor(alpha=0.1),
+    "huber-no-intercept": HuberRegressor(fit_intercept=False),
+    "l1-ridge": L1Regressor(alpha=0.1),
+    "l1-no-intercept": L1Regressor(fit_intercept=False),
+    "l2-newton": L2Regressor(solver="newton"),
+    "l2-lbfgs": L2Regressor(solver="lbfgs"),
+    "l2-ridge": L2Regressor(alpha=0.1),
+    "l2-no-intercept": L2Regressor(fit_intercept=False),
+    "m-fixed": MRegressor(scale=1.0),
+    "m-mad-ridge": MRegressor("pseudo_huber", scale="mad", alpha=0.1),
+    "m-lbfgs-ridge": MRegressor("smooth_l1", solver="lbfgs", alpha=0.1),
+}
+UNPENALISED = {name: model for name, model in VARIANTS.items() if model.alpha == 0}
+WITH_INTERCEPT = {name: model for name, model in VARIANTS.items() if model.fit_intercept}
+
+# Every smooth convex loss, at its default and at constants that make it nearly L1 or L2.
+SMOOTH_LOSSES = {
+    "huber": Huber(),
+    "huber-low": Huber(delta=0.3),
+    "huber-high": Huber(delta=5.0),
+    "smooth_l1": SmoothL1(beta=0.2),
+    "pseudo_huber": PseudoHuber(),
+    "log_cosh": LogCosh(),
+    "squared": Squared(),
+    "half_squared": HalfSquared(),
+}
+
+
+def is_l1(model):
+    return isinstance(model, L1Regressor)
+
+
+def linear(n=60, p=3, seed=0):
+    """Gaussian X, a plane with intercept 3, and Gaussian noise of sd 1."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p))
+    return X, X @ rng.uniform(-2, 2, p) + 3, rng.normal(size=n)
+
+
+def clean(**shape):
+    X, plane, noise = linear(**shape)
+    return X, plane + noise
+
+
+def contaminated(**shape):
+    """30 % gross errors, balanced."""
+    X, plane, noise = linear(**shape)
+    bad = len(plane) * 3 // 10
+    noise[:bad] += 1e3 * np.resize([-1, 1], bad) * (1 + np.arange(bad) / bad)
+    return X, plane + noise
+
+
+def one_sided(**shape):
+    """20 % gross errors, all upwards."""
+    X, plane, noise = linear(**shape)
+    noise[: len(plane) // 5] += 1e4
+    return X, plane + noise
+
+
+def leverage(**shape):
+    """Two rows far out in X, on the plane up to noise."""
+    X, plane, noise = linear(**shape)
+    shift = np.zeros_like(X)
+    shift[0, 0], shift[1, -1] = 1e4, -1e4
+    slopes = np.linalg.lstsq(np.c_[X, np.ones(len(X))], plane, rcond=None)[0][:-1]
+    return X + shift, plane + shift @ slopes + noise
+
+
+def heavy_tails(**shape):
+    X, plane, noise = linear(**shape)
+    return X, plane + noise / np.random.default_rng(1).uniform(0.001, 1, len(noise)) ** 2
+
+
+def ties(**shape):
+    """Integer y with few distinct values."""
+    X, plane, noise = linear(**shape)
+    return X, np.round(plane + noise)
+
+
+def few_rows(**shape):
+    return clean(n=6, p=3)
+
+
+def rank_deficient(**shape):
+    """A column that is the sum of two, a constant one, a copy in other units."""
+    X, y = clean(**shape)
+    return np.column_stack([X, X[:, 0] + X[:, 1], np.full(len(y), 7.0), 1e3 * X[:, 0]]), y
+
+
+def wide(**shape):
+    return clean(n=15, p=30)
+
+
+def on_plane(share=0.3, sided=False, n=60, p=3, seed=0):
+    """All rows exactly on a plane but a share, off to both sides in turn or upwards only."""
+    X, y, _ = linear(n, p, seed)
+    bad = round(share * n)
+    signs = np.ones(bad) if sided else np.resize([-1.0, 1.0], bad)
+    # in pairs of one size, so that the two sides balance
+    size = np.repeat(np.random.default_rng(seed + 1).uniform(1, 9, bad), 2)[:bad]
+    y[:bad] += signs * size
+    return X, y, np.arange(n) >= bad
+
+
+def exact_but_some(**shape):
+    return on_plane(**shape)[:2]
+
+
+def mostly_zero(**shape):
+    """y is 0 in 60 % of the rows, whatever X."""
+    X, plane, noise = linear(**shape)
+    return X, np.where(np.random.default_rng(2).uniform(size=len(noise)) < 0.6, 0.0, plane + noise)
+
+
+def one_differs(**shape):
+    """y is constant but for one row."""
+    X, y = clean(**shape)
+    y[:] = 1.0
+    y[0] = 5.0
+    return X, y
+
+
+TABLES = {
+    "clean": clean,
+    "contaminated": contaminated,
+    "one_sided": one_sided,
+    "leverage": leverage,
+    "heavy_tails": heavy_tails,
+    "ties": ties,
+    "few_rows": few_rows,
+    "rank_deficient": rank_deficient,
+    "wide": wide,
+    "exact_but_some": exact_but_some,
+    "mostly_zero": mostly_zero,
+    "one_differs": one_differs,
+}
+
+
+def weights_for(n):
+    """Weights with zeros, fractions and large integers."""
+    return np.resize([1.0, 0.0, 0.5, 2.0, 7.0, 1.0, 3.0], n)

@@ -1,0 +1,510 @@
+"""The table of solvers, the semismooth Newton method by itself, and the traps of the design."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from _cases import SMOOTH_LOSSES, TABLES, UNPENALISED, VARIANTS, contaminated, is_l1, ties
+from _reference import Reference
+from scipy import sparse
+from scipy.optimize import Bounds, OptimizeResult, minimize, rosen, rosen_der, rosen_hess
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
+
+from robustreg import select_solver
+from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
+from robustreg.solvers import SOLVERS, SolverSpec, solver_names
+from robustreg.solvers._newton import semismooth_newton
+
+# --- the table
+
+SMOOTH = {"newton", "lbfgs"}
+QUADRATIC = {"direct", "newton", "lbfgs"}
+# which solvers serve (loss, scale, alpha)
+CELLS = {
+    ("huber", "joint", 0.0): SMOOTH,
+    ("huber", "joint", 0.1): SMOOTH,
+    ("huber", "mad", 0.1): SMOOTH,
+    ("huber", 1.0, 0.0): SMOOTH,
+    ("log_cosh", "joint", 0.1): SMOOTH,
+    ("half_squared", "joint", 0.0): SMOOTH,
+    ("half_squared", 1.0, 0.0): QUADRATIC,
+    ("half_squared", 1.0, 0.1): QUADRATIC,
+    ("squared", 2.0, 0.1): QUADRATIC,
+    ("absolute", 1.0, 0.0): {"interior", "linprog"},
+    ("absolute", 1.0, 0.1): {"interior"},
+    ("absolute", "joint", 0.0): set(),
+    ("quantile", 1.0, 0.0): set(),
+    ("bisquare", 1.0, 0.0): set(),
+    ("epsilon_insensitive", 1.0, 0.0): set(),
+}
+
+
+@pytest.mark.parametrize(("cell", "expected"), CELLS.items())
+def test_which_solvers_serve_a_cell(cell, expected):
+    loss, scale, alpha = cell
+    served = set()
+    for solver in SOLVERS:
+        try:
+            chosen = select_solver(loss, n_features=5, scale=scale, alpha=alpha, solver=solver)
+        except ValueError as error:
+            assert f"solver='{solver}' does not support" in str(error)  # noqa: PT017
+        else:
+            assert chosen == solver
+            served.add(solver)
+    assert served == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "scale", "n_features", "expected"),
+    [
+        ("huber", "joint", 20, "newton"),
+        ("huber", "joint", 5000, "lbfgs"),
+        (Huber(2.0), 1.0, 20, "newton"),
+        (HalfSquared(), 1.0, 20, "direct"),
+        (HalfSquared(), 1.0, 5000, "lbfgs"),
+        (Squared(), "joint", 20, "newton"),
+        (Absolute(), 1.0, 20, "interior"),
+    ],
+)
+def test_auto_takes_the_first_that_applies(loss, scale, n_features, expected):
+    assert select_solver(loss, n_features=n_features, scale=scale) == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "message"),
+    [
+        ("absolute", {"scale": "joint"}, "does not support scale='joint'"),
+        ("absolute", {"scale": 1.0, "alpha": 0.1, "solver": "linprog"}, "a ridge penalty"),
+        ("huber", {"solver": "direct"}, "'direct' does not support the loss Huber"),
+        ("half_squared", {"solver": "direct"}, "scale='joint'"),
+        (Quantile(0.3), {"scale": 1.0}, "No solver serves this problem"),
+        (Bisquare(), {}, "No solver serves this problem"),
+        ("huber", {"solver": "simplex"}, "solver must be one of .*'auto', 'direct'"),
+        ("hubert", {}, "loss must be"),
+    ],
+)
+def test_an_unsupported_cell_says_what_is_missing(loss, options, message):
+    with pytest.raises(ValueError, match=message):
+        select_solver(loss, n_features=5, **options)
+
+
+def test_the_table_is_data():
+    assert solver_names() == ["auto", *SOLVERS]
+    assert all(isinstance(spec, SolverSpec) and callable(spec.solve) for spec in SOLVERS.values())
+    assert {spec.losses for spec in SOLVERS.values()} <= {"quadratic", "smooth", "absolute"}
+
+
+PROBLEMS = {
+    "huber": HuberRegressor(),
+    "huber-ridge": HuberRegressor(alpha=0.1),
+    "huber-fixed": HuberRegressor(scale=0.5),
+    "huber-mad": HuberRegressor(scale="mad"),
+    "l1": L1Regressor(),
+    "l1-ridge": L1Regressor(alpha=0.1),
+    "l2": L2Regressor(),
+    "l2-ridge": L2Regressor(alpha=0.1),
+    "squared-fixed-ridge": MRegressor("squared", scale=2.0, alpha=0.1),
+} | {f"m-{name}": MRegressor(loss) for name, loss in SMOOTH_LOSSES.items()}
+
+
+def solvers_of(model):
+    found = []
+    for solver in SOLVERS:
+        try:
+            select_solver(
+                model._get_loss(),
+                n_features=3,
+                scale=getattr(model, "scale", 1.0),
+                alpha=model.alpha,
+                solver=solver,
+            )
+        except ValueError:
+            continue
+        found.append(solver)
+    return found
+
+
+@pytest.mark.parametrize("model", PROBLEMS.values(), ids=PROBLEMS.keys())
+@pytest.mark.parametrize("table", [name for name in TABLES if name not in {"wide"}])
+def test_all_solvers_of_a_problem_agree(model, table):
+    X, y = TABLES[table]()
+    fits = [clone(model).set_params(solver=name).fit(X, y) for name in solvers_of(model)]
+    first = fits[0]
+    assert {fit.solver_ for fit in fits} == set(solvers_of(model))
+    for fit in fits:
+        assert fit.converged_
+        assert fit.objective_ == pytest.approx(first.objective_, rel=1e-9, abs=1e-14)
+        assert fit.dual_gap_ <= 1e-7 * fit.objective_ + 1e-13
+        if not is_l1(model):
+            np.testing.assert_allclose(fit.predict(X), first.predict(X), rtol=1e-7, atol=1e-7)
+            assert fit.scale_ == pytest.approx(first.scale_, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        HuberRegressor(solver="lbfgs"),
+        HuberRegressor(solver="lbfgs", alpha=0.1),
+        HuberRegressor(solver="lbfgs", scale=1.0),
+        HuberRegressor(solver="lbfgs", fit_intercept=False),
+        L2Regressor(solver="lbfgs", alpha=0.1),
+        MRegressor(solver="lbfgs"),
+    ],
+)
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_coordinates_that_are_only_scaled(monkeypatch, model, container):
+    """Beyond 2000 columns nothing is whitened; here from 2 on, so that the test is quick."""
+    X, y = contaminated(n=300, p=8)
+    X[:, 0] = 100 * X[:, 0] + X[:, 1]
+    expected = clone(model).fit(X, y)
+    monkeypatch.setattr("robustreg.solvers.smooth.MAX_WHITENED", 2)
+    found = clone(model).fit(container(X), y)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-7)
+    assert found.scale_ == pytest.approx(expected.scale_, rel=1e-8)
+    assert found.dual_gap_ <= 1e-7 * found.objective_
+
+
+def test_more_than_2000_columns():
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((300, 2100), density=0.01, rng=rng, format="csr")
+    y = X @ rng.normal(size=2100) + rng.standard_t(3, size=300)
+    model = HuberRegressor(alpha=1.0).fit(X, y)
+    assert model.solver_ == "lbfgs"
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+
+
+# --- semismooth Newton as a method of scipy.optimize.minimize
+
+A = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 1.0]])
+B = np.array([1.0, -2.0, 3.0])
+
+
+def newton(fun, x0, jac, hess, **options):
+    bounds = options.pop("bounds", None)
+    args = options.pop("args", ())
+    return minimize(
+        fun,
+        x0,
+        args=args,
+        jac=jac,
+        hess=hess,
+        bounds=bounds,
+        method=semismooth_newton,
+        options=options,
+    )
+
+
+def quadratic(x):
+    return 0.5 * x @ A @ x - B @ x
+
+
+def quadratic_slope(x):
+    return A @ x - B
+
+
+def test_newton_on_a_quadratic():
+    found = newton(quadratic, np.zeros(3), quadratic_slope, lambda x: A)
+    assert isinstance(found, OptimizeResult)
+    assert found.success
+    assert found.nit <= 3
+    np.testing.assert_allclose(found.x, np.linalg.solve(A, B), rtol=1e-12)
+    assert found.fun == pytest.approx(quadratic(found.x))
+    np.testing.assert_allclose(found.jac, 0, atol=1e-14)
+
+
+def test_newton_passes_args_on():
+    found = newton(
+        lambda x, c: quadratic(x - c),
+        np.zeros(3),
+        lambda x, c: quadratic_slope(x - c),
+        lambda x, c: A,
+        args=(5.0,),
+    )
+    np.testing.assert_allclose(found.x, np.linalg.solve(A, B) + 5, rtol=1e-12)
+
+
+def test_newton_on_a_piecewise_quadratic_ends_exactly():
+    """sum of Huber functions: psi' is 0 or 1, no other method's convergence theory applies."""
+    X, y = contaminated()
+    design = np.c_[X, np.ones(len(y))]
+
+    def slope(b):
+        return -design.T @ np.clip(y - design @ b, -1, 1)
+
+    def value(b):
+        r = np.abs(y - design @ b)
+        return np.where(r <= 1, r * r / 2, r - 0.5).sum()
+
+    def curvature(b):
+        inner = np.abs(y - design @ b) <= 1
+        return design[inner].T @ design[inner]
+
+    found = newton(value, np.zeros(4), slope, curvature)
+    assert found.success
+    assert np.abs(slope(found.x)).max() <= 1e-12
+    reference = Reference(X, y, Huber(1.0), scale=1.0)
+    assert found.fun == pytest.approx(reference.minimum()[-1] * len(y), rel=1e-14)
+
+
+def test_newton_with_a_singular_hessian():
+    """A flat direction, and a start where the Hessian is 0 altogether."""
+    u = np.array([1.0, 2.0])
+
+    def value(x):
+        return max(abs(u @ x - 3) - 1, 0.0) ** 2 / 2
+
+    def slope(x):
+        excess = u @ x - 3
+        return u * np.sign(excess) * max(abs(excess) - 1, 0.0)
+
+    def curvature(x):
+        return np.outer(u, u) * (abs(u @ x - 3) > 1)
+
+    for start in ([50.0, 50.0], [-100.0, 3.0], [1.0, 1.0]):
+        found = newton(value, np.array(start), slope, curvature)
+        assert found.success
+        assert value(found.x) <= 1e-20
+
+
+def test_newton_far_from_the_solution():
+    """sqrt(1 + x^2): the full step overshoots from |x| > 1 on, and grows as x^3."""
+    for start in (1.5, 100.0, -1e6):
+        found = newton(
+            lambda x: np.sqrt(1 + x[0] ** 2),
+            np.array([start]),
+            lambda x: x / np.sqrt(1 + x**2),
+            lambda x: np.array([[(1 + x[0] ** 2) ** -1.5]]),
+        )
+        assert found.success
+        assert abs(found.x[0]) <= 1e-9
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds([0.0, -np.inf], np.inf), [(0.0, None), (None, None)]], ids=["Bounds", "pairs"]
+)
+def test_newton_with_a_bounded_variable_inside(bounds):
+    """1 / t + t + (x - t)^2 has its minimum at t = x = 1, and a pole at the bound."""
+
+    def value(v):
+        t, x = v
+        return 1 / t + t + (x - t) ** 2
+
+    def slope(v):
+        t, x = v
+        return np.array([1 - 1 / t**2 - 2 * (x - t), 2 * (x - t)])
+
+    def curvature(v):
+        return np.array([[2 / v[0] ** 3 + 2, -2.0], [-2.0, 2.0]])
+
+    for start in ([5.0, -30.0], [1e-3, 0.0], [1e3, 1e3]):
+        found = newton(value, np.array(start), slope, curvature, bounds=bounds)
+        assert found.success
+        np.testing.assert_allclose(found.x, 1, rtol=1e-9)
+
+
+def test_newton_stops_near_a_bound():
+    """The minimum lies beyond the bound 0 of the first variable: status 3 at the floor."""
+    shift = np.array([-1.0, 2.0])
+    H = np.array([[2.0, 1.0], [1.0, 3.0]])
+    found = newton(
+        lambda x: 0.5 * (x - shift) @ H @ (x - shift),
+        np.array([4.0, 0.0]),
+        lambda x: H @ (x - shift),
+        lambda x: H,
+        bounds=Bounds([0.0, -np.inf], np.inf),
+        floor=1e-6,
+    )
+    assert found.status == 3
+    assert 0 < found.x[0] < 1e-6
+
+
+def test_newton_reports_that_iterations_ran_out():
+    found = newton(
+        lambda x: np.sqrt(1 + x[0] ** 2),
+        np.array([1e6]),
+        lambda x: x / np.sqrt(1 + x**2),
+        lambda x: np.array([[(1 + x[0] ** 2) ** -1.5]]),
+        max_iter=1,
+    )
+    assert not found.success
+    assert found.status == 1
+    assert found.nit == 1
+    assert "max_iter" in found.message
+
+
+def test_newton_does_not_change_its_start():
+    start = np.full(3, 7.0)
+    newton(quadratic, start, quadratic_slope, lambda x: A)
+    np.testing.assert_array_equal(start, 7.0)
+
+
+def test_newton_survives_a_function_that_is_not_convex():
+    """It is made for convex functions; elsewhere it must at least end, not above its start."""
+    found = newton(rosen, np.array([-1.2, 1.0]), rosen_der, rosen_hess, max_iter=200)
+    assert found.fun <= rosen(np.array([-1.2, 1.0]))
+
+
+# --- traps
+
+
+def big(n=100_000):
+    """Many rows, so that fits start from a sample of them."""
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(n, 3))
+    y = X @ np.array([1.0, -1.0, 0.5]) + 2 + rng.standard_t(3, size=n)
+    y[: n // 10] += rng.choice([-30.0, 30.0], n // 10)
+    return X, y
+
+
+@pytest.mark.parametrize("name", ["huber", "m", "huber-lbfgs", "huber-fixed", "l2", "huber-mad"])
+def test_a_dummy_with_three_ones_in_100_000_rows_survives(name):
+    X, y = big()
+    dummy = np.zeros(len(y))
+    dummy[[50_000, 60_001, 99_999]] = 1.0
+    y[dummy == 1] += 100.0
+    model = clone(VARIANTS[name]).fit(np.c_[X, dummy], y)
+    assert model.coef_[3] == pytest.approx(100, abs=8)
+    assert np.abs(model.predict(np.c_[X, dummy])[dummy == 1] - y[dummy == 1]).max() < 12
+
+
+@pytest.mark.parametrize("name", UNPENALISED)
+@pytest.mark.parametrize("n", [200, 10_000])
+def test_a_dummy_that_is_nonzero_only_on_outliers_survives(name, n):
+    """psi' is 0 on all of its rows at first: rank must not be decided with psi'."""
+    X, y = contaminated(n=n)
+    dummy = np.zeros(n)
+    dummy[:5] = 1.0
+    y[:5] = [500.0, 501.0, 502.0, 499.0, 498.0]
+    X = np.c_[X, dummy]
+    model = clone(VARIANTS[name]).fit(X, y)
+    assert model.coef_[3] == pytest.approx(497, abs=100 if isinstance(model, L2Regressor) else 5)
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+
+
+@pytest.mark.parametrize("name", ["huber", "m", "huber-lbfgs", "huber-fixed", "l1", "l2"])
+@pytest.mark.parametrize("n", [200, 100_000])
+def test_two_leverage_rows_of_1e6(name, n):
+    if name == "l1" and n > 1000:
+        n = 5000  # the interior point method has no sample to go wrong with
+    X, y = big(n)
+    X[n // 2, 0], X[n // 2 + 1, 1] = 1e6, -1e6
+    y[n // 2 : n // 2 + 2] = X[n // 2 : n // 2 + 2] @ [1.0, -1.0, 0.5] + 2
+    model = clone(VARIANTS[name]).fit(X, y)
+    np.testing.assert_allclose(model.coef_[:2], [1.0, -1.0], atol=1e-4)
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+    assert model.n_iter_ <= (60 if name == "huber-lbfgs" else 30)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_columns_scaled_from_1e_minus_6_to_1e6(name):
+    if VARIANTS[name].alpha:
+        pytest.skip("a ridge depends on the units of X, as it must")
+    X, y = contaminated(n=10_000, p=7)
+    units = np.logspace(-6, 6, 7)
+    plain = clone(VARIANTS[name]).fit(X, y)
+    scaled = clone(VARIANTS[name]).fit(X * units, y)
+    np.testing.assert_allclose(scaled.coef_ * units, plain.coef_, rtol=1e-8)
+    assert scaled.scale_ == pytest.approx(plain.scale_, rel=1e-9)
+    assert scaled.n_iter_ <= 2 * plain.n_iter_ + 2
+
+
+@pytest.mark.parametrize("loss", [Huber(), LogCosh()])
+@pytest.mark.parametrize("scale", [1e-4, 1e-8])
+@pytest.mark.parametrize("n", [60, 10_000])
+def test_a_fixed_scale_far_below_the_noise(loss, scale, n):
+    """Nearly absolute deviations; psi' is 0 nearly everywhere."""
+    X, y = contaminated(n=n)
+    model = MRegressor(loss, scale=scale).fit(X, y)
+    absolute = L1Regressor().fit(X, y)
+    slope = loss.psi(1e9)
+    assert slope * absolute.objective_ - model.objective_ <= scale * slope**2
+    assert model.objective_ <= slope * absolute.objective_
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+
+
+@pytest.mark.parametrize("name", UNPENALISED)
+@pytest.mark.parametrize("n", [60, 10_000])
+def test_integer_y_with_massive_ties(name, n):
+    X, y = ties(n=n)
+    X[:, 0] = np.round(X[:, 0])
+    model = clone(VARIANTS[name]).fit(X[:, :1], y)
+    assert model.converged_
+    reference = clone(VARIANTS[name]).fit(X[:, :1], y + 1e-9 * np.arange(n) / n)
+    assert model.objective_ == pytest.approx(reference.objective_, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_number_of_threads_does_not_change_a_bit(name):
+    X, y = contaminated(n=50_000, p=12)  # several blocks of rows
+    fits = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(limits=threads):
+            fits.append(clone(VARIANTS[name]).fit(X, y))
+    for fit in fits[1:]:
+        np.testing.assert_array_equal(fit.coef_, fits[0].coef_)
+        assert fit.intercept_ == fits[0].intercept_
+        assert fit.scale_ == fits[0].scale_
+        assert fit.dual_gap_ == fits[0].dual_gap_
+        np.testing.assert_array_equal(fit.weights_, fits[0].weights_)
+
+
+def test_the_number_of_threads_of_the_process_does_not_change_a_bit():
+    """OMP_NUM_THREADS and the like, read when the libraries are loaded."""
+    code = (
+        "import numpy as np, pickle, sys; from robustreg import HuberRegressor\n"
+        "rng = np.random.default_rng(0); X = rng.normal(size=(50_000, 12))\n"
+        "m = HuberRegressor().fit(X, X.sum(axis=1) + rng.standard_t(2, size=50_000))\n"
+        "sys.stdout.buffer.write(pickle.dumps((m.coef_, m.intercept_, m.scale_)))"
+    )
+    results = []
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = os.environ | dict.fromkeys(names, threads)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, check=True
+        )
+        results.append(pickle.loads(done.stdout))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    assert results[0][1:] == results[1][1:]
+
+
+def test_fits_leave_the_thread_limits_as_they_were():
+    from threadpoolctl import threadpool_info
+
+    X, y = contaminated()
+    with threadpool_limits(limits=1, user_api="blas"):
+        before = [library["num_threads"] for library in threadpool_info()]
+        HuberRegressor().fit(X, y)
+        with pytest.raises(ValueError, match="NaN"):
+            HuberRegressor().fit(X * np.nan, y)
+        assert [library["num_threads"] for library in threadpool_info()] == before
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("n", [60, 10_000])
+def test_fits_are_reproducible_and_ignore_the_global_random_state(name, n):
+    X, y = contaminated(n=n)
+    first = clone(VARIANTS[name]).fit(X, y)
+    np.random.seed(5)  # noqa: NPY002 - on purpose: nobody should read it
+    second = clone(VARIANTS[name]).fit(X, y)
+    np.testing.assert_array_equal(first.coef_, second.coef_)
+    assert first.objective_ == second.objective_
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_order_of_rows_does_not_matter(name):
+    """... up to rounding, also where a sample of them starts the fit."""
+    X, y = contaminated(n=10_000)
+    order = np.random.default_rng(0).permutation(len(y))
+    first, second = clone(VARIANTS[name]).fit(X, y), clone(VARIANTS[name]).fit(X[order], y[order])
+    np.testing.assert_allclose(first.coef_, second.coef_, rtol=1e-8)
+    assert first.scale_ == pytest.approx(second.scale_, rel=1e-9)
+    # sorted by y: a sample that took every k-th or the first rows would be misled
+    order = np.argsort(y)
+    third = clone(VARIANTS[name]).fit(X[order], y[order])
+    np.testing.assert_allclose(first.coef_, third.coef_, rtol=1e-8)
