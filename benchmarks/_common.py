@@ -1,0 +1,71 @@
+"""What the benchmarks share: timing in turns, tables in Markdown, a line about the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from time import perf_counter
+
+from threadpoolctl import threadpool_info
+
+PACKAGES = ("robustreg", "scikit-learn", "statsmodels", "numpy", "scipy")
+
+
+def interleave(tasks: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of every task, after one round that is not timed.
+
+    A round runs every task once, so that whatever else the machine does meanwhile falls on
+    all of them alike.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for repeat in range(repeats + 1):
+        for name, task in tasks.items():
+            start = perf_counter()
+            task()
+            if repeat:
+                seconds[name].append(perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; the first column and columns of words stand to the left."""
+    cells = [list(header), *([str(cell) for cell in row] for row in rows)]
+    right = [False, *(cell.lstrip("-")[:1].isdigit() for cell in cells[1][1:])]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    rule = [
+        "-" * (width - 1) + (":" if side else "-")
+        for width, side in zip(widths, right, strict=True)
+    ]
+    lines = []
+    for line in [cells[0], rule, *cells[1:]]:
+        padded = [
+            cell.rjust(width) if side else cell.ljust(width)
+            for cell, width, side in zip(line, widths, right, strict=True)
+        ]
+        lines.append(f"| {' | '.join(padded)} |")
+    return "\n".join(lines)
+
+
+def milliseconds(seconds: float) -> str:
+    """A time for the tables, with three digits."""
+    value = 1e3 * seconds
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.3g}"
+
+
+def about_machine() -> str:
+    """Processors, BLAS threads and the versions that matter."""
+    blas = [f"{lib['internal_api']} x {lib['num_threads']}" for lib in threadpool_info()]
+    found = []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except ImportError:
+            continue
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, "
+        f"{', '.join(found)}; {', '.join(dict.fromkeys(blas))}"
+    )

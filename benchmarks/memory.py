@@ -1,0 +1,91 @@
+"""How much memory a fit needs beyond X.
+
+    python benchmarks/memory.py [--rows 1000000] [--columns 50]
+
+Every fit runs in a process of its own that has X and y in memory and has fitted a small problem
+before, so that libraries and threads are there. Reported is by how much the fit raises the
+process's largest resident size, as a share of the size of X.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+from _common import about_machine, table
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import HuberRegressor as SklearnHuber
+from sklearn.linear_model import LinearRegression
+
+from robustreg import HuberRegressor, L2Regressor
+
+FITS = {
+    "robustreg Huber": (lambda: HuberRegressor(), "15 %"),
+    "robustreg L2": (lambda: L2Regressor(), "15 %"),
+    "LinearRegression": (lambda: LinearRegression(), ""),
+    # memory does not grow with the iterations; a few suffice
+    "scikit-learn Huber": (lambda: SklearnHuber(alpha=0.0, max_iter=5), ""),
+}
+
+
+def fill(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+    """Data made in place, so that the largest resident size so far is the present one."""
+    rng = np.random.default_rng(0)
+    X, y = np.empty((n, p)), np.empty(n)
+    rng.standard_normal(out=X)
+    rng.standard_normal(out=y)
+    y += X[:, 0]
+    y[::10] *= 100.0
+    return X, y
+
+
+def largest_resident_size() -> int:
+    """Bytes; kept by the system since the process began."""
+    import resource  # absent on Windows
+
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else 1024 * size
+
+
+def measure(name: str, n: int, p: int) -> float:
+    """The share of X by which a fit raises the largest resident size."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    model = FITS[name][0]()
+    model.fit(*fill(1000, 5))
+    X, y = fill(n, p)
+    before = largest_resident_size()
+    model.fit(X, y)
+    return (largest_resident_size() - before) / X.nbytes
+
+
+def main() -> None:
+    """Print a table of all fits, or the share of the one that is named."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--columns", type=int, default=50)
+    parser.add_argument("--measure", choices=FITS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(measure(args.measure, args.rows, args.columns))
+        return
+    if sys.platform == "win32":
+        sys.exit("Windows does not report the largest resident size that this script needs.")
+    rows = []
+    for name, (_, target) in FITS.items():
+        size = ["--rows", str(args.rows), "--columns", str(args.columns)]
+        command = [sys.executable, __file__, *size, "--measure", name]
+        share = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        megabytes = share * 8 * args.rows * args.columns / 2**20
+        rows.append((name, f"{100 * share:.1f} %", f"{megabytes:.0f}", target))
+    print(f"{about_machine()}.\n")
+    header = (f"fit, {args.rows:,} x {args.columns}", "memory beyond X", "MiB", "below")
+    print(table(header, rows))
+
+
+if __name__ == "__main__":
+    main()
