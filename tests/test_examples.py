@@ -1,0 +1,160 @@
+"""The examples run, headless, and show what the documentation says they show."""
+
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICKSTART = ROOT / "examples" / "quickstart.py"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+pytestmark = pytest.mark.skipif(not QUICKSTART.exists(), reason="the examples are not here")
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, str(QUICKSTART), *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    picture = tmp_path_factory.mktemp("quickstart") / "new" / "picture.png"
+    result = run("--output", str(picture))
+    assert result.returncode == 0, result.stderr
+    return result.stdout, picture
+
+
+def row(text, label):
+    """The three numbers behind a label of the first table."""
+    (line,) = [line for line in text.splitlines() if line.startswith(label)]
+    return [float(cell) for cell in line[len(label) :].split()]
+
+
+def test_quickstart_compares_three_estimators(quickstart):
+    text, _ = quickstart
+    assert ["L2", "Huber", "L1"] in [line.split() for line in text.splitlines()]
+    l2, huber, l1 = row(text, "held-out median |error| (carat)")
+    assert huber < l2 / 2
+    assert l1 < l2 / 2
+    assert f"least squares is {l2 / huber:.1f} times Huber's" in text
+    assert max(row(text, "certificate, dual_gap_ / objective_")) <= 1e-7
+    slopes = row(text, "coefficient (carat per cubic mm)")
+    assert slopes[1] == pytest.approx(slopes[2], rel=1e-3)
+    assert slopes[0] != pytest.approx(slopes[1], rel=1e-2)
+
+
+def test_quickstart_lists_impossible_stones(quickstart):
+    text, _ = quickstart
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.split()[:2] == ["row", "carat"])
+    listed = [[float(cell) for cell in line.split()] for line in lines[start + 1 : start + 11]]
+    for _, _, x, y, z, _, residual in listed:
+        assert min(x, y, z) == 0 or max(x, y, z) > 20
+        assert abs(residual) > 2.5
+    sizes = [abs(stone[-1]) for stone in listed]
+    assert sizes == sorted(sizes, reverse=True)
+    assert listed[0][2:5] == [8.09, 58.9, 8.06]
+
+
+def test_quickstart_draws_a_picture(quickstart):
+    _, picture = quickstart
+    content = picture.read_bytes()
+    assert content.startswith(PNG)
+    assert 20_000 < len(content) < 200_000
+
+
+def test_picture_of_the_readme_is_small():
+    content = (ROOT / "docs" / "images" / "quickstart.png").read_bytes()
+    assert content.startswith(PNG)
+    assert len(content) < 200_000
+
+
+def test_quickstart_without_matplotlib(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ImportError\n", encoding="utf-8")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    result = run("--output", str(tmp_path / "picture.png"), PYTHONPATH=paths)
+    assert result.returncode == 1
+    assert "Huber" in result.stdout
+    assert 'pip install "robustreg[plot]"' in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "picture.png").exists()
+
+
+# ---- the documentation
+
+
+PAGES = sorted(path for path in (ROOT / "docs").glob("*.md")) + [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md")
+]
+
+
+def anchors(path):
+    """The link targets of a page's headings."""
+    lines = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line).strip().lower().replace(" ", "-") for line in lines}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def plain_signature(obj):
+    """A signature as a user types it: no annotations, no self."""
+    signature = inspect.signature(obj)
+    kept = [
+        parameter.replace(annotation=parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    return str(signature.replace(parameters=kept, return_annotation=signature.empty))
+
+
+@pytest.mark.parametrize("module", ["robustreg", "robustreg.losses", "robustreg.solvers"])
+def test_api_page_lists_every_public_name(module):
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in importlib.import_module(module).__all__:
+        obj = getattr(importlib.import_module(module), name)
+        if inspect.isabstract(obj) or not callable(obj):
+            assert name in text
+        else:
+            assert f"{name}{plain_signature(obj)}" in text
+
+
+def test_readme_shows_what_the_demo_prints(quickstart):
+    text, _ = quickstart
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for label, shown, factor in [
+        ("coefficient (carat per cubic mm)", "carat per cubic cm", 1000.0),
+        ("scale of the noise (carat)", "estimated standard deviation of the noise", 1.0),
+        ("held-out median |error| (carat)", "held-out median absolute error, carat", 1.0),
+        ("held-out mean |error| (carat)", "held-out mean absolute error, carat", 1.0),
+        ("held-out mean squared error", "held-out mean squared error", 1.0),
+    ]:
+        (line,) = [line for line in readme.splitlines() if line.startswith(f"| {shown} |")]
+        for cell, number in zip(line.split("|")[2:5], row(text, label), strict=True):
+            digits = len(cell.strip().partition(".")[2])
+            assert float(cell) == pytest.approx(factor * number, abs=0.51 * 10**-digits)
+    l2, huber, _ = row(text, "held-out median |error| (carat)")
+    assert f"The median error of least squares is {l2 / huber:.1f} times Huber's here." in readme
