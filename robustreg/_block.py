@@ -13,7 +13,7 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg._precise import precise_slopes
-from robustreg._rows import RowBlocks
+from robustreg._rows import RowBlocks, product
 from robustreg.losses import ConvexLoss
 
 # Rows enter the stored Gram matrix anew once psi' has moved by this share of itself: never
@@ -69,7 +69,7 @@ def block_sums(
     (the psi' that the stored Gram matrix holds) up to date.
     """
     block, weight = rows.read(part), rows.weights(part)
-    r = np.subtract(target, block @ beta, out=residual)
+    r = np.subtract(target, product(block, beta), out=residual)
     r -= shift
     z = r / sigma
     conjugate, psi = loss.conjugate_of_psi(z), loss.psi(z)
@@ -80,7 +80,7 @@ def block_sums(
         total, psi_a = precise_slopes(weighted, block, rows.offset)
     else:
         total = float(weighted.sum())
-        psi_a = weighted @ block - total * rows.offset
+        psi_a = product(weighted, block) - total * rows.offset
     gram, curve_z, curve_zz = None, np.zeros(rows.p + 1), 0.0
     if curvature is not None:
         gram = _refresh(rows, block, weight, z, loss, curvature, basis)
@@ -89,7 +89,7 @@ def block_sums(
             if weight is not None:
                 curve *= weight
             curve_z[-1] = curve.sum()
-            curve_z[:-1] = curve @ block - curve_z[-1] * rows.offset
+            curve_z[:-1] = product(curve, block) - curve_z[-1] * rows.offset
             curve_zz = float(curve @ z)
     return Sums(
         float(conjugate.sum()),
@@ -114,7 +114,11 @@ def _refresh(
 ) -> Array:
     """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved."""
     fresh = loss.psi_prime(z)
-    index = np.flatnonzero(np.abs(fresh - curvature) > CURVATURE_STEP * fresh)
+    if loss.smoothness > 1:
+        moved = np.abs(fresh - curvature) > CURVATURE_STEP * fresh
+    else:  # psi' is constant between kinks
+        moved = fresh != curvature
+    index = np.flatnonzero(moved)
     size = (rows.p if basis is None else basis.shape[1]) + 1
     gram = np.zeros((size, size))
     if not len(index):
@@ -125,11 +129,11 @@ def _refresh(
         change *= weight[index]
     part = rows.centred(block, index)
     if basis is not None:
-        part = part @ basis
-    linear = change @ part
+        part = product(part, basis)
+    linear = product(change, part)
     if change.min() == change.max():  # a symmetric product costs half of a general one
-        inner = change[0] * (part.T @ part)
+        inner = change[0] * product(part.T, part)
     else:
-        inner = part.T @ (change[:, None] * part)
+        inner = product(part.T, change[:, None] * part)
     gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, change.sum()
     return gram

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator
 from robustreg._arrays import Array, Mask
 from robustreg._block import Sums, block_sums
 from robustreg._compat import minres
-from robustreg._rows import RowBlocks
+from robustreg._rows import RowBlocks, product
 from robustreg._whiten import Moments, weighted_gram
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import Ridge
@@ -215,7 +215,8 @@ class Objective:
 
         def work(chunk: list[slice]) -> None:
             for part in chunk:
-                out[part] = self.rows.read(part) @ beta + shift
+                out[part] = product(self.rows.read(part), beta)
+                out[part] += shift
 
         self.rows.walk(work)
         return out
@@ -234,7 +235,7 @@ class Objective:
                 weight = self.rows.weights(part)
                 weighted = nu[part] if weight is None else weight * nu[part]
                 mean = float(weighted.sum())
-                slope += weighted @ self.rows.read(part) - mean * self.rows.offset
+                slope += product(weighted, self.rows.read(part)) - mean * self.rows.offset
                 total += mean
             return slope, total
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import eigh, lapack, qr, svd
 
 from robustreg._arrays import EPS, Array
-from robustreg._rows import NotFiniteError, RowBlocks
+from robustreg._rows import NotFiniteError, RowBlocks, product
 
 # Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
 MIN_RCOND = 1e-9
@@ -43,7 +43,7 @@ def moments(rows: RowBlocks, y: Array) -> Moments:
                 gram += weighted_gram(rows, block, weight)
                 weighted = target if weight is None else weight * target
                 total = weighted.sum()
-                cross[:-1] += weighted @ block - total * rows.offset
+                cross[:-1] += product(weighted, block) - total * rows.offset
                 cross[-1] += total
                 square += float(weighted @ target)
         return gram, cross, square
@@ -79,7 +79,7 @@ def column_moments(rows: RowBlocks) -> Array:
             for part in chunk:
                 block, weight = rows.read(part), rows.weights(part)
                 weight = np.ones(block.shape[0]) if weight is None else weight
-                total, sums = weight.sum(), weight @ block
+                total, sums = weight.sum(), product(weight, block)
                 linear += sums - total * rows.offset
                 squares = weight @ (block * block)
                 square += squares - 2 * rows.offset * sums + total * rows.offset**2
@@ -113,13 +113,13 @@ def weighted_gram(
     else:
         part = rows.centred(block)
         if basis is not None:
-            part = part @ basis
+            part = product(part, basis)
         if weight is None:
-            total, linear = len(part), np.ones(len(part)) @ part  # faster than a sum over axis 0
+            total, linear = len(part), product(np.ones(len(part)), part)  # faster than a sum over axis 0
         else:
-            total, linear = weight.sum(), weight @ part
+            total, linear = weight.sum(), product(weight, part)
             part *= np.sqrt(weight)[:, None]
-        inner = part.T @ part
+        inner = product(part.T, part)
     gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, total
     return gram
 

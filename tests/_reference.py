@@ -1,8 +1,8 @@
 """The objective of the design, and its minimum, by other means than the package's.
 
 Nothing here imports the numerical core: losses are written out again, everything is dense, and
-the minimisation is SciPy's (a trust region with exact subproblems; HiGHS for absolute deviations).
-A test that compares with this module therefore compares two derivations of the same formula.
+the minimisation is a damped Newton method of its own, or HiGHS for absolute deviations. A test
+that compares with this module therefore compares two derivations of the same formulas.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.optimize import linprog, minimize
+from scipy.optimize import linprog
 from scipy.stats import norm
 
 EPS = np.finfo(float).eps
@@ -99,6 +99,25 @@ def spread_of_y(y, weight=None, fit_intercept=True):
     return mad(y, weight, center) or float(np.sqrt(np.average((y - center) ** 2, weights=weight)))
 
 
+def minimise(fun, jac, hess, x):
+    """Newton's method, damped as Levenberg and Marquardt do, until the value is at rounding."""
+    value, damping, moved = fun(x), 1e-3, True
+    for _ in range(300):
+        if damping > 1e15:
+            break
+        if moved:
+            slope, matrix = jac(x), hess(x)
+            unit = (matrix.diagonal().max() or 1.0) * np.eye(len(x))
+        trial = x - np.linalg.solve(matrix + damping * unit, slope)
+        trial_value = fun(trial)
+        moved = trial_value < value
+        if moved:
+            x, value, damping = trial, trial_value, max(damping / 10, 1e-13)
+        else:
+            damping *= 10
+    return x
+
+
 @dataclass
 class Reference:
     """F of the design's section 1 for one problem, and its minimum.
@@ -183,7 +202,7 @@ class Reference:
         return (self.X - center) * back, center, back
 
     def smooth(self):
-        """Minimum over smooth losses by a trust region, polished by plain Newton steps."""
+        """Minimum over smooth losses, polished by plain Newton steps."""
         Z, center, back = self.standardised()
         pull = self.alpha / self.unit
         stacked = np.vstack([Z * np.sqrt(self.share)[:, None], np.diag(np.sqrt(pull) * back)])
@@ -241,10 +260,7 @@ class Reference:
         target = self.scale
         for stage in stages:
             self.scale = target if stage is None else stage
-            found = minimize(
-                fun, u, jac=jac, hess=hess, method="trust-exact", options={"gtol": 1e-12}
-            )
-            u = found.x
+            u = minimise(fun, jac, hess, u)
         best, size = u, np.abs(jac(u)).max()
         for _ in range(5):  # values no longer tell, gradients do
             trial = best - np.linalg.lstsq(hess(best), jac(best), rcond=1e-12)[0]

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import HuberRegressor as ScikitHuber
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import make_scorer, median_absolute_error
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -466,10 +467,11 @@ def test_sample_weight_reaches_the_model_through_pipeline_and_grid_search(model)
     weight = weights_for(len(y))
     with config_context(enable_metadata_routing=True):
         inner = clone(model).set_fit_request(sample_weight=True)
-        inner.set_score_request(sample_weight=True)
         steps = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), inner)
         name = f"{type(model).__name__.lower()}__alpha"
-        search = GridSearchCV(steps, {name: [0.0, 0.1]}, cv=3)
+        scorer = make_scorer(median_absolute_error, greater_is_better=False)
+        scorer.set_score_request(sample_weight=True)
+        search = GridSearchCV(steps, {name: [0.0, 0.1]}, cv=3, scoring=scorer)
         search.fit(X, y, sample_weight=weight)
     expected = clone(steps).set_params(**search.best_params_)
     Z = StandardScaler().fit_transform(X)

@@ -4,17 +4,20 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
-from _cases import SMOOTH_LOSSES, TABLES, UNPENALISED, VARIANTS, contaminated, is_l1, ties
+from _cases import SMOOTH_LOSSES, TABLES, UNPENALISED, VARIANTS, contaminated, is_l1, linear, ties
 from _reference import Reference
 from scipy import sparse
 from scipy.optimize import Bounds, OptimizeResult, minimize, rosen, rosen_der, rosen_hess
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from robustreg import select_solver
+from robustreg._parallel import one_blas_thread
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
 from robustreg.solvers import SOLVERS, SolverSpec, solver_names
@@ -109,6 +112,7 @@ PROBLEMS = {
     "l2": L2Regressor(),
     "l2-ridge": L2Regressor(alpha=0.1),
     "squared-fixed-ridge": MRegressor("squared", scale=2.0, alpha=0.1),
+    "huber-tiny": HuberRegressor(0.02),
 } | {f"m-{name}": MRegressor(loss) for name, loss in SMOOTH_LOSSES.items()}
 
 
@@ -145,6 +149,61 @@ def test_all_solvers_of_a_problem_agree(model, table):
             assert fit.scale_ == pytest.approx(first.scale_, rel=1e-7, abs=1e-9)
 
 
+EVERY_SOLVER = {
+    f"{key}-{solver}": clone(model).set_params(solver=solver)
+    for key, model in PROBLEMS.items()
+    for solver in solvers_of(model)
+}
+every_solver = pytest.mark.parametrize("model", EVERY_SOLVER.values(), ids=EVERY_SOLVER.keys())
+
+
+@every_solver
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 1), (2, 2), (3, 2), (8, 40), (40, 8)])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("kind", ["exact", "noisy"])
+def test_every_solver_on_small_and_exact_tables(model, shape, fit_intercept, kind):
+    """No exception, no warning, a certificate; 0 as scale where the fit is exact."""
+    rng = np.random.default_rng(sum(shape))
+    X = rng.normal(size=shape)
+    y = X @ rng.normal(size=shape[1]) + (5.0 if fit_intercept else 0.0)
+    if kind == "noisy":
+        y = y + rng.standard_t(1, size=shape[0])
+    model = clone(model).set_params(fit_intercept=fit_intercept).fit(X, y)
+    assert model.converged_
+    if kind == "exact" and model.alpha == 0:
+        assert model.scale_ == 0
+        np.testing.assert_allclose(model.predict(X), y, rtol=1e-12, atol=1e-12)
+        assert model.objective_ <= 1e-12
+
+
+@every_solver
+@pytest.mark.parametrize("column", [0.0, 7.3, 1e6])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_every_solver_on_a_constant_column_alone(model, column, fit_intercept):
+    _, y = contaminated()
+    X = np.full((len(y), 1), column)
+    model = clone(model).set_params(fit_intercept=fit_intercept).fit(X, y)
+    assert model.converged_
+    if fit_intercept or column == 0:
+        assert model.coef_[0] == 0
+
+
+@every_solver
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_every_solver_where_the_signal_is_1e7_times_the_noise(model, fit_intercept):
+    """HiGHS stops at 1e-7 of y, values of F at 1e-16 of F: neither may cost the noise's digits."""
+    X, plane, noise = linear(n=100)
+    X = np.c_[X, np.ones(100)]
+    y, signal = 1e-4 * noise, plane + 1000
+    if model.alpha or isinstance(getattr(model, "scale", ""), float):
+        pytest.skip("depends on the size of the signal by its definition")
+    model = clone(model).set_params(fit_intercept=fit_intercept)
+    small, both = clone(model).fit(X, y), clone(model).fit(X, y + signal)
+    assert both.converged_
+    assert both.objective_ == pytest.approx(small.objective_, rel=1e-7)
+    assert both.scale_ == pytest.approx(small.scale_, rel=1e-7)
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -171,7 +230,7 @@ def test_coordinates_that_are_only_scaled(monkeypatch, model, container):
 
 def test_more_than_2000_columns():
     rng = np.random.default_rng(0)
-    X = sparse.random_array((300, 2100), density=0.01, rng=rng, format="csr")
+    X = sparse.csr_array(rng.normal(size=(300, 2100)) * (rng.uniform(size=(300, 2100)) < 0.01))
     y = X @ rng.normal(size=2100) + rng.standard_t(3, size=300)
     model = HuberRegressor(alpha=1.0).fit(X, y)
     assert model.solver_ == "lbfgs"
@@ -473,16 +532,63 @@ def test_the_number_of_threads_of_the_process_does_not_change_a_bit():
     assert results[0][1:] == results[1][1:]
 
 
-def test_fits_leave_the_thread_limits_as_they_were():
-    from threadpoolctl import threadpool_info
+def blas_threads():
+    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 
+
+def in_another_thread(function):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def test_fits_leave_the_thread_limits_as_they_were():
     X, y = contaminated()
-    with threadpool_limits(limits=1, user_api="blas"):
-        before = [library["num_threads"] for library in threadpool_info()]
-        HuberRegressor().fit(X, y)
-        with pytest.raises(ValueError, match="NaN"):
-            HuberRegressor().fit(X * np.nan, y)
-        assert [library["num_threads"] for library in threadpool_info()] == before
+    for limits in (1, 2, None):
+        with threadpool_limits(limits=limits):
+            before = blas_threads()
+            HuberRegressor().fit(X, y)
+            with pytest.raises(ValueError, match="NaN"):
+                HuberRegressor().fit(X * np.nan, y)
+            assert blas_threads() == before
+
+
+def test_the_blas_limit_works_in_any_thread():
+    """threadpoolctl lets one thread at a time set OpenBLAS' limit and ignores the others."""
+
+    def inside():
+        with one_blas_thread():
+            return blas_threads()
+
+    assert set(inside()) == set(in_another_thread(inside)) == set(inside()) == {1}
+
+
+def test_the_blas_limit_of_overlapping_fits_is_lifted_by_the_last():
+    before, entered, left = blas_threads(), Event(), Event()
+
+    def longer():
+        with one_blas_thread():
+            entered.set()
+            left.wait(timeout=60)
+            return blas_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        with one_blas_thread():
+            task = pool.submit(longer)
+            entered.wait(timeout=60)
+        left.set()  # the first one in is the first one out
+        assert set(task.result()) == {1}
+    assert blas_threads() == before
+
+
+def test_other_threads_can_still_set_limits_after_a_fit():
+    X, y = contaminated()
+    HuberRegressor().fit(X, y)
+
+    def limited():
+        with threadpool_limits(limits=1, user_api="blas"):
+            return blas_threads()
+
+    assert set(in_another_thread(limited)) == {1}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -34,6 +34,8 @@ def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:
     """
     array = as_float_array(values, "the argument of a loss")
     with np.errstate(all="ignore"):
+        if array.ndim and array.dtype == np.float64:  # nothing to convert
+            return formula(array)
         # At least one dimension: NumPy 1 promotes zero-dimensional float32 to float64.
         result = formula(np.atleast_1d(array)).astype(array.dtype, copy=False)
     return result if array.ndim else result[0]
