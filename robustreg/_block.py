@@ -33,10 +33,12 @@ class Sums:
     psi_a: Array  # (p,) sum w psi(z) a
     curve_z: Array  # (p + 1,) sum w psi'(z) z [a, 1]
     curve_zz: float  # sum w psi'(z) z^2
-    gram: Array | None  # (q + 1, q + 1) change of sum w psi'(z) [a, 1][a, 1]'
+    gram: Array | None = None  # (q + 1, q + 1) change of sum w psi'(z) [a, 1][a, 1]'; None: 0
 
     def __add__(self, other: Sums) -> Sums:
-        gram = None if self.gram is None or other.gram is None else self.gram + other.gram
+        gram = other.gram if self.gram is None else self.gram
+        if self.gram is not None and other.gram is not None:
+            gram = self.gram + other.gram
         return Sums(
             self.conjugate + other.conjugate,
             self.psi + other.psi,
@@ -72,10 +74,14 @@ def block_sums(
     r = np.subtract(target, product(block, beta), out=residual)
     r -= shift
     z = r / sigma
-    conjugate, psi = loss.conjugate_of_psi(z), loss.psi(z)
-    weighted = psi
-    if weight is not None:
-        conjugate, weighted = weight * conjugate, weight * psi
+    psi = loss.psi(z)
+    weighted = psi if weight is None else weight * psi
+    psi_psi = float(weighted @ psi)
+    if loss.quadratic_conjugate:
+        conjugate = psi_psi / (2.0 * loss.curvature)
+    else:
+        values = loss.conjugate_of_psi(z)
+        conjugate = float(values.sum() if weight is None else weight @ values)
     if precise:
         total, psi_a = precise_slopes(weighted, block, rows.offset)
     else:
@@ -92,9 +98,9 @@ def block_sums(
             curve_z[:-1] = product(curve, block) - curve_z[-1] * rows.offset
             curve_zz = float(curve @ z)
     return Sums(
-        float(conjugate.sum()),
+        conjugate,
         total,
-        float(weighted @ psi),
+        psi_psi,
         float(weighted @ z),
         psi_a,
         curve_z,
@@ -111,18 +117,16 @@ def _refresh(
     loss: ConvexLoss,
     curvature: Array,
     basis: Array | None,
-) -> Array:
-    """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved."""
+) -> Array | None:
+    """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved, if any."""
     fresh = loss.psi_prime(z)
     if loss.smoothness > 1:
         moved = np.abs(fresh - curvature) > CURVATURE_STEP * fresh
     else:  # psi' is constant between kinks
         moved = fresh != curvature
     index = np.flatnonzero(moved)
-    size = (rows.p if basis is None else basis.shape[1]) + 1
-    gram = np.zeros((size, size))
     if not len(index):
-        return gram
+        return None
     change = fresh[index] - curvature[index]
     curvature[index] = fresh[index]
     if weight is not None:
@@ -135,5 +139,6 @@ def _refresh(
         inner = change[0] * product(part.T, part)
     else:
         inner = product(part.T, change[:, None] * part)
+    gram = np.empty((len(linear) + 1, len(linear) + 1))
     gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, change.sum()
     return gram

@@ -18,7 +18,14 @@ from sklearn.utils.validation import _check_sample_weight
 
 from robustreg._arrays import Array
 
-__all__ = ["Interval", "StrOptions", "check_sample_weight", "fit_context", "minres"]
+__all__ = [
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "fit_context",
+    "minres",
+    "set_blas_threads",
+]
 
 # SciPy 1.14 removed the name that SciPy 1.11 still asks for.
 _RTOL = "rtol" if "rtol" in inspect.signature(scipy_minres).parameters else "tol"
@@ -37,3 +44,12 @@ _ALLOW = {_ZEROS: True} if _ZEROS in inspect.signature(_check_sample_weight).par
 def check_sample_weight(sample_weight: Any, X: Any) -> Array:
     """Sample weights as a float64 array of the right length, finite; None is all ones."""
     return _check_sample_weight(sample_weight, X, dtype=np.float64, **_ALLOW)
+
+
+def set_blas_threads(library: Any, n_threads: int) -> None:
+    """Set the number of threads of a BLAS library that threadpoolctl controls.
+
+    From threadpoolctl 3.8 on, OpenBLAS listens to one "controlling thread" and silently
+    ignores the others. Callers that count their users under a lock need no such guard.
+    """
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(n_threads)

@@ -162,8 +162,9 @@ class Objective:
 
         parts: list[Sums] = self.rows.walk(work)
         self.sums = sum(parts[1:], start=parts[0])
-        if self.sums.gram is not None:
-            self._gram += self.sums.gram
+        if curvature is not None:
+            if self.sums.gram is not None:
+                self._gram += self.sums.gram
             self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
         self._theta = theta.copy()
         return self.sums

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from robustreg._compat import set_blas_threads
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -37,26 +39,33 @@ class _BlasGuard:
         self._lock = Lock()
         self._users = 0
         self._granted = 1
-        self._controller: ThreadpoolController | None = None
-        self._limiter: Any = None
+        self._libraries: list[Any] | None = None
+        self._saved: list[int] = []
 
     def enter(self) -> int:
         with self._lock:
+            if self._libraries is None:  # milliseconds, against microseconds to limit
+                blas = ThreadpoolController().select(user_api="blas")
+                self._libraries = list(blas.lib_controllers)
             if self._users == 0:
-                if self._controller is None:  # milliseconds, against microseconds to limit
-                    self._controller = ThreadpoolController().select(user_api="blas")
-                threads = [library["num_threads"] for library in self._controller.info()]
-                self._granted = min(max(threads, default=_cpu_count()), _cpu_count())
-                self._limiter = self._controller.limit(limits=1)
+                self._saved = [library.num_threads for library in self._libraries]
+                self._granted = min(max(self._saved, default=_cpu_count()), _cpu_count())
+            for library in self._libraries:  # on each entry: some builds keep limits by thread
+                set_blas_threads(library, 1)
             self._users += 1
             return self._granted
+
+    def limit_this_thread(self) -> None:
+        """For workers, where a build of BLAS keeps limits by thread."""
+        for library in self._libraries or []:
+            set_blas_threads(library, 1)
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0 and self._limiter is not None:
-                self._limiter.restore_original_limits()
-                self._limiter = None
+            if self._users == 0:
+                for library, n_threads in zip(self._libraries or [], self._saved, strict=True):
+                    set_blas_threads(library, n_threads)
 
 
 _guard = _BlasGuard()
@@ -78,7 +87,9 @@ def one_blas_thread() -> Iterator[int]:
 
 @lru_cache(maxsize=8)
 def _pool(n_threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_threads, thread_name_prefix="robustreg")
+    return ThreadPoolExecutor(
+        n_threads, thread_name_prefix="robustreg", initializer=_guard.limit_this_thread
+    )
 
 
 if hasattr(os, "register_at_fork"):  # absent on Windows

@@ -19,10 +19,14 @@ from robustreg._parallel import map_ordered
 
 BLOCK_BYTES = 2**22  # measured: smaller blocks let threads fight for the interpreter
 MAX_CHUNKS = 32
+WIDE = 50  # columns from which products cost more than everything else
 LONG_ROW = 1024  # entries a vectorised loop over a row should have
 PILOT_ROWS = 1024  # rows that suggest the centre; any centre within a few sd will do
 # Beyond this ratio of mean to spread, centring through the intercept loses more than six digits.
 MAX_MEAN_TO_SPREAD = 1e6
+# Beyond this one, Gram matrices of sparse rows are summed over dense centred blocks: what
+# uncentred sums lose is its square.
+FAR_SPARSE = 1e2
 # Squares and products of entries outside of these bounds leave the floating-point range.
 TINY_ENTRY, HUGE_ENTRY = 1e-70, 1e70
 
@@ -56,6 +60,8 @@ class RowBlocks:
         constant column exactly, so that such a column is exactly zero after centring.
     flat : ndarray of shape (p,), bool
         Columns known to be constant though rounding may leave something of them.
+    far : bool
+        Whether the columns of a sparse X are so far from 0 that uncentred sums lose digits.
     offset : ndarray of shape (p,)
         What is still to be subtracted from the columns of a block ``read`` returns;
         ``moments`` moves it onto the columns' means.
@@ -75,6 +81,7 @@ class RowBlocks:
         self.total = float(self.n if weight is None else weight.sum())
         self.chunks = _chunks(self.n, self.p)
         self.flat = np.zeros(self.p, dtype=bool)
+        self.far = False
         self.centre, self.unit, hard = self._survey()
         self.explicit = not self.sparse and (standardise or hard or X.dtype != np.float64)
         if not self.explicit:
@@ -107,6 +114,7 @@ class RowBlocks:
 
     def _survey_sparse(self) -> tuple[Array, Array, bool]:
         mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
+        self.far = bool(np.any(mean**2 > FAR_SPARSE**2 * variance)) and self.fit_intercept
         if self.fit_intercept:  # a dense constant column is exactly 0 after centring, here not
             self.flat = variance <= (8 * np.finfo(np.float64).eps * mean) ** 2
         return (mean if self.fit_intercept else np.zeros(self.p)), np.ones(self.p), False
@@ -180,6 +188,8 @@ def _chunks(n: int, p: int) -> list[list[slice]]:
     stay below a sixteenth of X.
     """
     rows = max(64, BLOCK_BYTES // (8 * p))
+    if p >= WIDE:  # products dominate, and gain from threads in smaller tables, too
+        rows = min(rows, max(64, -(-n // 4), 2**19 // (8 * p)))
     blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
     n_chunks = max(1, min(MAX_CHUNKS, len(blocks), n // (16 * p)))
     edges = np.linspace(0, len(blocks), n_chunks + 1).astype(int)

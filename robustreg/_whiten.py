@@ -103,7 +103,7 @@ def weighted_gram(
     """``sum w [a, 1][a, 1]'`` over a block, w >= 0, a = A - offset or ``basis'(A - offset)``."""
     size = (rows.p if basis is None else basis.shape[1]) + 1
     gram = np.empty((size, size))
-    if rows.sparse and basis is None:
+    if rows.sparse and basis is None and not rows.far:
         weight = np.ones(block.shape[0]) if weight is None else weight
         total, linear = weight.sum(), weight @ block
         inner = (block.T @ block.multiply(weight[:, None])).toarray()
@@ -115,7 +115,10 @@ def weighted_gram(
         if basis is not None:
             part = product(part, basis)
         if weight is None:
-            total, linear = len(part), product(np.ones(len(part)), part)  # faster than a sum over axis 0
+            total, linear = (
+                len(part),
+                product(np.ones(len(part)), part),
+            )  # faster than a sum over axis 0
         else:
             total, linear = weight.sum(), product(weight, part)
             part *= np.sqrt(weight)[:, None]

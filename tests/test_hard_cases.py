@@ -32,6 +32,8 @@ from robustreg.losses import Huber
 every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
 every_variant = pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS.keys())
 unpenalised = pytest.mark.parametrize("model", UNPENALISED.values(), ids=UNPENALISED.keys())
+ROBUST = {name: model for name, model in VARIANTS.items() if not isinstance(model, L2Regressor)}
+robust = pytest.mark.parametrize("model", ROBUST.values(), ids=ROBUST.keys())
 with_intercept = pytest.mark.parametrize(
     "model", WITH_INTERCEPT.values(), ids=WITH_INTERCEPT.keys()
 )
@@ -219,12 +221,10 @@ def test_a_fixed_scale_on_a_plane_keeps_its_optimum(scale):
     assert reference.value_of(model) <= reference.minimum()[-1] * (1 + 1e-9)
 
 
-@every_default
+@pytest.mark.parametrize("model", [HuberRegressor(), L1Regressor(), MRegressor()])
 def test_all_rows_but_one_constant(model):
     X, y = TABLES["one_differs"]()
     model = fit(model, X, y)
-    if isinstance(model, L2Regressor):
-        return  # least squares chases it
     np.testing.assert_allclose(model.coef_, 0, atol=1e-9)
     assert model.intercept_ == pytest.approx(1, abs=1e-9)
     np.testing.assert_array_equal(model.outliers_, y != 1)
@@ -276,12 +276,10 @@ def test_duplicated_columns_share_the_coefficient(model):
     np.testing.assert_allclose(shared.coef_[[1, 4]], [b / 2, b / 2])
 
 
-@every_variant
+@with_intercept
 @pytest.mark.parametrize("value", [7.0, 0.1, 1e10, 0.0])
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 def test_constant_columns_get_zero(model, value, container):
-    if not model.fit_intercept and value:
-        pytest.skip("without an intercept a constant column is a regressor like any other")
     X, y = contaminated()
     alone = fit(model, X, y)
     wider = fit(model, container(np.c_[np.full(len(y), value), X]), y)
@@ -388,12 +386,10 @@ def test_extreme_units_of_y(model, unit):
     np.testing.assert_allclose(model.weights_, expected.weights_, rtol=1e-7)
 
 
-@every_variant
+@robust
 @pytest.mark.parametrize("huge", [1e6, 1e10, 1e15, 1e20])
 def test_one_gross_error_of_any_size(model, huge):
     """Its size is of no consequence: beyond the threshold psi is constant."""
-    if isinstance(model, L2Regressor):
-        pytest.skip("least squares follows it, as it must")
     X, y = clean()
     y[0] = 1e5
     expected = fit(model, X, y)
@@ -405,12 +401,17 @@ def test_one_gross_error_of_any_size(model, huge):
     assert model.outliers_[0]
 
 
-@unpenalised
-@pytest.mark.parametrize("far", [1e6, 1e8, 1e10])
+@pytest.mark.parametrize(
+    ("model", "far"),
+    [
+        pytest.param(model, far, id=f"{name}-{far:g}")
+        for name, model in UNPENALISED.items()
+        for far in (1e6, 1e8, 1e10)
+        if far < 1e10 or model.solver == "auto"  # L-BFGS-B gives up there, and says so
+    ],
+)
 def test_a_row_far_out_in_X_and_y_that_is_no_error(model, far):
     """What looks like a gross error of y on its own lies on the plane, and fixes it."""
-    if far > 1e8 and model.solver == "lbfgs":
-        pytest.skip("too ill-conditioned; it says so")
     X, y = clean(n=200)
     X[0], y[0] = [far, 0.0, 0.0], 1.5 * far
     model = fit(model, X, y)
@@ -580,21 +581,26 @@ def sparse_table(far, n=300):
 
 
 @every_variant
-@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix])
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
 @pytest.mark.parametrize("far", [0.0, 1e5, 1e6])
-def test_sparse_equals_dense(model, container, far):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sparse_equals_dense(model, container, far, weighted):
     X, y = sparse_table(far)
+    weight = weights_for(len(y)) if weighted else None
     if not model.fit_intercept:
         y = y + X[:, 5]
-    dense, thin = fit(model, X, y), fit(model, container(X), y)
+    dense, thin = fit(model, X, y, weight), fit(model, container(X), y, weight)
     # Two roads to the same optimum agree as those of differently scaled columns do, to 1e-9.
     tolerance = max(1e-9, 10 * EPS * far)
     np.testing.assert_allclose(
         thin.predict(container(X)), dense.predict(X), rtol=0, atol=tolerance * y.std()
     )
     assert thin.coef_[4] == 0
-    np.testing.assert_allclose(thin.scale_, dense.scale_, rtol=tolerance)
-    np.testing.assert_allclose(thin.objective_, dense.objective_, rtol=tolerance)
+    # residuals carry the rounding of the predictions, and so do their scale and their mean loss
+    np.testing.assert_allclose(thin.scale_, dense.scale_, rtol=0, atol=tolerance * y.std())
+    np.testing.assert_allclose(
+        thin.objective_, dense.objective_, rtol=tolerance, atol=tolerance * y.std()
+    )
 
 
 @every_default
@@ -663,10 +669,10 @@ def test_writable_input_is_untouched(model):
         np.testing.assert_array_equal(now, before)
 
 
-@pytest.mark.parametrize("name", ["huber", "m", "l2"])
+@pytest.mark.parametrize(("name", "share"), [("huber", 0.3), ("m", 0.4), ("l2", 0.3), ("l1", 0.7)])
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
-def test_no_copy_of_X(name, layout):
-    """Memory beyond X: blocks of 2 MB, and some vectors of n numbers."""
+def test_no_copy_of_X(name, share, layout):
+    """Memory beyond X: blocks of 2 MB, and some vectors of n numbers, each 2 % of X here."""
     X, y = clean(n=200_000, p=50)
     X = layout(X)
     tracemalloc.start()
@@ -675,7 +681,7 @@ def test_no_copy_of_X(name, layout):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 0.5 * X.nbytes
+    assert peak < share * X.nbytes
 
 
 def test_no_warning_goes_unnoticed_in_these_tests():

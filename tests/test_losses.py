@@ -285,6 +285,24 @@ def test_elicits(loss):
 
 
 @every_convex_loss
+def test_quadratic_conjugate(loss):
+    """Claimed for parabolas with straight tails, and true of none of the others."""
+    low, high = np.clip(loss.conjugate_domain, -1.0, 1.0)
+    v = np.linspace(low, high, 21)[1:-1]
+    parabola = v * v / (2 * loss.curvature)
+    matches = np.allclose(loss.conjugate(v), parabola, rtol=1e-14, atol=0)
+    assert loss.quadratic_conjugate == matches or loss.homogeneity == 1
+
+
+@every_convex_loss
+def test_conjugate_of_psi_is_fenchels_equality(loss):
+    r = joint_grid(loss)
+    r = r[np.abs(r) < 1e3]
+    expected = r * loss.psi(r) - loss.rho(r)
+    assert_allclose(loss.conjugate_of_psi(r), expected, rtol=1e-9, atol=1e-9)
+
+
+@every_convex_loss
 def test_conjugate_domain_is_the_closure_of_the_range_of_psi(loss):
     low, high = loss.conjugate_domain
     psi = loss.psi(joint_grid(loss))

@@ -196,6 +196,9 @@ class ConvexLoss(Loss):
     ----------
     conjugate_domain : tuple of two floats
         Where the conjugate is finite: the closure of the range of psi.
+    quadratic_conjugate : bool
+        Whether rho*(v) = v**2 / (2 curvature) on this domain: rho is a parabola, continued by
+        straight lines.
     kappa : float
         E[Z psi(Z) - rho(Z)] for Z ~ N(0, 1). Adding ``kappa * sigma`` to the mean of
         ``sigma * rho(r / sigma)`` makes the minimising sigma consistent for the standard deviation
@@ -215,6 +218,7 @@ class ConvexLoss(Loss):
     """
 
     convex = True
+    quadratic_conjugate: ClassVar[bool] = False
 
     @property
     def conjugate_domain(self) -> tuple[float, float]:

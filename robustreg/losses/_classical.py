@@ -39,6 +39,8 @@ class Squared(ConvexLoss):
     2.0
     """
 
+    quadratic_conjugate = True
+
     curvature = 2.0
     elicits = "mean"
     homogeneity = 2
@@ -84,6 +86,8 @@ class HalfSquared(ConvexLoss):
     >>> float(HalfSquared().rho(3.0)), float(Huber(delta=100.0).rho(3.0))
     (4.5, 4.5)
     """
+
+    quadratic_conjugate = True
 
     elicits = "mean"
     homogeneity = 2

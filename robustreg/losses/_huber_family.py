@@ -53,6 +53,8 @@ class Huber(ConvexLoss):
     ([0.0, 0.5, 4.0], [0.0, 1.0, 2.0])
     """
 
+    quadratic_conjugate = True
+
     delta: float = 1.345
 
     smoothness = 1
@@ -117,6 +119,8 @@ class SmoothL1(ConvexLoss):
     >>> float(SmoothL1(beta=1.0)([1, 2, 3], [0.5, 1.5, 2.5]))
     0.125
     """
+
+    quadratic_conjugate = True
 
     beta: float = 1.0
 

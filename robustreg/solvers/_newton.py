@@ -11,12 +11,13 @@ from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import Array
+from robustreg._arrays import EPS, Array
 from robustreg._compat import minres
 
 ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
 NOISE = 1e-9  # decreases below this share of the value may be rounding: sums can cancel
+STUCK = 1e3 * EPS  # decreases below this share certainly are
 MIN_ROOM = 0.1
 MAX_STALLED = 4  # steps within the rounding of the value that do not halve the gradient
 MAX_DAMPING = 1e8
@@ -85,10 +86,11 @@ def semismooth_newton(
     along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
     point = _Point(x0.copy(), fun(x0), jac(x0))
     damping, status, step_length, evaluations = 0.0, 1, np.inf, 1
-    iterations, stalled, smallest = 0, 0, np.inf
+    iterations, stalled, smallest, rejected = 0, 0, np.inf, False
     while iterations < max_iter and status == 1:
         iterations += 1
-        fun(point.x)  # the Hessian belongs to the point evaluated last
+        if rejected:
+            fun(point.x)  # the Hessian belongs to the point evaluated last
         step, damping, room = _propose(hess(point.x), point, damping, lower)
         step_length = length(point.x, step)
         negligible = -float(point.gradient @ step) <= NOISE * abs(point.value) + rounding
@@ -99,16 +101,17 @@ def semismooth_newton(
             break
         trial, count, share = _search(fun, jac, along, point, min(1.0, room) * step, negligible)
         evaluations += count
+        rejected = trial is None
         if trial is None:
             status = 2 if damping >= MAX_DAMPING else 1
             damping = max(10.0 * damping, 1e-2)
             continue
-        if negligible:
+        if -float(point.gradient @ step) <= STUCK * abs(point.value) + rounding:
             stalled = 0 if trial.slope <= 0.5 * smallest else stalled + 1
             smallest = min(smallest, trial.slope)
             status = 2 if stalled >= MAX_STALLED else 1
         point = trial
-        if share == 1.0:
+        if share >= 0.5:
             damping = 0.1 * damping if damping > NO_DAMPING else 0.0
         if np.any(point.x - lower < floor):
             status = 3

@@ -30,7 +30,7 @@ from robustreg.solvers._report import null_result, result
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
 
 XTOL = 1e-10  # length of the last Newton step, in scales
-PILOT_XTOL = 1e-2  # the full data move the pilot's fit by about as much anyway
+PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
 PILOT_SHARE = 50
 MIN_PILOT = 1000
 MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
@@ -112,13 +112,13 @@ def _optimise(
         if value <= 32 * EPS * problem.null_objective:
             fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
             return _Optimum(objective, frame, theta, fit, (value, value))
+    if objective.size == 0:  # only columns of zeros, no intercept, a given scale
+        fit = OptimizeResult(status=0, message="There is nothing to fit.", nit=0)
+        return _Optimum(objective, frame, theta, fit, None)
     used = 0
     if not objective.joint:
         theta, used = _approach(problem, frame, objective, theta, max_iter)
     fit = OptimizeResult(x=theta, nit=used, status=1, message="max_iter reached.")
-    if objective.size == 0:  # only columns of zeros, no intercept, a given scale
-        fit.update(status=0, message="There is nothing to fit.")
-        return _Optimum(objective, frame, theta, fit, None)
     for small in SMALL_SCALES:
         if used >= max_iter:
             break
@@ -149,7 +149,8 @@ def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start 
     index = np.sort(np.random.default_rng(0).integers(0, problem.n, size))  # repeats do no harm
     sample = problem.subset(index)
     start = _pilot(sample, max_iter, rows_per_column // 4)
-    optimum = _optimise(sample, start, max_iter, 1e-3, PILOT_XTOL, _minimise_newton)
+    xtol = PILOT_XTOL * float(np.sqrt(problem.p / size))
+    optimum = _optimise(sample, start, max_iter, 1e-3, xtol, _minimise_newton)
     found = unpack(optimum.objective, optimum.frame, optimum.theta)
     return found if optimum.at_zero is None else None
 
