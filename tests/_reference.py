@@ -203,74 +203,19 @@ class Reference:
 
     def smooth(self):
         """Minimum over smooth losses, polished by plain Newton steps."""
-        Z, center, back = self.standardised()
-        pull = self.alpha / self.unit
-        stacked = np.vstack([Z * np.sqrt(self.share)[:, None], np.diag(np.sqrt(pull) * back)])
-        _, singular, directions = np.linalg.svd(stacked, full_matrices=False)
-        kept = singular > 1e-11 * max(singular.max(initial=0.0), 1e-300)
-        T = directions[kept].T / singular[kept]
-        design = Z @ T
-        if self.fit_intercept:
-            design = np.hstack([design, np.ones((len(design), 1))])
-        curve = pull * (T.T * back**2) @ T
-        k, unit = T.shape[1], spread_of_y(self.y, self.weight, self.fit_intercept) or 1.0
-
-        def pieces(theta):
-            sigma = theta[-1] * unit if self.joint else self.scale
-            r = self.y - design @ theta[: design.shape[1]] * unit
-            return r, sigma, theta[:k] * unit
-
-        def fun(theta):
-            r, sigma, u = pieces(theta)
-            if sigma <= 0:
-                return np.inf
-            mean = sigma * (self.share @ self.rho(r / sigma)) + self.kappa * sigma
-            return (mean + u @ curve @ u / 2) / unit
-
-        def jac(theta):
-            r, sigma, u = pieces(theta)
-            z = r / sigma
-            out = -design.T @ (self.share * self.psi(z))
-            out[:k] += curve @ u
-            if not self.joint:
-                return out
-            return np.append(out, self.kappa - self.share @ (z * self.psi(z) - self.rho(z)))
-
-        def hess(theta):
-            r, sigma, _ = pieces(theta)
-            z = r / sigma
-            full = np.hstack([design, z[:, None]]) if self.joint else design
-            out = (full.T * (self.share * self.psi_prime(z))) @ full * (unit / sigma)
-            out[:k, :k] += curve * unit
-            return out
-
-        u = np.linalg.lstsq(
-            design * np.sqrt(self.share)[:, None], self.y / unit * np.sqrt(self.share), rcond=None
-        )[0]
-        stages = [None]
-        if self.joint:
-            rest = self.y / unit - design @ u
-            start = max(mad(rest, self.weight, 0.0), 0.1 * np.sqrt(self.share @ rest**2), 1e-8)
-            u = np.append(u, start)
-        elif self.kinked is False and type(self.loss).__name__ not in ("Squared", "HalfSquared"):
-            # continuation: far below the residuals' size psi' is 0 nearly everywhere
-            top = np.sqrt(self.share @ (self.y - design @ u * unit) ** 2)
-            count = max(0, int(np.ceil(np.log10(max(top / self.scale, 1.0)))))
-            stages = [self.scale * 10.0**power for power in range(count, 0, -1)] + [None]
-        target = self.scale
-        for stage in stages:
-            self.scale = target if stage is None else stage
-            u = minimise(fun, jac, hess, u)
-        best, size = u, np.abs(jac(u)).max()
+        white = _Whitened(self)
+        theta = white.least_squares()
+        for scale in white.scales(theta):
+            white.scale = scale
+            theta = minimise(white.value, white.slope, white.curvature, theta)
+        size = np.abs(white.slope(theta)).max()
         for _ in range(5):  # values no longer tell, gradients do
-            trial = best - np.linalg.lstsq(hess(best), jac(best), rcond=1e-12)[0]
-            if (self.joint and trial[-1] <= 0) or np.abs(jac(trial)).max() >= size:
+            step = np.linalg.lstsq(white.curvature(theta), white.slope(theta), rcond=1e-12)[0]
+            trial = theta - step
+            if (self.joint and trial[-1] <= 0) or np.abs(white.slope(trial)).max() >= size:
                 break
-            best, size = trial, np.abs(jac(trial)).max()
-        self.gradient = size
-        _, sigma, scaled = pieces(best)
-        coef = back * (T @ scaled)
-        intercept = best[k] * unit - center @ coef if self.fit_intercept else 0.0
+            theta, size = trial, np.abs(white.slope(trial)).max()
+        coef, intercept, sigma = white.unpack(theta)
         return coef, intercept, sigma, self.value(coef, intercept, sigma)
 
     def absolute_deviations(self):
@@ -317,3 +262,80 @@ class Reference:
         limit.unit = self.unit
         coef, intercept, _, _ = limit.smooth()
         return coef, intercept
+
+
+class _Whitened:
+    """F, its gradient and Hessian in theta = [u, b, sigma], all in units of y's spread.
+
+    The coordinates u make the loss's and the penalty's curvature together a unit matrix.
+    """
+
+    def __init__(self, problem):
+        self.problem, self.scale = problem, problem.scale
+        Z, self.center, self.back = problem.standardised()
+        share, pull = problem.share, problem.alpha / problem.unit
+        stacked = np.vstack([Z * np.sqrt(share)[:, None], np.diag(np.sqrt(pull) * self.back)])
+        _, singular, directions = np.linalg.svd(stacked, full_matrices=False)
+        kept = singular > 1e-11 * max(singular.max(initial=0.0), 1e-300)
+        self.T = directions[kept].T / singular[kept]
+        self.k = self.T.shape[1]
+        self.design = np.hstack([Z @ self.T, np.ones((len(Z), int(problem.fit_intercept)))])
+        self.pull = pull * (self.T.T * self.back**2) @ self.T
+        self.unit = spread_of_y(problem.y, problem.weight, problem.fit_intercept) or 1.0
+
+    def parts(self, theta):
+        """Residuals, scale, and u in the units of y."""
+        sigma = theta[-1] * self.unit if self.problem.joint else self.scale
+        r = self.problem.y - self.design @ theta[: self.design.shape[1]] * self.unit
+        return r, sigma, theta[: self.k] * self.unit
+
+    def value(self, theta):
+        r, sigma, u = self.parts(theta)
+        if sigma <= 0:
+            return np.inf
+        mean = sigma * (self.problem.share @ self.problem.rho(r / sigma))
+        return (mean + self.problem.kappa * sigma + u @ self.pull @ u / 2) / self.unit
+
+    def slope(self, theta):
+        r, sigma, u = self.parts(theta)
+        z, share = r / sigma, self.problem.share
+        psi = self.problem.psi(z)
+        out = -self.design.T @ (share * psi)
+        out[: self.k] += self.pull @ u
+        if not self.problem.joint:
+            return out
+        return np.append(out, self.problem.kappa - share @ (z * psi - self.problem.rho(z)))
+
+    def curvature(self, theta):
+        r, sigma, _ = self.parts(theta)
+        z = r / sigma
+        full = np.c_[self.design, z] if self.problem.joint else self.design
+        out = (full.T * (self.problem.share * self.problem.psi_prime(z))) @ full / sigma
+        out[: self.k, : self.k] += self.pull
+        return out * self.unit
+
+    def least_squares(self):
+        """A start: least squares, and a scale of its residuals that is not too small."""
+        root, y = np.sqrt(self.problem.share), self.problem.y / self.unit
+        theta = np.linalg.lstsq(self.design * root[:, None], y * root, rcond=None)[0]
+        if not self.problem.joint:
+            return theta
+        rest = y - self.design @ theta
+        size = np.sqrt(self.problem.share @ rest**2)
+        return np.append(theta, max(mad(rest, self.problem.weight, 0.0), 0.1 * size, 1e-8))
+
+    def scales(self, theta):
+        """Far below the residuals' size psi' is 0 nearly everywhere: come down in steps."""
+        if self.problem.joint or np.isinf(steepest(self.problem.loss)):
+            return [self.scale]
+        size = np.sqrt(self.problem.share @ self.parts(theta)[0] ** 2)
+        count = max(0, int(np.ceil(np.log10(max(size / self.scale, 1.0)))))
+        return [self.scale * 10.0**power for power in range(count, -1, -1)]
+
+    def unpack(self, theta):
+        """Coefficients of X, intercept and scale."""
+        _, sigma, u = self.parts(theta)
+        coef = self.back * (self.T @ u)
+        if not self.problem.fit_intercept:
+            return coef, 0.0, sigma
+        return coef, theta[self.k] * self.unit - self.center @ coef, sigma

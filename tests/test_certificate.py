@@ -128,7 +128,7 @@ def random_problem(seed):
     return MRegressor(loss, scale=scale, **common), X, y, weight
 
 
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize("seed", range(200))
 def test_random_problems(seed):
     model, X, y, weight = random_problem(seed)
     assert_certified(model.fit(X, y, weight), reference_for(model, X, y, weight))

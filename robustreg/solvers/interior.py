@@ -44,7 +44,9 @@ def interior_point(
     value = objective(theta)[0]
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
     gap = value
-    if value > 16 * EPS * problem.spread:
+    if objective.size == 0:  # a column of zeros and no intercept
+        gap = 0.0
+    elif value > 16 * EPS * problem.spread:
         theta, nu, fit = iterate(objective, theta, max_iter, EPS * problem.spread)
         active = active_rows(objective, theta, nu, problem.exact)
         ended = end_exactly(objective, theta, nu, active)
