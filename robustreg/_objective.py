@@ -194,9 +194,7 @@ class Objective:
         self.evaluate(theta)
         sums, sigma = self._hessian_sums, self.unpack(self._hessian_theta)[2]
         gram, curve_z = self._gram, sums.curve_z
-        if self._gram_basis is None:
-            lifted = self._lift()
-            gram = lifted.T @ gram @ lifted
+        gram = self._in_coordinates(gram)
         curve_z = np.append(self.reduce(curve_z[:-1]), curve_z[-1])
         lead = self.k + self.rows.fit_intercept
         hessian = np.empty((self.size, self.size))
@@ -244,13 +242,18 @@ class Objective:
         total = self.rows.total
         return sum(part[0] for part in parts) / total, sum(part[1] for part in parts) / total
 
+    def imbalance(self, theta: Array, nu: Array) -> Array:
+        """Slopes of nu less those of the penalty, in the coordinates ``[u, b]`` of theta."""
+        slope, mean = self.slopes(nu)
+        excess = self.reduce(slope - self.penalty_slope(self.unpack(theta)[0]))
+        return np.append(excess, mean) if self.rows.fit_intercept else excess
+
     def _hessian_operator(self, theta: Array) -> LinearOperator:
         self.evaluate(theta)
         sigma = self.unpack(theta)[2]
         z, curvature = self.residual / sigma, self.curvature_weights(theta)
-        pull = self.penalty.curvature / self.rows.unit**2
 
-        def product(vector: Array) -> Array:
+        def times(vector: Array) -> Array:
             beta, intercept, dsigma = self.unpack(vector.ravel())
             change = self.fitted(beta, intercept)
             if self.joint:
@@ -258,14 +261,14 @@ class Objective:
             change *= curvature / sigma
             slope, mean = self.slopes(change)
             out = np.empty(self.size)
-            out[: self.k] = self.reduce(slope + pull * beta)
+            out[: self.k] = self.reduce(slope + self.penalty_slope(beta))
             if self.rows.fit_intercept:
                 out[self.k] = mean
             if self.joint:
                 out[-1] = self.average(change * z)
             return out
 
-        return LinearOperator((self.size, self.size), matvec=product, dtype=np.float64)
+        return LinearOperator((self.size, self.size), matvec=times, dtype=np.float64)
 
     def curvature_weights(self, theta: Array) -> Array:
         """The psi' of every row that ``hessian(theta)`` holds."""
@@ -284,16 +287,15 @@ class Objective:
         if self.basis.ndim == 2:
             return slope  # white by construction
 
-        def product(vector: Array) -> Array:
+        def times(vector: Array) -> Array:
             change = self.fitted(self.expand(vector.ravel()), 0.0)
             return self.reduce(self.slopes(change)[0])
 
-        operator = LinearOperator((self.k, self.k), matvec=product, dtype=np.float64)
+        operator = LinearOperator((self.k, self.k), matvec=times, dtype=np.float64)
         return minres(operator, slope, rtol=1e-13, maxiter=MAX_PRODUCTS)
 
     def slope_along(self, theta: Array, step: Array) -> Callable[[float], float]:
-        """The slope of ``t -> F(theta + t step)``: one pass over X, then none."""
-        self.evaluate(theta)
+        """The slope of ``t -> F(theta + t step)``: two passes over X, then none."""
         beta, _, sigma = self.unpack(theta)
         change, intercept, dsigma = self.unpack(step)
         dsigma = dsigma if self.joint else 0.0
@@ -325,9 +327,7 @@ class Objective:
             return total
 
         gram = sum(rows.walk(work)) / rows.total
-        if self._gram_basis is None:
-            lifted = self._lift()
-            gram = lifted.T @ gram @ lifted
+        gram = self._in_coordinates(gram)
         lead = self.k + rows.fit_intercept
         return gram[:lead, :lead]
 
@@ -351,7 +351,10 @@ class Objective:
         scaled = self.basis / self.rows.unit[:, None]
         return self.penalty.curvature * (scaled.T @ scaled)
 
-    def _lift(self) -> Array:
+    def _in_coordinates(self, gram: Array) -> Array:
+        """A Gram matrix as accumulated, of ``[q, 1]`` in the coordinates u."""
+        if self._gram_basis is not None:
+            return gram
         lifted = np.zeros((self.rows.p + 1, self.k + 1))
         lifted[:-1, :-1], lifted[-1, -1] = self.basis, 1.0
-        return lifted
+        return lifted.T @ gram @ lifted

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import EPS, Array, Index
 from robustreg._parallel import map_ordered
 
 BLOCK_BYTES = 2**22  # measured: smaller blocks let threads fight for the interpreter
@@ -116,7 +116,7 @@ class RowBlocks:
         mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
         self.far = bool(np.any(mean**2 > FAR_SPARSE**2 * variance)) and self.fit_intercept
         if self.fit_intercept:  # a dense constant column is exactly 0 after centring, here not
-            self.flat = variance <= (8 * np.finfo(np.float64).eps * mean) ** 2
+            self.flat = variance <= (8 * EPS * mean) ** 2
         return (mean if self.fit_intercept else np.zeros(self.p)), np.ones(self.p), False
 
     @property

@@ -26,7 +26,6 @@ class Moments:
     gram: Array  # (p + 1, p + 1) sums of w [a, 1][a, 1]' with a = A - offset
     cross: Array  # (p,) sums of w a (y - mean_y)
     mean_y: float  # 0 without an intercept
-    square_y: float  # sum of w (y - mean_y)^2
 
 
 def moments(rows: RowBlocks, y: Array) -> Moments:
@@ -35,8 +34,8 @@ def moments(rows: RowBlocks, y: Array) -> Moments:
     Moves ``rows.offset`` onto the means. It was near them, so nothing cancels here.
     """
 
-    def work(chunk: list[slice]) -> tuple[Array, Array, float]:
-        gram, cross, square = np.zeros((rows.p + 1, rows.p + 1)), np.zeros(rows.p + 1), 0.0
+    def work(chunk: list[slice]) -> tuple[Array, Array]:
+        gram, cross = np.zeros((rows.p + 1, rows.p + 1)), np.zeros(rows.p + 1)
         with np.errstate(over="ignore", invalid="ignore"):
             for part in chunk:
                 block, weight, target = rows.read(part), rows.weights(part), y[part]
@@ -45,16 +44,14 @@ def moments(rows: RowBlocks, y: Array) -> Moments:
                 total = weighted.sum()
                 cross[:-1] += product(weighted, block) - total * rows.offset
                 cross[-1] += total
-                square += float(weighted @ target)
-        return gram, cross, square
+        return gram, cross
 
     partial = rows.walk(work)
     gram, cross = sum(part[0] for part in partial), sum(part[1] for part in partial)
-    square = sum(part[2] for part in partial)
     if not np.isfinite(gram.sum()):
         raise NotFiniteError
     if not rows.fit_intercept:
-        return Moments(gram, cross[:-1], 0.0, square)
+        return Moments(gram, cross[:-1], 0.0)
     mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
     rows.move_offset(mean)
     gram[:-1, :-1] -= rows.total * np.outer(mean, mean)
@@ -62,9 +59,7 @@ def moments(rows: RowBlocks, y: Array) -> Moments:
     flat = np.flatnonzero(rows.flat)
     gram[flat] = 0.0
     gram[:, flat] = 0.0
-    return Moments(
-        gram, cross[:-1] - rows.total * mean * mean_y, mean_y, square - rows.total * mean_y**2
-    )
+    return Moments(gram, cross[:-1] - rows.total * mean * mean_y, mean_y)
 
 
 def column_moments(rows: RowBlocks) -> Array:
@@ -115,10 +110,8 @@ def weighted_gram(
         if basis is not None:
             part = product(part, basis)
         if weight is None:
-            total, linear = (
-                len(part),
-                product(np.ones(len(part)), part),
-            )  # faster than a sum over axis 0
+            # a product with ones is faster than a sum over axis 0
+            total, linear = len(part), product(np.ones(len(part)), part)
         else:
             total, linear = weight.sum(), product(weight, part)
             part *= np.sqrt(weight)[:, None]
@@ -130,9 +123,8 @@ def weighted_gram(
 def whiten_gram(moments: Moments, total: float, ridge: Array) -> Array | None:
     """``T`` with ``T'(gram / total + diag(ridge))T = I`` by Cholesky.
 
-    None where that would lose digits, ``whiten_rows`` is for then.
-
-    Constant columns get rows of zeros, and hence coefficients of zero.
+    None where that would lose digits: then ``whiten_rows`` is the way. Constant columns get
+    rows of zeros, and hence coefficients of zero.
     """
     gram = moments.gram[:-1, :-1] / total
     spread = np.sqrt(np.maximum(np.diag(gram), 0.0))

@@ -152,8 +152,10 @@ def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
     )
 
 
-def least_squares(frame: Frame) -> tuple[Array, float]:
-    """Coordinates and intercept of the least-squares fit from the moments (ridge included)."""
-    if frame.moments is None:
-        return np.zeros(len(frame.basis)), 0.0
-    return frame.basis.T @ frame.moments.cross / frame.rows.total, frame.moments.mean_y
+def least_squares(frame: Frame) -> Array:
+    """``[u, b]`` of the least-squares fit from the moments, ridge included; 0 without them."""
+    u, intercept = np.zeros(frame.basis.shape[-1]), 0.0
+    if frame.moments is not None:
+        u = frame.basis.T @ frame.moments.cross / frame.rows.total
+        intercept = frame.moments.mean_y
+    return np.append(u, intercept) if frame.rows.fit_intercept else u

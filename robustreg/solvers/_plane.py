@@ -103,10 +103,7 @@ def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, f
     if not on.all():
         value += bound * objective.average(np.abs(residual))
         signs *= bound
-    slope, mean = objective.slopes(signs)
-    wanted = objective.reduce(objective.penalty_slope(beta) - slope)
-    if rows.fit_intercept:
-        wanted = np.append(wanted, -mean)
+    wanted = -objective.imbalance(theta, signs)
     nu = signs
     if on.any():
         weight = np.ones(int(on.sum())) if rows.weight is None else rows.weight[on]

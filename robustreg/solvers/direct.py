@@ -34,8 +34,7 @@ def direct(
     precise = problem.n * problem.p <= SMALL and not frame.rows.sparse
     precise = precise and frame.inflation > COLLINEAR
     objective = make_objective(problem, frame, curvature=False, precise=precise)
-    u, intercept = least_squares(frame)
-    theta = np.append(u, intercept) if problem.fit_intercept else u
+    theta = least_squares(frame)
     value, gradient = objective(theta)
     steps, curvature = 1, problem.loss.curvature
     for _ in range(MAX_REFINEMENTS):

@@ -39,8 +39,7 @@ def interior_point(
         return null_result(problem)
     frame = make_frame(problem)
     objective = make_objective(problem, frame, curvature=False)
-    u, intercept = least_squares(frame)
-    theta = np.append(u, intercept) if problem.fit_intercept else u
+    theta = least_squares(frame)
     value = objective(theta)[0]
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
     gap = value
@@ -133,7 +132,8 @@ def _step(objective: Objective, point: _Point, mu: float) -> _Point:
     barrier = 1.0 / (point.p / point.up + point.q / point.down)
     matrix = objective.gram(barrier)
     matrix[: objective.k, : objective.k] += objective.penalty_hessian()
-    affine = _direction(objective, point, barrier, matrix, 0.0, 0.0)
+    excess = objective.residuals(point.theta) - point.p + point.q
+    affine = _direction(objective, point, barrier, matrix, excess, 0.0, 0.0)
     primal, dual = _lengths(point, affine)
     centring = (_complementarity(objective, point.move(affine, primal, dual)) / mu) ** 3
     # the second-order term belongs to a full step: of a short one, only its share is true
@@ -142,7 +142,7 @@ def _step(objective: Objective, point: _Point, mu: float) -> _Point:
         centring * mu + share * affine.nu * affine.p,
         centring * mu - share * affine.nu * affine.q,
     )
-    step = _direction(objective, point, barrier, matrix, *bent)
+    step = _direction(objective, point, barrier, matrix, excess, *bent)
     return point.move(step, *_lengths(point, step))
 
 
@@ -151,18 +151,14 @@ def _direction(
     point: _Point,
     barrier: Array,
     matrix: Array,
+    excess: Array,
     target_p: Array | float,
     target_q: Array | float,
 ) -> _Point:
     """Newton direction towards ``up p = target_p`` and ``down q = target_q``."""
     gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
-    excess = objective.residuals(point.theta) - point.p + point.q
     xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
-    slope, mean = objective.slopes(point.nu + xi)
-    beta = objective.unpack(point.theta)[0]
-    side = objective.reduce(slope - objective.penalty_slope(beta))
-    if objective.rows.fit_intercept:
-        side = np.append(side, mean)
+    side = objective.imbalance(point.theta, point.nu + xi)
     try:
         dtheta = cho_solve(cho_factor(matrix), side)
     except LinAlgError:
@@ -215,16 +211,12 @@ def end_exactly(
     weight = np.ones(len(design)) if rows.weight is None else rows.weight[active]
     theta = theta.copy()
     for _ in range(2):  # the second time is iterative refinement
-        step = _active_step(objective, theta, design, weight, nu, residual, active)
+        step = _active_step(objective, theta, design, weight, residual, active)
         theta += step
         residual = objective.residuals(theta)
     nu = np.where(active, nu, np.sign(residual))
     # least change of nu on the active rows that balances the slopes
-    slope, mean = objective.slopes(nu)
-    beta = objective.unpack(theta)[0]
-    excess = objective.reduce(slope - objective.penalty_slope(beta))
-    if rows.fit_intercept:
-        excess = np.append(excess, mean)
+    excess = objective.imbalance(theta, nu)
     change = lstsq((weight[:, None] * design).T, rows.total * excess, cond=1e-12)[0]
     nu[active] -= change
     return theta, nu
@@ -235,7 +227,6 @@ def _active_step(
     theta: Array,
     design: Array,
     weight: Array,
-    nu: Array,
     residual: Array,
     active: Mask,
 ) -> Array:
@@ -247,12 +238,7 @@ def _active_step(
     system[: objective.k, : objective.k] = objective.penalty_hessian()
     system[:size, size:] = -(weight[:, None] * design).T / objective.rows.total
     system[size:, :size] = design
-    signs = np.where(active, 0.0, np.sign(residual))
-    slope, mean = objective.slopes(signs)
-    beta = objective.unpack(theta)[0]
-    side = objective.reduce(slope - objective.penalty_slope(beta))
-    if objective.rows.fit_intercept:
-        side = np.append(side, mean)
+    side = objective.imbalance(theta, np.where(active, 0.0, np.sign(residual)))
     return lstsq(system, np.concatenate([side, residual[active]]), cond=1e-13)[0][:size]
 
 

@@ -35,8 +35,7 @@ def linprog(
         return null_result(problem)
     frame = make_frame(problem)
     objective = make_objective(problem, frame, curvature=False)
-    u, intercept = least_squares(frame)
-    theta = np.append(u, intercept) if problem.fit_intercept else u
+    theta = least_squares(frame)
     value = objective(theta)[0]
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
     gap = value

@@ -161,8 +161,7 @@ def _first_theta(
     """The given start, else least squares with the MAD of its residuals as scale."""
     if start is not None:
         return pack(objective, frame, start)
-    u, intercept = least_squares(frame)
-    theta = np.concatenate([u, [intercept] if problem.fit_intercept else [], [1.0]])
+    theta = np.append(least_squares(frame), 1.0)
     residual = objective.residual = objective.residuals(theta)
     sigma = mad(residual, problem.weight, center=0.0)
     floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
