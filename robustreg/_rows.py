@@ -167,7 +167,7 @@ class RowBlocks:
 
     def walk(self, function: Any) -> list[Any]:
         """``function(chunk)`` for every chunk, in threads; results in chunk order."""
-        return list(map_ordered(function, self.chunks, self.n_threads))
+        return map_ordered(function, self.chunks, self.n_threads)
 
 
 def product(left: Any, right: Any) -> Any:

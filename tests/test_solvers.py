@@ -17,10 +17,10 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from robustreg import select_solver
-from robustreg._parallel import one_blas_thread
+from robustreg._parallel import map_ordered, one_blas_thread
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
-from robustreg.solvers import SOLVERS, SolverSpec, solver_names
+from robustreg.solvers import SOLVERS, SolverSpec, _frame, smooth, solver_names
 from robustreg.solvers._newton import semismooth_newton
 
 # --- the table
@@ -591,6 +591,82 @@ def test_other_threads_can_still_set_limits_after_a_fit():
             return blas_threads()
 
     assert set(in_another_thread(limited)) == {1}
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_map_ordered_keeps_the_order(n_threads):
+    assert map_ordered(lambda item: -item, range(20), n_threads) == [-item for item in range(20)]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_map_ordered_raises_once_nothing_runs_any_more(n_threads):
+    done = []
+
+    def work(item):
+        if item == 0:
+            raise ArithmeticError("of item 0")
+        done.append(item)
+
+    with pytest.raises(ArithmeticError, match="of item 0"):
+        map_ordered(work, range(20), n_threads)
+    assert sorted(done) == ([] if n_threads == 1 else list(range(1, 20)))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
+def test_threads_may_run_anywhere_after_a_pass():
+    allowed = os.sched_getaffinity(0)
+    assert map_ordered(lambda _: os.sched_getaffinity(0), range(8), len(allowed)) == [allowed] * 8
+
+
+# --- Gram matrices in single precision
+
+
+def wide_table(kind):
+    """More than 50 columns, and what would need more than six digits."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1500, 55)) + rng.uniform(-2, 2, 55)
+    if kind == "correlated":
+        X[:, 1] = X[:, 0] + 1e-5 * rng.standard_normal(1500)
+    elif kind == "far from zero":
+        X[:, 1] += 100.0
+    elif kind == "tiny units":
+        X[:, 1] *= 1e-30
+    elif kind == "repeated":
+        X[:, 1] = X[:, 0]
+    elif kind == "rare":
+        X[:, 1] = np.arange(1500) < 3
+    y = X[:, 2:] @ rng.standard_normal(53) + rng.standard_t(2, 1500)
+    y[:150] += 1e4
+    return X, y
+
+
+@pytest.mark.parametrize(
+    ("kind", "single"),
+    [("plain", True), ("rare", True)]
+    + [(kind, False) for kind in ("correlated", "far from zero", "tiny units", "repeated")],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("model", [HuberRegressor(), MRegressor("pseudo_huber", alpha=0.01)])
+def test_single_precision_speeds_a_fit_up_and_changes_nothing(
+    monkeypatch, model, weighted, kind, single
+):
+    X, y = wide_table(kind)
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(y)) if weighted else None
+    frames = []
+
+    def recorded(problem):
+        frames.append(_frame.make_quick_frame(problem))
+        return frames[-1]
+
+    monkeypatch.setattr(smooth, "make_quick_frame", recorded)
+    quick = clone(model).fit(X, y, sample_weight=weight)
+    if not model.alpha:  # a ridge makes repeated columns harmless
+        assert frames[-1].single == single
+    monkeypatch.setattr(smooth, "make_quick_frame", _frame.make_frame)
+    full = clone(model).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(quick.predict(X), full.predict(X), rtol=0, atol=1e-9 * y.std())
+    assert quick.scale_ == pytest.approx(full.scale_, rel=1e-9)
+    assert quick.dual_gap_ <= 1e-11 * quick.objective_
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -225,7 +225,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             self.weights_[part] = self._robustness_weights(problem, fit, residual[part], scale)
             self.outliers_[part] = np.abs(residual[part]) > cutoff
 
-        list(map_ordered(judge, slices(len(residual)), problem.n_threads))
+        map_ordered(judge, slices(len(residual)), problem.n_threads)
         self.objective_ = float(fit.fun * problem.objective_unit)
         self.dual_gap_ = float(fit.dual_gap * problem.objective_unit)
         self.n_iter_ = int(fit.nit)
