@@ -212,6 +212,20 @@ def test_fewer_rows_on_a_plane_than_huber_needs(share, sided, seed):
     assert reference.value_of(model) <= reference.minimum()[-1] * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("delta", [0.3, 1.345])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_rare_dummy_all_of_whose_rows_are_gross_errors_over_little_noise(delta, seed):
+    """The way to the optimum leads through scales far below it, with psi' = 0 on these rows."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((200, 4))
+    X[:, -1] = np.arange(200) < 4
+    y = X @ np.ones(4) + 1e-6 * rng.standard_normal(200)
+    y[:60] += 10.0 ** rng.integers(0, 8) * rng.standard_normal(60)
+    y[:4] += 1e3
+    model = fit(HuberRegressor(delta=delta), X, y)
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+
+
 @pytest.mark.parametrize("scale", [0.01, 1.0])
 def test_a_fixed_scale_on_a_plane_keeps_its_optimum(scale):
     """``scale_`` may be 0 then, the loss's own scale is not: the optimum of F counts."""

@@ -20,6 +20,7 @@ from robustreg._certificate import dual_gap_from
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.losses import Absolute
+from robustreg.scale import mad
 from robustreg.solvers._frame import Frame, make_objective
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers.interior import active_rows, end_exactly, iterate
@@ -27,13 +28,15 @@ from robustreg.solvers.interior import active_rows, end_exactly, iterate
 
 def at_scale_zero(
     problem: Problem, frame: Frame, objective: Objective, theta: Array, tol: float
-) -> tuple[Array, float, float] | None:
-    """The optimum at scale 0 near ``theta``, its value and its gap; None if it is not there.
+) -> tuple[Array, tuple[float, float] | None]:
+    """The optimum at scale 0 near ``theta``, and its value and gap.
 
-    ``objective.residual`` belongs to the result.
+    None if the optimum is not at scale 0; then comes a point to go on from: the fit by least
+    absolute deviations with the MAD of its residuals, where there is such a fit, else
+    ``theta``. ``objective.residual`` belongs to the point.
     """
     if frame.moments is None:
-        return None  # too many columns for the equations below
+        return theta, None  # too many columns for the equations below
     limit = limit_objective(problem, frame)
     for candidate in (_through_near_rows, _least_absolute_deviations):
         found = candidate(problem, objective, limit, theta)
@@ -41,8 +44,12 @@ def at_scale_zero(
             continue
         value, gap = _certify(objective, found, problem.exact)
         if np.isfinite(value) and gap <= tol * value + 64 * EPS * problem.null_objective:
-            return found, value, gap
-    return None
+            return found, (value, gap)
+        if candidate is _least_absolute_deviations:
+            size = mad(objective.residual, problem.weight, center=0.0)
+            found[-1] = max(size, theta[-1])
+            return found, None
+    return theta, None
 
 
 def limit_objective(problem: Problem, frame: Frame) -> Objective:

@@ -41,6 +41,7 @@ NEWTON_SHARE = 20  # of the iterations of lbfgs are kept for the Newton steps at
 SLOW_SCALE = 1e-2
 TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
 STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
+STAGE_STEPS = 25  # Newton steps that a stage may take
 
 
 def newton(
@@ -127,11 +128,10 @@ def _optimise(
         fit.nit = used
         if not _may_be_zero(problem, fit):
             break
-        exact = at_scale_zero(problem, frame, objective, theta, tol)
-        if exact is not None:
-            theta, value, gap = exact
+        theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
+        if at_zero is not None:
             fit = OptimizeResult(status=0, message="Most rows lie on a plane.", nit=used)
-            return _Optimum(objective, frame, theta, fit, (value, gap))
+            return _Optimum(objective, frame, theta, fit, at_zero)
     return _Optimum(objective, frame, theta, fit, None)
 
 
@@ -174,19 +174,23 @@ def _approach(
 ) -> tuple[Array, int]:
     """A start for a fixed scale far below the residuals', where psi' is mostly 0.
 
-    By continuation in the scale; where it is next to nothing, from its limit.
+    By continuation in the scale; where that is slow or the scale next to nothing, from the
+    limit of scale 0.
     """
     target, used = objective.scale, 0
     if problem.loss.homogeneity == 2:
         return theta, used
     stage = mad(objective.residuals(theta), problem.weight, center=0.0)
-    if target < TINY_SCALE * max(stage, problem.spread) and frame.moments is not None:
-        return solve_limit(problem, limit_objective(problem, frame), theta), used
-    while stage * STAGE > target and used < max_iter:
+    slow = target < TINY_SCALE * max(stage, problem.spread)
+    while stage * STAGE > target and used < max_iter and not slow:
         objective.set_scale(stage)
-        fit = _minimise_newton(objective, theta, max_iter - used, 1e-2, floor=0.0)
+        steps = min(STAGE_STEPS, max_iter - used)
+        fit = _minimise_newton(objective, theta, steps, 1e-2, floor=0.0)
         theta, used, stage = fit.x, used + fit.nit, stage * STAGE
+        slow = fit.nit >= STAGE_STEPS and fit.status == 1
     objective.set_scale(target)
+    if slow and frame.moments is not None:
+        theta = solve_limit(problem, limit_objective(problem, frame), theta)
     return theta, used
 
 
