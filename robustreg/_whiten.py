@@ -131,8 +131,9 @@ def whiten_gram(moments: Moments, total: float, ridge: Array) -> Array | None:
     live = np.flatnonzero(spread)
     if not len(live):
         return np.zeros((len(gram), 0))
-    scaled = gram[np.ix_(live, live)] / np.outer(spread[live], spread[live])
-    scaled[np.diag_indices_from(scaled)] += ridge[live] / spread[live] ** 2
+    width = np.sqrt(spread[live] ** 2 + ridge[live])
+    scaled = gram[np.ix_(live, live)] / np.outer(width, width)
+    scaled[np.diag_indices_from(scaled)] += ridge[live] / width**2
     factor, failed = lapack.dpotrf(scaled, clean=1)
     if failed:
         return None
@@ -142,7 +143,7 @@ def whiten_gram(moments: Moments, total: float, ridge: Array) -> Array | None:
         return None
     basis = np.zeros((len(gram), len(live)))
     inverse, _ = lapack.dtrtri(factor)
-    basis[live] = inverse / spread[live, None]
+    basis[live] = inverse / width[:, None]
     return basis
 
 
@@ -210,17 +211,18 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> Array:
     live = np.flatnonzero(spread)
     if not len(live):
         return np.zeros((rows.p, 0))
-    scaled = factor[:, live] / spread[live]
+    width = np.sqrt(spread[live] ** 2 + ridge[live])
+    scaled = factor[:, live] / width
     if ridge.any():
-        scaled = np.vstack([scaled, np.diag(np.sqrt(ridge[live]) / spread[live])])
+        scaled = np.vstack([scaled, np.diag(np.sqrt(ridge[live]) / width)])
     _, singular, directions = svd(scaled, full_matrices=False)
     # What centring and scaling leave of a null direction is rounding: that of the columns,
     # plus, for columns far from 0, that of their entries.
-    far = np.abs(rows.origin[live]) / spread[live]
+    far = np.abs(rows.origin[live]) / width
     noise = EPS * (10 * np.sqrt(rows.p) * singular[0] + np.abs(directions) @ far)
     kept = singular > noise
     basis = np.zeros((rows.p, int(kept.sum())))
-    basis[live] = (directions[kept].T / singular[kept]) / spread[live, None]
+    basis[live] = (directions[kept].T / singular[kept]) / width[:, None]
     return basis
 
 

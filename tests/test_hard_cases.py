@@ -328,6 +328,15 @@ def test_all_dummies_of_a_factor(model, container):
         assert abs(dummies.var(axis=0) @ model.coef_[3:]) <= 1e-9 * np.abs(model.coef_).max()
 
 
+@pytest.mark.parametrize("model", [type(model)(alpha=0.01) for model in DEFAULTS.values()])
+@pytest.mark.parametrize("unit", [1e-12, 1e-20, 1e-30])
+def test_a_ridge_that_all_but_removes_a_column(model, unit):
+    X, y = contaminated(n=200)
+    without = fit(model, X[:, 1:], y)
+    X[:, 0] *= unit
+    np.testing.assert_allclose(fit(model, X, y).coef_[1:], without.coef_, rtol=1e-9)
+
+
 @unpenalised
 @pytest.mark.parametrize("apart", [1e-4, 1e-7, 1e-8, 1e-9])
 def test_nearly_equal_columns(model, apart):
