@@ -20,8 +20,8 @@ from robustreg._compat import minres
 from robustreg._objective import MAX_PRODUCTS, Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
-ROUNDING = 1e-13
-MAX_CLEANING = 2
+ROUNDING = 1e-12
+MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
 
 
 def dual_gap(objective: Objective, theta: Array) -> float:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg import lapack
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array, Mask
@@ -25,6 +26,8 @@ from robustreg.penalties import Ridge
 # A Hessian serves as well for points this close to its own (in scales, whitened coordinates):
 # the steps from there on gain four digits or so each, and save a third of their cost.
 SAME_HESSIAN = 1e-5
+# A Gram matrix in single precision will do while this share of it is left in all directions.
+LEAST_LEFT = 1e-2
 MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
 
 
@@ -49,6 +52,9 @@ class Objective:
         With them curvature is available: they are the Gram matrix at psi' = 1.
     whitened_gram : bool
         Accumulate Gram matrices in the coordinates u, for ill-conditioned X.
+    single : bool
+        The moments are in single precision. Once rows with psi' = 0 have taken most of the
+        curvature in some direction, the Gram matrix is summed anew in double precision.
     rounding : float
         Differences of F up to here are rounding: a unit in the last place of the spread of y.
     precise : bool
@@ -70,6 +76,7 @@ class Objective:
         basis: Array,
         moments: Moments | None = None,
         whitened_gram: bool = False,
+        single: bool = False,
         rounding: float = 0.0,
         precise: bool = False,
     ) -> None:
@@ -87,6 +94,7 @@ class Objective:
         self._hessian_theta: Array = np.full(self.size, np.inf)
         self._curvature: Array | None = None
         self._gram_basis = basis if whitened_gram else None
+        self._single = single
         if moments is not None:
             self._start_gram(moments)
 
@@ -193,8 +201,11 @@ class Objective:
             return self._hessian_operator(theta)
         self.evaluate(theta)
         sums, sigma = self._hessian_sums, self.unpack(self._hessian_theta)[2]
-        gram, curve_z = self._gram, sums.curve_z
-        gram = self._in_coordinates(gram)
+        curve_z = sums.curve_z
+        gram = self._in_coordinates(self._gram)
+        if self._single and _least_pivot(gram) < LEAST_LEFT * self.rows.total:
+            self._single, self._gram = False, self._sum_gram(self._curvature)
+            gram = self._in_coordinates(self._gram)
         curve_z = np.append(self.reduce(curve_z[:-1]), curve_z[-1])
         lead = self.k + self.rows.fit_intercept
         hessian = np.empty((self.size, self.size))
@@ -315,6 +326,12 @@ class Objective:
 
     def gram(self, weight: Array) -> Array:
         """``sum w weight [q, 1][q, 1]' / W`` (without the 1 if there is no intercept)."""
+        gram = self._in_coordinates(self._sum_gram(weight) / self.rows.total)
+        lead = self.k + self.rows.fit_intercept
+        return gram[:lead, :lead]
+
+    def _sum_gram(self, weight: Array) -> Array:
+        """``sum w weight [a, 1][a, 1]'``, in the coordinates that Gram matrices are stored in."""
         rows, basis = self.rows, self._gram_basis
         size = (rows.p if basis is None else self.k) + 1
 
@@ -326,10 +343,7 @@ class Objective:
                 total += weighted_gram(rows, rows.read(part), each, basis)
             return total
 
-        gram = sum(rows.walk(work)) / rows.total
-        gram = self._in_coordinates(gram)
-        lead = self.k + rows.fit_intercept
-        return gram[:lead, :lead]
+        return sum(rows.walk(work))
 
     def coordinates(self, mask: Mask) -> Array:
         """Rows ``[q, 1]`` of the whitened regressors where ``mask`` is true."""
@@ -358,3 +372,9 @@ class Objective:
         lifted = np.zeros((self.rows.p + 1, self.k + 1))
         lifted[:-1, :-1], lifted[-1, -1] = self.basis, 1.0
         return lifted.T @ gram @ lifted
+
+
+def _least_pivot(matrix: Array) -> float:
+    """The least squared pivot of a Cholesky factorisation; negative where there is none."""
+    factor, failed = lapack.dpotrf(matrix)
+    return -1.0 if failed else float(np.diag(factor).min()) ** 2

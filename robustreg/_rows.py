@@ -27,6 +27,8 @@ MAX_MEAN_TO_SPREAD = 1e6
 # Beyond this one, Gram matrices of sparse rows are summed over dense centred blocks: what
 # uncentred sums lose is its square.
 FAR_SPARSE = 1e2
+# Within these bounds, squares keep six digits in single precision without being centred.
+MAX_MEAN_SINGLE, LEAST_SINGLE, MOST_SINGLE = 3.0, 1e-12, 1e12
 # Squares and products of entries outside of these bounds leave the floating-point range.
 TINY_ENTRY, HUGE_ENTRY = 1e-70, 1e70
 
@@ -60,6 +62,8 @@ class RowBlocks:
         constant column exactly, so that such a column is exactly zero after centring.
     flat : ndarray of shape (p,), bool
         Columns known to be constant though rounding may leave something of them.
+    single : bool
+        Whether single precision gives Gram matrices of the wide, dense blocks six digits.
     far : bool
         Whether the columns of a sparse X are so far from 0 that uncentred sums lose digits.
     offset : ndarray of shape (p,)
@@ -81,7 +85,7 @@ class RowBlocks:
         self.total = float(self.n if weight is None else weight.sum())
         self.chunks = _chunks(self.n, self.p)
         self.flat = np.zeros(self.p, dtype=bool)
-        self.far = False
+        self.far = self.single = False
         self.centre, self.unit, hard = self._survey()
         self.explicit = not self.sparse and (standardise or hard or X.dtype != np.float64)
         if not self.explicit:
@@ -110,6 +114,9 @@ class RowBlocks:
         spread = np.where(spread > 0, spread, 1.0)
         hard = np.any(np.abs(centre) > MAX_MEAN_TO_SPREAD * spread)
         extreme = np.any((two < TINY_ENTRY) | (two > HUGE_ENTRY))
+        near = np.all(np.abs(centre) <= MAX_MEAN_SINGLE * spread)
+        tame = np.all((spread * two > LEAST_SINGLE) & (spread * two < MOST_SINGLE))
+        self.single = bool(self.p >= WIDE and self.X.dtype == np.float64 and near and tame)
         return centre * two, spread * two, bool(hard or extreme)
 
     def _survey_sparse(self) -> tuple[Array, Array, bool]:

@@ -11,6 +11,7 @@ from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg._rows import RowBlocks
 from robustreg._whiten import (
+    MIN_RCOND_SINGLE,
     Moments,
     column_moments,
     moments,
@@ -40,6 +41,7 @@ class Frame:
     basis: Array
     by_rows: bool  # whitened from the rows themselves: ill-conditioned or more columns than rows
     ridge: Array  # (p,) what was added to the diagonal of the Gram matrix of the blocks
+    single: bool = False  # the moments are in single precision: for Newton steps only
 
     @property
     def inflation(self) -> float:
@@ -62,6 +64,17 @@ def make_scaled_frame(problem: Problem) -> Frame:
     width = np.sqrt(spread**2 + ridge)
     basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
     return Frame(rows, None, basis, by_rows=False, ridge=ridge)
+
+
+def make_quick_frame(problem: Problem) -> Frame:
+    """Nearly whitened coordinates in half of the time, where six digits suffice for that."""
+    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
+        second, ridge = moments(rows, _tamed(problem), single=True), _ridge(problem, rows)
+        basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
+        if basis is not None:
+            return Frame(rows, second, basis, by_rows=False, ridge=ridge, single=True)
+    return make_frame(problem)
 
 
 def make_frame(problem: Problem) -> Frame:
@@ -118,6 +131,7 @@ def make_objective(
         frame.basis,
         frame.moments if curvature else None,
         whitened_gram=frame.by_rows,
+        single=frame.single,
         rounding=EPS * problem.spread,
         precise=precise,
     )

@@ -17,8 +17,8 @@ from robustreg.solvers._frame import (
     Frame,
     Start,
     least_squares,
-    make_frame,
     make_objective,
+    make_quick_frame,
     make_scaled_frame,
     pack,
     unpack,
@@ -103,7 +103,7 @@ def _optimise(
     minimise: Minimise,
 ) -> _Optimum:
     wide = minimise is _minimise_lbfgs and problem.p > MAX_WHITENED
-    frame = make_scaled_frame(problem) if wide else make_frame(problem)
+    frame = make_scaled_frame(problem) if wide else make_quick_frame(problem)
     objective = make_objective(problem, frame)
     theta = _first_theta(problem, objective, frame, start)
     if objective.joint and start is None:
