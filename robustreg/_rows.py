@@ -183,9 +183,9 @@ def product(left: Any, right: Any) -> Any:
     Of the two, only ``np.dot`` lets other threads run while it multiplies a vector or a few
     columns (NumPy 2.4): with ``@``, two threads take as long as one.
     """
-    if sparse.issparse(left) or sparse.issparse(right):
-        return left @ right
-    return np.dot(left, right)
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return np.dot(left, right)
+    return left @ right
 
 
 def _chunks(n: int, p: int) -> list[list[slice]]:

@@ -96,7 +96,7 @@ def semismooth_newton(
         negligible = -float(point.gradient @ step) <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):
             status = 0
-            if step_length > 1e-3 * xtol:  # one more evaluation brings the gradient to rounding
+            if step_length > 1e-2 * xtol:  # one more evaluation brings the gradient to rounding
                 point, evaluations = _polish(fun, jac, point, step), evaluations + 1
             break
         trial, count, share = _search(fun, jac, along, point, min(1.0, room) * step, negligible)
@@ -161,8 +161,9 @@ def _newton_step(
         return minres(hessian, -gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
     reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
     while True:
-        damped = hessian.copy()
-        damped[np.diag_indices_from(damped)] += damping * reference
+        damped = hessian
+        if damping:
+            damped = hessian + damping * reference * np.eye(len(hessian))
         factor, failed = lapack.dpotrf(damped)
         if not failed and damping == 0.0:
             pivots = np.diag(factor)

@@ -144,7 +144,7 @@ def _may_be_zero(problem: Problem, fit: OptimizeResult) -> bool:
 def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start | None:
     """A rough fit to a sample of the rows, where there are many; found in the same way."""
     size = max(problem.n // PILOT_SHARE, rows_per_column * problem.p, MIN_PILOT)
-    if problem.n < 4 * size:
+    if problem.n < 8 * size:
         return None
     index = np.sort(np.random.default_rng(0).integers(0, problem.n, size))  # repeats do no harm
     sample = problem.subset(index)
