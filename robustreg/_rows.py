@@ -99,18 +99,20 @@ class RowBlocks:
             return self._survey_sparse()
         step = max(1, self.n // PILOT_ROWS)
         pilot = np.asarray(self.X[::step], dtype=np.float64)
-        if not np.isfinite(pilot).all():
+        largest = np.abs(pilot).max(axis=0)
+        if not np.isfinite(largest).all():
             raise NotFiniteError
         # A power of two keeps every digit, and the squares below in range.
-        largest = np.max(np.abs(pilot), axis=0)
         two = np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1] - 1)
         pilot = pilot / two
-        weight = None if self.weight is None else self.weight[::step]
+        share = np.full(len(pilot), 1.0) if self.weight is None else self.weight[::step]
+        share = share / share.sum()
         centre = np.zeros(self.p)
         if self.fit_intercept:
-            constant = np.all(pilot == pilot[0], axis=0)
-            centre = np.where(constant, pilot[0], np.average(pilot, axis=0, weights=weight))
-        spread = np.sqrt(np.average((pilot - centre) ** 2, axis=0, weights=weight))
+            constant = (pilot == pilot[0]).all(axis=0)
+            centre = np.where(constant, pilot[0], share @ pilot)
+            pilot -= centre
+        spread = np.sqrt(share @ (pilot * pilot))
         spread = np.where(spread > 0, spread, 1.0)
         hard = np.any(np.abs(centre) > MAX_MEAN_TO_SPREAD * spread)
         extreme = np.any((two < TINY_ENTRY) | (two > HUGE_ENTRY))

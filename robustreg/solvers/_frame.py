@@ -74,12 +74,13 @@ def make_quick_frame(problem: Problem) -> Frame:
         basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
         if basis is not None:
             return Frame(rows, second, basis, by_rows=False, ridge=ridge, single=True)
-    return make_frame(problem)
+    return make_frame(problem, rows)
 
 
-def make_frame(problem: Problem) -> Frame:
+def make_frame(problem: Problem, rows: RowBlocks | None = None) -> Frame:
     """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
-    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    if rows is None:
+        rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     second = moments(rows, _tamed(problem))
     ridge = _ridge(problem, rows)
     basis = None
