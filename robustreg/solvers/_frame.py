@@ -20,7 +20,9 @@ from robustreg._whiten import (
     whiten_rows,
 )
 
-FAR_OUT = 1e4  # spreads of y
+# Where targets are cut off for a start, in spreads of y: where digits would be lost, and where
+# an error, or a signal, is gross.
+FAR_OUT, GROSS = 1e4, 6.0
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,21 @@ def make_scaled_frame(problem: Problem) -> Frame:
 
 
 def make_quick_frame(problem: Problem) -> Frame:
-    """Nearly whitened coordinates in half of the time, where six digits suffice for that."""
+    """Coordinates for a smooth loss: nearly white in half of the time, where that suffices."""
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
-        second, ridge = moments(rows, _tamed(problem), single=True), _ridge(problem, rows)
+        second, ridge = moments(rows, _tamed(problem, GROSS), single=True), _ridge(problem, rows)
         basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
         if basis is not None:
             return Frame(rows, second, basis, by_rows=False, ridge=ridge, single=True)
-    return make_frame(problem, rows)
+    return make_frame(problem, rows, GROSS)
 
 
-def make_frame(problem: Problem, rows: RowBlocks | None = None) -> Frame:
+def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR_OUT) -> Frame:
     """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
     if rows is None:
         rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
-    second = moments(rows, _tamed(problem))
+    second = moments(rows, _tamed(problem, far))
     ridge = _ridge(problem, rows)
     basis = None
     if problem.n > problem.p or problem.penalty.alpha:
@@ -95,16 +97,16 @@ def make_frame(problem: Problem, rows: RowBlocks | None = None) -> Frame:
     rows = RowBlocks(
         problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise=True
     )
-    second = moments(rows, _tamed(problem))
+    second = moments(rows, _tamed(problem, far))
     ridge = _ridge(problem, rows)
     return Frame(rows, second, whiten_rows(rows, ridge), by_rows=True, ridge=ridge)
 
 
-def _tamed(problem: Problem) -> Array:
-    """The targets, with gross errors cut off unless the loss is quadratic: for a start only."""
+def _tamed(problem: Problem, far: float) -> Array:
+    """The targets, cut off beyond ``far`` spreads unless the loss is quadratic: for a start."""
     if problem.loss.homogeneity == 2:
         return problem.y
-    limit = FAR_OUT * problem.spread
+    limit = far * problem.spread
     if problem.y.max() <= limit and problem.y.min() >= -limit:
         return problem.y
     return np.clip(problem.y, -limit, limit)

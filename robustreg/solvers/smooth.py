@@ -33,6 +33,7 @@ XTOL = 1e-10  # length of the last Newton step, in scales
 PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
 PILOT_SHARE = 50
 MIN_PILOT = 1000
+MIN_ENTRIES = 250_000  # below, a pilot costs more than the steps it saves
 MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
 # Joint scales below these shares of the spread of y suggest an exact plane. An attempt costs
 # about as much as an L1 fit; the last one ends the search.
@@ -144,7 +145,7 @@ def _may_be_zero(problem: Problem, fit: OptimizeResult) -> bool:
 def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start | None:
     """A rough fit to a sample of the rows, where there are many; found in the same way."""
     size = max(problem.n // PILOT_SHARE, rows_per_column * problem.p, MIN_PILOT)
-    if problem.n < 8 * size:
+    if problem.n < 8 * size or problem.n * problem.p < MIN_ENTRIES:
         return None
     index = np.sort(np.random.default_rng(0).integers(0, problem.n, size))  # repeats do no harm
     sample = problem.subset(index)
