@@ -20,7 +20,8 @@ from robustreg._compat import minres
 from robustreg._objective import MAX_PRODUCTS, Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
-ROUNDING = 1e-12
+SMALL_GRADIENT = 2e-11
+ROUNDING = 1e-13  # the same of slopes that were made 0
 MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
 
 
@@ -35,7 +36,7 @@ def dual_gap(objective: Objective, theta: Array) -> float:
     sums, total = objective.sums, objective.rows.total
     _, _, sigma = objective.unpack(theta)
     lead = gradient[: objective.k + objective.rows.fit_intercept]
-    if float(np.abs(lead).max(initial=0.0)) <= ROUNDING * np.sqrt(sums.psi_psi / total):
+    if float(np.abs(lead).max(initial=0.0)) <= SMALL_GRADIENT * np.sqrt(sums.psi_psi / total):
         # nu = psi: rho*(psi(z)) = z psi(z) - rho(z), and shrinking keeps v = grad pen's multiple
         conjugate = sums.conjugate / total
         shrink = min(1.0, objective.kappa / conjugate) if objective.joint and conjugate > 0 else 1.0

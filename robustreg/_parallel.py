@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from itertools import count
 from queue import Empty, SimpleQueue
-from threading import Lock, local
+from threading import Lock, get_native_id
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -24,9 +23,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def _cpu_count() -> int:
+def _processors() -> set[int]:
+    """The processors that this thread may run on; none where the system does not tell."""
     affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    return affinity(0) if affinity else set()
+
+
+def _cpu_count() -> int:
+    return len(_processors()) or os.cpu_count() or 1
 
 
 class _BlasGuard:
@@ -87,23 +91,38 @@ def one_blas_thread() -> Iterator[int]:
         _guard.leave()
 
 
-_this_thread = local()
+class _Workers:
+    """A pool of threads that knows them, to place them."""
+
+    def __init__(self, n_threads: int) -> None:
+        self._threads: list[int] = []
+        self.pool = ThreadPoolExecutor(
+            n_threads, thread_name_prefix="robustreg", initializer=self._begin
+        )
+
+    def _begin(self) -> None:
+        _guard.limit_this_thread()
+        self._threads.append(get_native_id())
+
+    def place(self, allowed: set[int]) -> None:
+        """Move every thread to a processor of its own, while it sleeps.
+
+        Linux wakes threads near the one that wakes them, often both on one processor, where
+        one then waits for milliseconds: a pass over X takes twice as long.
+        """
+        for thread, processor in zip(self._threads, sorted(allowed), strict=False):
+            with suppress(OSError):  # not permitted everywhere, and only a matter of speed
+                os.sched_setaffinity(thread, {processor})
 
 
 @lru_cache(maxsize=8)
-def _pool(n_threads: int) -> ThreadPoolExecutor:
-    numbers = count()
-
-    def begin() -> None:
-        _guard.limit_this_thread()
-        _this_thread.number = next(numbers)
-
-    return ThreadPoolExecutor(n_threads, thread_name_prefix="robustreg", initializer=begin)
+def _workers(n_threads: int) -> _Workers:
+    return _Workers(n_threads)
 
 
 if hasattr(os, "register_at_fork"):  # absent on Windows
     # A forked child inherits the pools' objects but none of their threads.
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_workers.cache_clear)
 
 
 def slices(n: int, size: int = 2**15) -> list[slice]:
@@ -123,31 +142,23 @@ def map_ordered(
     for index in range(len(items)):
         todo.put(index)
 
+    workers, allowed = _workers(n_threads), _processors()
+    # Fits side by side have one thread a processor each, so that this is fair to them, too.
+    placed = len(allowed) == n_threads
+    if placed:
+        workers.place(allowed)
+
     def work() -> None:
-        _take_place(n_threads)
+        if placed:
+            with suppress(OSError):
+                os.sched_setaffinity(0, allowed)  # from here it may move on
         with suppress(Empty):
             while True:
                 index = todo.get_nowait()
                 results[index] = function(items[index])
 
-    pool = _pool(n_threads)
-    workers = [pool.submit(work) for _ in range(n_workers)]
-    wait(workers)  # all of them, before the first error is raised
-    for worker in workers:
-        worker.result()
+    tasks = [workers.pool.submit(work) for _ in range(n_workers)]
+    wait(tasks)  # all of them, before the first error is raised
+    for task in tasks:
+        task.result()
     return [results[index] for index in range(len(items))]
-
-
-def _take_place(n_threads: int) -> None:
-    """Move this thread to a processor of its own, where there are as many as threads.
-
-    Linux wakes threads near the one that wakes them, often both on one processor, and takes
-    milliseconds to part them: a pass over X then takes twice as long. They may move on from
-    there. Fits side by side all have one thread a processor, so this is fair to them, too.
-    """
-    if not hasattr(os, "sched_setaffinity"):  # only Linux has it
-        return
-    allowed = os.sched_getaffinity(0)
-    if len(allowed) == n_threads:
-        os.sched_setaffinity(0, {sorted(allowed)[_this_thread.number % n_threads]})
-        os.sched_setaffinity(0, allowed)

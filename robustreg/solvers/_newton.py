@@ -96,7 +96,7 @@ def semismooth_newton(
         negligible = -float(point.gradient @ step) <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):
             status = 0
-            if step_length > 1e-2 * xtol:  # one more evaluation brings the gradient to rounding
+            if step_length > 0.1 * xtol:  # one more evaluation brings the gradient to rounding
                 point, evaluations = _polish(fun, jac, point, step), evaluations + 1
             break
         trial, count, share = _search(fun, jac, along, point, min(1.0, room) * step, negligible)
