@@ -36,11 +36,12 @@ class Quantreg:
 
     def load(self, X: np.ndarray, y: np.ndarray) -> None:
         """Hand over a table, by way of a file that is gone afterwards."""
-        with tempfile.NamedTemporaryFile(suffix=".bin") as file:
-            X.T.tofile(file)  # R stores matrices column by column
-            y.tofile(file)
-            file.flush()
-            self._ask("load", file.name, *X.shape)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table"
+            with path.open("wb") as file:
+                X.T.tofile(file)  # R stores matrices column by column
+                y.tofile(file)
+            self._ask("load", path, *X.shape)
 
     def fit(self, method: str, quantile: float) -> tuple[float, np.ndarray]:
         """Seconds of one fit, and its coefficients, the intercept first."""
