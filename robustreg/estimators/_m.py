@@ -30,7 +30,7 @@ class ScaledRegressor(LinearRegressor):
             return None
         if self.scale != "mad":
             return float(self.scale)
-        problem = self._problem(data, Absolute(), scale=1.0, alpha=0.0)
+        problem = self._problem(data, Absolute(), scale=1.0)
         solver = select_solver("absolute", n_features=problem.p, scale=1.0)
         fit = SOLVERS[solver].solve(problem)
         if not fit.success:

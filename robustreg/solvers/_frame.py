@@ -20,6 +20,7 @@ from robustreg._whiten import (
 )
 
 FAR_OUT = 1e4  # spreads of y
+LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Frame:
     ridge: Array  # (p,) what was added to the diagonal of the Gram matrix of the blocks
 
     @property
+    def spread(self) -> Array:
+        """Standard deviations of the columns of the blocks (moments needed)."""
+        assert self.moments is not None
+        return np.sqrt(np.maximum(np.diag(self.moments.gram)[:-1], 0.0) / self.rows.total)
+
+    @property
     def inflation(self) -> float:
         """Largest variance inflation factor of the columns (moments needed)."""
         assert self.moments is not None
@@ -58,7 +65,8 @@ class Frame:
 def make_scaled_frame(problem: Problem) -> Frame:
     """Coordinates in units of the columns' standard deviations, for very many columns."""
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
-    spread, ridge = column_moments(rows), _ridge(problem, rows)
+    spread = column_moments(rows)
+    ridge = _ridge(problem, rows, spread)
     width = np.sqrt(spread**2 + ridge)
     basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
     return Frame(rows, None, basis, by_rows=False, ridge=ridge)
@@ -68,7 +76,8 @@ def make_frame(problem: Problem) -> Frame:
     """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     second = moments(rows, _tamed(problem))
-    ridge = _ridge(problem, rows)
+    spread = np.sqrt(np.maximum(np.diag(second.gram)[:-1], 0.0) / rows.total)
+    ridge = _ridge(problem, rows, spread)
     basis = None
     if problem.n > problem.p or problem.penalty.alpha:
         basis = whiten_gram(second, rows.total, ridge)
@@ -82,7 +91,8 @@ def make_frame(problem: Problem) -> Frame:
         problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise=True
     )
     second = moments(rows, _tamed(problem))
-    ridge = _ridge(problem, rows)
+    spread = np.sqrt(np.maximum(np.diag(second.gram)[:-1], 0.0) / rows.total)
+    ridge = _ridge(problem, rows, spread)
     return Frame(rows, second, whiten_rows(rows, ridge), by_rows=True, ridge=ridge)
 
 
@@ -96,13 +106,20 @@ def _tamed(problem: Problem) -> Array:
     return np.clip(problem.y, -limit, limit)
 
 
-def _ridge(problem: Problem, rows: RowBlocks) -> Array:
+def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
     """The penalty's curvature relative to the loss's: with it F has curvature near c I.
 
-    Exactly so for quadratic losses, which makes least squares direct.
+    Exactly so for quadratic losses, which makes least squares direct. An L1 penalty has its
+    curvature at 0; something of it has to be there for directions that the data leave open,
+    since its optimum is not the one of minimum norm.
     """
-    bound = problem.loss.curvature
-    return problem.penalty.alpha / (bound if np.isfinite(bound) else 1.0) * (1.0 / rows.unit) ** 2
+    bound, penalty = problem.loss.curvature, problem.penalty
+    pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
+    ridge = pull * (1.0 / rows.unit) ** 2
+    if penalty.slope:
+        relative = penalty.slope / np.where(spread > 0, spread * rows.unit, np.inf)
+        ridge += np.clip(relative, LEAST_PULL, 1.0) * spread**2
+    return ridge
 
 
 def make_objective(

@@ -25,6 +25,7 @@ from robustreg.solvers._frame import (
 )
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._plane import at_scale_zero, limit_objective, solve_limit
+from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import null_result, result
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
@@ -181,7 +182,8 @@ def _approach(
         return theta, used
     stage = mad(objective.residuals(theta), problem.weight, center=0.0)
     if target < TINY_SCALE * max(stage, problem.spread) and frame.moments is not None:
-        return solve_limit(problem, limit_objective(problem, frame), theta), used
+        limit = Streamed(limit_objective(problem, frame), frame)
+        return solve_limit(problem, limit, theta), used
     while stage * STAGE > target and used < max_iter:
         objective.set_scale(stage)
         fit = _minimise_newton(objective, theta, max_iter - used, 1e-2, floor=0.0)
