@@ -6,7 +6,8 @@ the conjugate ``rho*`` and, for a joint scale, ``sum w rho*(nu) <= kappa W``,
     min F >= (1/W) sum w nu y - pen*(v) [- (s/W) sum w rho*(nu) for a fixed scale s],
 
 with ``v = X'(w nu) / W`` (Fenchel duality; docs/design.md, section 3). Without a penalty
-``v`` must vanish; under an L1 norm alone no component may exceed ``alpha``. The sum is taken as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
+``v`` must vanish; under an L1 norm alone no component may exceed ``alpha``. The sum is taken
+as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
 """
 
 from __future__ import annotations

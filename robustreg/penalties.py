@@ -63,9 +63,7 @@ class ElasticNet:
         return self.curvature * coef
 
     def subgradient(self, coef: Array, near: Array) -> Array:
-        """The subgradient at ``coef`` that is closest to ``near``: where a coefficient is 0,
-        the L1 norm leaves an interval.
-        """
+        """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice."""
         smooth = self.gradient(coef)
         if not self.slope:
             return smooth

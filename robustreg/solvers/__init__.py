@@ -6,8 +6,9 @@ solver        losses                 scale       method
 direct        quadratic              fixed       Cholesky of the Gram matrix or QR, then refinement
 newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
 lbfgs         smooth convex          both        L-BFGS-B in whitened or scaled coordinates
-interior      absolute               fixed       primal-dual interior point, exact active set
-linprog       absolute (no ridge)    fixed       HiGHS on the dual linear programme, exact vertex
+reduced       absolute, quantile     fixed       interior point on few rows, all signs confirmed
+interior      absolute, quantile     fixed       primal-dual interior point, exact vertex
+linprog       the same, no ridge     fixed       HiGHS on the dual linear programme, exact vertex
 ============  =====================  ==========  ==================================================
 
 ``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`.
@@ -25,6 +26,7 @@ from robustreg.losses import ConvexLoss, Loss, get_loss
 from robustreg.solvers.direct import direct
 from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import linprog
+from robustreg.solvers.reduced import reduced
 from robustreg.solvers.smooth import lbfgs, newton
 
 __all__ = ["SOLVERS", "SolverSpec", "select_solver", "solver_names"]
@@ -46,6 +48,8 @@ class SolverSpec:
         needs both.
     max_columns : int or None
         "auto" passes it over for more columns than this.
+    min_rows : int
+        "auto" passes it over for fewer rows than this.
     """
 
     solve: Callable[..., OptimizeResult]
@@ -54,12 +58,16 @@ class SolverSpec:
     ridge: bool
     l1: bool = False
     max_columns: int | None = None
+    min_rows: int = 0
 
 
 SOLVERS: dict[str, SolverSpec] = {
     "direct": SolverSpec(direct, "quadratic", joint_scale=False, ridge=True, max_columns=2000),
     "newton": SolverSpec(newton, "smooth", joint_scale=True, ridge=True, max_columns=1000),
     "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
+    "reduced": SolverSpec(
+        reduced, "homogeneous", joint_scale=False, ridge=True, l1=True, min_rows=2000
+    ),
     "interior": SolverSpec(interior_point, "homogeneous", joint_scale=False, ridge=True, l1=True),
     "linprog": SolverSpec(linprog, "homogeneous", joint_scale=False, ridge=False, l1=True),
 }
@@ -125,9 +133,10 @@ def select_solver(
     for name, spec in SOLVERS.items():
         lack = _lacks(spec, loss, scale, alpha, l1_ratio)
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
+        unsuited = too_wide or n_samples < spec.min_rows
         if lack:
             missing[name] = lack
-        elif name == solver or (solver == "auto" and not too_wide):
+        elif name == solver or (solver == "auto" and not unsuited):
             return name
     if solver in missing:
         raise ValueError(f"solver={solver!r} does not support {missing[solver]}.")

@@ -13,6 +13,7 @@ in the whitened coordinates ``theta = [u, b]`` of :class:`robustreg._objective.O
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,34 @@ from scipy.linalg import block_diag
 
 from robustreg._arrays import Array, Index, Mask
 from robustreg._objective import Objective
+from robustreg._rows import product
 from robustreg.solvers._frame import Frame
+
+
+@dataclass
+class Rounded:
+    """Sums over the rows at one theta, with the kinks of the losses rounded off."""
+
+    loss: float  # weighted mean
+    slopes: Array  # of the nu that attains it
+    residual: Array
+
+
+def _round_off(residual: Array, low: Any, high: Any, width: float) -> tuple[Array, Array]:
+    """Losses that are a parabola for ``|r| <= width``, and their derivatives nu.
+
+    ``max over nu in [low, high] of nu r - width (nu - m)^2 / (2 d)``, with m the middle and d
+    half the length of the interval: ``nu = m + d clip(r / width, -1, 1)``. For absolute
+    deviations that is Huber's loss.
+    """
+    middle, half = 0.5 * (high + low), 0.5 * (high - low)
+    share = np.clip(residual * (1.0 / width), -1.0, 1.0)
+    bend = half * share
+    nu = middle + bend
+    share *= bend
+    share *= -0.5 * width
+    share += nu * residual
+    return share, nu
 
 
 class Programme(ABC):
@@ -67,6 +95,12 @@ class Programme(ABC):
     def residuals(self, theta: Array) -> Array:
         """``t - D theta``."""
         return self.target - self.fitted(theta)
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """The loss with its kinks rounded off, and its slopes."""
+        residual = self.residuals(theta)
+        loss, nu = _round_off(residual, self.low, self.high, width)
+        return Rounded(self.average(loss), self.slopes(nu), residual)
 
     def imbalance(self, theta: Array, nu: Array) -> Array:
         """What is 0 at the optimum: slopes of nu less those of the ridge."""
@@ -150,10 +184,44 @@ class Streamed(Programme):
 
     def slopes(self, nu: Array) -> Array:
         slope, mean = self.objective.slopes(nu[: self.n])
+        return self._reduced(slope, mean) + self._extra_slopes(nu[self.n :])
+
+    def _reduced(self, slope: Array, mean: float) -> Array:
         out = self.objective.reduce(slope)
-        if self.objective.rows.fit_intercept:
-            out = np.append(out, mean)
-        return out + (self.weight[self.n :] * nu[self.n :]) @ self.extra / self.total
+        return np.append(out, mean) if self.objective.rows.fit_intercept else out
+
+    def _extra_slopes(self, nu: Array) -> Array:
+        return (self.weight[self.n :] * nu) @ self.extra / self.total
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """In one pass over X."""
+        rows, y = self.objective.rows, self.objective.y
+        beta, intercept, _ = self.objective.unpack(theta)
+        shift = intercept - float(rows.offset @ beta)
+        low, high = self.objective.loss.conjugate_domain
+        residual = np.empty(len(self.target))
+        residual[self.n :] = -(self.extra @ theta)
+
+        def work(chunk: list[slice]) -> Array:
+            sums = np.zeros(rows.p + 2)
+            for part in chunk:
+                block, weight = rows.read(part), rows.weights(part)
+                r = np.subtract(y[part], product(block, beta), out=residual[part])
+                r -= shift
+                loss, nu = _round_off(r, low, high, width)
+                if weight is not None:
+                    loss *= weight
+                    nu *= weight
+                mean = float(nu.sum())
+                sums[:-2] += product(nu, block) - mean * rows.offset
+                sums[-2:] += mean, loss.sum()
+            return sums
+
+        sums = sum(rows.walk(work)) / self.total
+        loss, nu = _round_off(residual[self.n :], -1.0, 1.0, width)
+        extra = float(self.weight[self.n :] @ loss) / self.total
+        slopes = self._reduced(sums[:-2], sums[-2]) + self._extra_slopes(nu)
+        return Rounded(sums[-1] + extra, slopes, residual)
 
     def gram(self, barrier: Array) -> Array:
         own = self.weight[self.n :] * barrier[self.n :] / self.total

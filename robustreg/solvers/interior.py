@@ -19,6 +19,7 @@ from robustreg.solvers.linprog import linprog
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
+CENTRAL = 1.0  # complementarity at the start, in the typical residual's
 MAX_STALLED = 5  # steps that hardly lower the complementarity
 
 
@@ -93,16 +94,7 @@ def iterate(
     Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
     at 0, going on would only ruin the digits of the others.
     """
-    r = programme.residuals(theta)
-    shift = 0.5 * typical(np.abs(r))
-    point = _Point(
-        theta,
-        np.zeros(len(r)),
-        np.array(programme.high),
-        -programme.low,
-        np.maximum(r, 0.0) + shift,
-        np.maximum(-r, 0.0) + shift,
-    )
+    point = _central(programme, theta)
     status, message = 1, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
@@ -121,6 +113,22 @@ def iterate(
         point = _step(programme, point, mu)
     fit = OptimizeResult(status=status, message=message, nit=iterations)
     return point.theta, point.nu, fit
+
+
+def _central(programme: Programme, theta: Array) -> _Point:
+    """The point over theta where every ``up p`` and ``down q`` is the same mu.
+
+    With ``p - q = r`` and ``up + down = L`` the smaller slack of nu is the positive root s of
+    ``|r| s^2 - (2 mu + |r| L) s + mu L = 0``, here without cancellation.
+    """
+    r = programme.residuals(theta)
+    size, length = np.abs(r), programme.high - programme.low
+    mu = 0.5 * CENTRAL * typical(size)
+    bent = 2.0 * mu + size * length
+    smaller = 2.0 * mu * length / (bent + np.sqrt(bent * bent - 4.0 * size * mu * length))
+    up = np.where(r > 0, smaller, length - smaller)
+    down = np.where(r > 0, length - smaller, smaller)
+    return _Point(theta, np.where(r > 0, programme.high - up, programme.low + down), up, down, mu / up, mu / down)
 
 
 def _complementarity(programme: Programme, point: _Point) -> float:
