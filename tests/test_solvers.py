@@ -27,7 +27,7 @@ from robustreg.solvers._newton import semismooth_newton
 
 SMOOTH = {"newton", "lbfgs"}
 QUADRATIC = {"direct", "newton", "lbfgs"}
-HOMOGENEOUS = {"interior", "linprog"}
+HOMOGENEOUS = {"reduced", "interior", "linprog"}
 # which solvers serve (loss, scale, alpha, l1_ratio)
 CELLS = {
     ("huber", "joint", 0.0, 0.0): SMOOTH,

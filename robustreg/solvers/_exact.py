@@ -55,21 +55,26 @@ def report(
     at_zero = candidate.zero[n:]
     if at_zero.any():
         found.coef[penalised(objective, frame)[at_zero]] = 0.0
-    residual = candidate.residual[:n]
-    residual[candidate.zero[:n]] = 0.0
     rank = frame.rank - int(at_zero.sum())
-    return result(problem, found, residual, candidate.value, candidate.gap, tol, fit, rank)
+    return result(
+        problem, found, candidate.residual[:n], candidate.value, candidate.gap, tol, fit, rank
+    )
 
 
 def judge(
     programme: Streamed, frame: Frame, theta: Array, nu: Array, zero: Mask, residual: Array
 ) -> Candidate:
-    """Objective and certificate of theta with a nearly feasible nu."""
+    """Objective and certificate of theta with a nearly feasible nu.
+
+    Residuals and coefficients of the ``zero`` rows are taken for 0, of which rounding has
+    left something.
+    """
     objective = programme.objective
     beta = objective.unpack(theta)[0]
     coef = beta / objective.rows.unit
     if zero[programme.n :].any():
         coef[penalised(objective, frame)[zero[programme.n :]]] = 0.0
+    residual[zero] = 0.0
     objective.residual = residual[: programme.n]
     loss = objective.loss.rho(objective.residual)
     value = objective.average(loss) + objective.penalty.value(coef)
@@ -83,11 +88,12 @@ def better(
     frame: Frame,
     approximate: tuple[Array, Array, Mask],
     ended: tuple[Array, Array, Mask],
+    tol: float,
 ) -> Candidate:
-    """The candidate with the smaller objective plus gap; between equals the second one."""
+    """The vertex, if it is as good as the approximate solution to half of the tolerance."""
     first, second = (
         judge(programme, frame, *solution, programme.residuals(solution[0]))
         for solution in (approximate, ended)
     )
-    exactly = second.value + second.gap <= first.value + first.gap + 64 * EPS * first.value
-    return second if exactly else first
+    allowed = (0.5 * tol + 64 * EPS) * first.value
+    return second if second.value + second.gap <= first.value + first.gap + allowed else first

@@ -59,7 +59,9 @@ class Smoothed:
         return fit.x
 
 
-def narrowed(programme: Programme, theta: Array, max_iter: int, share: float) -> tuple[Array, float]:
+def narrowed(
+    programme: Programme, theta: Array, max_iter: int, share: float
+) -> tuple[Array, float]:
     """The smoothed solution, the width coming down from the residuals' size to ``share`` of it.
 
     Returns theta and the last width.

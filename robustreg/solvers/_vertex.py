@@ -16,7 +16,7 @@ from robustreg._arrays import EPS, Array, Mask
 from robustreg.solvers._programme import Programme
 
 INDEPENDENT = 1e-9  # rows of D are taken for dependent below this share of their size
-REFINEMENTS = 2
+REFINEMENTS = 3  # the last digit of one solution is the first of the next
 BALANCED = 1e-12  # imbalance of slopes, relative to nu, that is rounding
 MAX_BOUNDED = 2000  # rows that bounded least squares can afford
 MAX_DESCENTS = 50  # from one vertex to the next
@@ -43,7 +43,7 @@ def vertex(
     for attempt in range(MAX_DESCENTS + 1):
         if not programme.curved:
             theta, residual, basis = _purify(programme, theta, residual, basis)
-        zero = np.abs(residual) <= rounding(residual, exact)
+        zero = np.abs(residual) <= min(rounding(residual, exact), exact)
         zero[basis] = True
         balance, excess = balanced(programme, theta, nu, residual, zero)
         if programme.curved or attempt == MAX_DESCENTS or excess is None:
@@ -53,11 +53,11 @@ def vertex(
             break
         theta = theta + step[0] * excess
         residual = programme.residuals(theta)
-        near = np.abs(residual) <= rounding(residual, exact)
+        near = np.abs(residual) <= min(rounding(residual, exact), exact)
         near[step[1]] = True
         basis = _independent(programme, 0.0 * nu, near)
         theta, residual = _through(programme, theta, basis, residual)
-    return theta, balance, zero
+    return theta, balance, zero & (np.abs(residual) <= rounding(residual, exact))
 
 
 def through(programme: Programme, theta: Array, mask: Mask) -> Array:
@@ -68,8 +68,8 @@ def through(programme: Programme, theta: Array, mask: Mask) -> Array:
 
 
 def rounding(residual: Array, exact: float) -> float:
-    """What the equations of rows that are fitted exactly leave of their residuals."""
-    return min(1e-6 * typical(np.abs(residual)), exact) if exact else 0.0
+    """What the equations of rows that are fitted exactly may leave of their residuals."""
+    return max(1e-6 * typical(np.abs(residual)), 1e-5 * exact)
 
 
 def active_rows(programme: Programme, residual: Array, nu: Array, exact: float) -> Mask:

@@ -52,7 +52,7 @@ def interior_point(
         theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
         exactly = vertex(programme, theta, nu, problem.exact)
         nowhere = np.zeros(len(nu), dtype=bool)
-        ended = better(programme, frame, (theta, nu, nowhere), exactly), fit
+        ended = better(programme, frame, (theta, nu, nowhere), exactly, tol), fit
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
     if not outcome.success and fit.status != 1 and not problem.penalty.curvature:
@@ -94,7 +94,7 @@ def iterate(
     Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
     at 0, going on would only ruin the digits of the others.
     """
-    point = _central(programme, theta)
+    point = _central(programme, theta, negligible)
     status, message = 1, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
@@ -115,7 +115,7 @@ def iterate(
     return point.theta, point.nu, fit
 
 
-def _central(programme: Programme, theta: Array) -> _Point:
+def _central(programme: Programme, theta: Array, least: float) -> _Point:
     """The point over theta where every ``up p`` and ``down q`` is the same mu.
 
     With ``p - q = r`` and ``up + down = L`` the smaller slack of nu is the positive root s of
@@ -123,16 +123,24 @@ def _central(programme: Programme, theta: Array) -> _Point:
     """
     r = programme.residuals(theta)
     size, length = np.abs(r), programme.high - programme.low
-    mu = 0.5 * CENTRAL * typical(size)
+    mu = max(0.5 * CENTRAL * typical(size), least)
     bent = 2.0 * mu + size * length
     smaller = 2.0 * mu * length / (bent + np.sqrt(bent * bent - 4.0 * size * mu * length))
     up = np.where(r > 0, smaller, length - smaller)
     down = np.where(r > 0, length - smaller, smaller)
-    return _Point(theta, np.where(r > 0, programme.high - up, programme.low + down), up, down, mu / up, mu / down)
+    return _Point(
+        theta,
+        np.where(r > 0, programme.high - up, programme.low + down),
+        up,
+        down,
+        mu / up,
+        mu / down,
+    )
 
 
 def _complementarity(programme: Programme, point: _Point) -> float:
-    return programme.average(point.up * point.p + point.down * point.q) / 2
+    products = programme.weight @ (point.up * point.p + point.down * point.q)
+    return float(products) / (2.0 * float(programme.weight.sum()))  # of penalty rows, too
 
 
 def _step(programme: Programme, point: _Point, mu: float) -> _Point:
@@ -141,16 +149,16 @@ def _step(programme: Programme, point: _Point, mu: float) -> _Point:
     matrix = programme.gram(barrier) + programme.ridge
     excess = programme.residuals(point.theta) - point.p + point.q
     affine = _direction(programme, point, barrier, matrix, excess, 0.0, 0.0)
-    primal, dual = _lengths(point, affine)
+    primal, dual = _lengths(point, affine, programme.curved)
     centring = (_complementarity(programme, point.move(affine, primal, dual)) / mu) ** 3
     # the second-order term belongs to a full step: of a short one, only its share is true
-    share = primal * dual
+    share = min(primal, dual)
     bent = (
         centring * mu + share * affine.nu * affine.p,
         centring * mu - share * affine.nu * affine.q,
     )
     step = _direction(programme, point, barrier, matrix, excess, *bent)
-    return point.move(step, *_lengths(point, step))
+    return point.move(step, *_lengths(point, step, programme.curved))
 
 
 def _direction(
@@ -176,10 +184,12 @@ def _direction(
     return _Point(dtheta, dnu, -dnu, dnu, dp, dq)
 
 
-def _lengths(point: _Point, step: _Point) -> tuple[float, float]:
+def _lengths(point: _Point, step: _Point, curved: bool) -> tuple[float, float]:
     """Primal and dual step lengths that keep p, q and the slacks positive."""
     primal = min(_to_zero(point.p, step.p), _to_zero(point.q, step.q))
     dual = min(_to_zero(point.up, step.up), _to_zero(point.down, step.down))
+    if curved:  # the stationarity of theta is linear in both only along a common step
+        primal = dual = min(primal, dual)
     return min(1.0, TO_BOUNDARY * primal), min(1.0, TO_BOUNDARY * dual)
 
 
