@@ -23,6 +23,7 @@ from robustreg._objective import MAX_PRODUCTS, Objective
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
 ROUNDING = 1e-13
 MAX_CLEANING = 2
+NO_SHARE = 1e-12  # of F
 
 
 def dual_gap(objective: Objective, theta: Array) -> float:
@@ -57,10 +58,13 @@ def dual_gap_from(
     """
     loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
     coef = objective.unpack(theta)[0] / unit if coef is None else coef
+    corner = coef
+    if penalty.slope:  # of a tiny coefficient the slope may be any: its share of F is nothing
+        corner = np.where(penalty.slope * np.abs(coef) <= NO_SHARE * value, 0.0, coef)
     size = np.sqrt(objective.average(nu * nu))
     for attempt in range(MAX_CLEANING + 1):
         slope, mean = objective.slopes(nu)
-        excess = objective.reduce(slope - penalty.subgradient(coef, slope * unit) / unit)
+        excess = objective.reduce(slope - penalty.subgradient(corner, slope * unit) / unit)
         if not objective.rows.fit_intercept:
             mean = 0.0
         largest = max(float(np.abs(excess).max(initial=0.0)), abs(mean))

@@ -140,7 +140,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         fit = SOLVERS[solver].solve(
             problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
         )
-        vars(self).update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
+        self.__dict__.update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
         if not fit.success:
             self._warn(fit, solver)
 

@@ -172,7 +172,7 @@ class QuantileRegressor(LinearRegressor):
                 self._warn(fit, solver)
         for name in fits[0]:
             setattr(self, name, np.stack([fits[index][name] for index in range(len(levels))]))
-        self.converged_ = bool(np.all(self.converged_))
+        self.converged_ = all(each["converged_"] for each in fits.values())
         self.solver_ = solver
 
     def _robustness_weights(

@@ -55,7 +55,8 @@ def report(
     at_zero = candidate.zero[n:]
     if at_zero.any():
         found.coef[penalised(objective, frame)[at_zero]] = 0.0
-    rank = frame.rank - int(at_zero.sum())
+    # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
+    rank = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
     return result(
         problem, found, candidate.residual[:n], candidate.value, candidate.gap, tol, fit, rank
     )
@@ -88,12 +89,12 @@ def better(
     frame: Frame,
     approximate: tuple[Array, Array, Mask],
     ended: tuple[Array, Array, Mask],
-    tol: float,
 ) -> Candidate:
-    """The vertex, if it is as good as the approximate solution to half of the tolerance."""
+    """The vertex, unless its objective is higher; the better of two bounds serves for both."""
     first, second = (
         judge(programme, frame, *solution, programme.residuals(solution[0]))
         for solution in (approximate, ended)
     )
-    allowed = (0.5 * tol + 64 * EPS) * first.value
-    return second if second.value + second.gap <= first.value + first.gap + allowed else first
+    bound = max(first.value - first.gap, second.value - second.gap)
+    first.gap, second.gap = (max(found.value - bound, 0.0) for found in (first, second))
+    return second if second.gap <= 2.0 * first.gap + 64 * EPS * first.value else first

@@ -163,7 +163,7 @@ class Streamed(Programme):
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
         ones = np.ones(len(self.extra))
-        ridge = np.zeros((objective.k, objective.k))
+        ridge: Array = np.zeros((objective.k, objective.k))
         if objective.penalty.curvature:
             ridge = objective.penalty_hessian()
         super().__init__(

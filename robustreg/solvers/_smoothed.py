@@ -23,7 +23,7 @@ class Smoothed:
 
     def __init__(self, programme: Programme, width: float) -> None:
         self.programme, self.width = programme, width
-        self.residual = np.zeros(0)
+        self.residual: Array = np.zeros(0)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Value and gradient."""

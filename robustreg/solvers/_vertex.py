@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import lstsq, qr
-from scipy.optimize import lsq_linear
+from scipy.optimize import OptimizeResult, lsq_linear
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg.solvers._programme import Programme
 
 INDEPENDENT = 1e-9  # rows of D are taken for dependent below this share of their size
@@ -28,25 +28,25 @@ def typical(size: Array) -> float:
 
 
 def vertex(
-    programme: Programme, theta: Array, nu: Array, exact: float
+    programme: Programme, theta: Array, nu: Array, exact: float, most: int = MAX_DESCENTS
 ) -> tuple[Array, Array, Mask]:
     """Theta at a vertex near an approximate solution, its nu, and the rows fitted exactly.
 
     Residuals up to ``exact`` count as 0 from the start. Where the slopes cannot be balanced
     at that vertex it is not the optimum: what is left of them is a direction in which the
-    objective falls, and leads to another vertex. The certificate of what comes out says
-    whether it is the optimum.
+    objective falls, and leads to another vertex, at most ``most`` times. The certificate of
+    what comes out says whether it is the optimum.
     """
     residual = programme.residuals(theta)
     basis = _independent(programme, nu, active_rows(programme, residual, nu, exact))
     theta, residual = _through(programme, theta, basis, residual)
-    for attempt in range(MAX_DESCENTS + 1):
+    for attempt in range(most + 1):
         if not programme.curved:
             theta, residual, basis = _purify(programme, theta, residual, basis)
         zero = np.abs(residual) <= min(rounding(residual, exact), exact)
         zero[basis] = True
         balance, excess = balanced(programme, theta, nu, residual, zero)
-        if programme.curved or attempt == MAX_DESCENTS or excess is None:
+        if programme.curved or attempt == most or excess is None:
             break
         step = least_along(programme, residual, programme.fitted(excess))
         if step is None:
@@ -60,6 +60,11 @@ def vertex(
     return theta, balance, zero & (np.abs(residual) <= rounding(residual, exact))
 
 
+def descents(fit: OptimizeResult) -> int:
+    """How many further vertices may be tried: none where iterations ran out before."""
+    return 0 if fit.status == 1 else MAX_DESCENTS
+
+
 def through(programme: Programme, theta: Array, mask: Mask) -> Array:
     """The theta at which some rows, so far as they are independent, have residual 0."""
     residual = programme.residuals(theta)
@@ -69,7 +74,7 @@ def through(programme: Programme, theta: Array, mask: Mask) -> Array:
 
 def rounding(residual: Array, exact: float) -> float:
     """What the equations of rows that are fitted exactly may leave of their residuals."""
-    return max(1e-6 * typical(np.abs(residual)), 1e-5 * exact)
+    return max(1e-6 * typical(np.abs(residual)), 1e-3 * exact)
 
 
 def active_rows(programme: Programme, residual: Array, nu: Array, exact: float) -> Mask:
@@ -86,7 +91,7 @@ def _slack(programme: Programme, nu: Array) -> Array:
     return np.minimum(1.0 - nu / programme.high, 1.0 - nu / programme.low)
 
 
-def _independent(programme: Programme, nu: Array, active: Mask) -> Array:
+def _independent(programme: Programme, nu: Array, active: Mask) -> Index:
     """Indices of active rows that are independent, those of the clearest nu first."""
     index = np.flatnonzero(active)
     if not len(index):
@@ -101,7 +106,7 @@ def _independent(programme: Programme, nu: Array, active: Mask) -> Array:
 
 
 def _through(
-    programme: Programme, theta: Array, basis: Array, residual: Array
+    programme: Programme, theta: Array, basis: Index, residual: Array
 ) -> tuple[Array, Array]:
     """The theta nearest to the given one, or stationary under a ridge, with r = 0 on a basis."""
     chosen = np.zeros(len(residual), dtype=bool)
@@ -124,8 +129,8 @@ def _through(
 
 
 def _purify(
-    programme: Programme, theta: Array, residual: Array, basis: Array
-) -> tuple[Array, Array, Array]:
+    programme: Programme, theta: Array, residual: Array, basis: Index
+) -> tuple[Array, Array, Index]:
     """Moves along directions in which the basis stays fitted, to the least objective each."""
     for _ in range(programme.size - len(basis)):
         chosen = np.zeros(len(residual), dtype=bool)
@@ -174,13 +179,24 @@ def balanced(
     out = np.where(zero, np.clip(nu, programme.low, programme.high), programme.sign(residual))
     low, high = programme.low[zero], programme.high[zero]
     columns = (programme.weight[zero, None] * programme.take(zero)).T / programme.total
-    excess = programme.imbalance(theta, out)
-    own = out[zero] - (lstsq(columns, excess, cond=1e-12)[0] if len(low) else 0.0)
-    inside = np.clip(own, low, high)
     tiny = BALANCED * np.sqrt(programme.average(out * out))
-    if 0 < len(low) <= MAX_BOUNDED and np.abs(own - inside).max() > tiny:
-        fit = lsq_linear(columns, columns @ out[zero] - excess, (low, high), method="bvls")
-        inside = np.clip(fit.x, low, high)
-    left = excess + columns @ (inside - out[zero])
-    out[zero] = inside
-    return out, left if np.abs(left).max(initial=0.0) > tiny else None
+    for _ in range(REFINEMENTS):
+        excess = programme.imbalance(theta, out)
+        if not np.abs(excess).max(initial=0.0):
+            break
+        own = out[zero] - (lstsq(columns, excess, cond=1e-12)[0] if len(low) else 0.0)
+        inside = np.clip(own, low, high)
+        if not len(low) or np.abs(own - inside).max() > tiny:
+            inside = _bounded(columns, columns @ out[zero] - excess, low, high, inside)
+            excess = excess + columns @ (inside - out[zero])
+            out[zero] = inside
+            return out, excess if np.abs(excess).max() > tiny else None
+        out[zero] = inside
+    return out, None
+
+
+def _bounded(columns: Array, side: Array, low: Array, high: Array, clipped: Array) -> Array:
+    """Least squares within bounds; merely ``clipped`` where there are too many for that."""
+    if not 0 < len(low) <= MAX_BOUNDED:
+        return clipped
+    return np.clip(lsq_linear(columns, side, (low, high), method="bvls").x, low, high)

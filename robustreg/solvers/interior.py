@@ -14,7 +14,7 @@ from robustreg.solvers._exact import better, exact_fit, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
 from robustreg.solvers._programme import Programme, Streamed
 from robustreg.solvers._report import null_result
-from robustreg.solvers._vertex import typical, vertex
+from robustreg.solvers._vertex import descents, typical, vertex
 from robustreg.solvers.linprog import linprog
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
@@ -50,9 +50,9 @@ def interior_point(
     if ended is None:
         theta = least_squares(frame)
         theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
-        exactly = vertex(programme, theta, nu, problem.exact)
+        exactly = vertex(programme, theta, nu, problem.exact, descents(fit))
         nowhere = np.zeros(len(nu), dtype=bool)
-        ended = better(programme, frame, (theta, nu, nowhere), exactly, tol), fit
+        ended = better(programme, frame, (theta, nu, nowhere), exactly), fit
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
     if not outcome.success and fit.status != 1 and not problem.penalty.curvature:
@@ -149,7 +149,7 @@ def _step(programme: Programme, point: _Point, mu: float) -> _Point:
     matrix = programme.gram(barrier) + programme.ridge
     excess = programme.residuals(point.theta) - point.p + point.q
     affine = _direction(programme, point, barrier, matrix, excess, 0.0, 0.0)
-    primal, dual = _lengths(point, affine, programme.curved)
+    primal, dual = _lengths(point, affine)
     centring = (_complementarity(programme, point.move(affine, primal, dual)) / mu) ** 3
     # the second-order term belongs to a full step: of a short one, only its share is true
     share = min(primal, dual)
@@ -158,7 +158,7 @@ def _step(programme: Programme, point: _Point, mu: float) -> _Point:
         centring * mu - share * affine.nu * affine.q,
     )
     step = _direction(programme, point, barrier, matrix, excess, *bent)
-    return point.move(step, *_lengths(point, step, programme.curved))
+    return point.move(step, *_lengths(point, step))
 
 
 def _direction(
@@ -184,12 +184,10 @@ def _direction(
     return _Point(dtheta, dnu, -dnu, dnu, dp, dq)
 
 
-def _lengths(point: _Point, step: _Point, curved: bool) -> tuple[float, float]:
+def _lengths(point: _Point, step: _Point) -> tuple[float, float]:
     """Primal and dual step lengths that keep p, q and the slacks positive."""
     primal = min(_to_zero(point.p, step.p), _to_zero(point.q, step.q))
     dual = min(_to_zero(point.up, step.up), _to_zero(point.down, step.down))
-    if curved:  # the stationarity of theta is linear in both only along a common step
-        primal = dual = min(primal, dual)
     return min(1.0, TO_BOUNDARY * primal), min(1.0, TO_BOUNDARY * dual)
 
 

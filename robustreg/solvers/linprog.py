@@ -15,7 +15,7 @@ from robustreg.solvers._exact import exact_fit, judge, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
 from robustreg.solvers._programme import Stored, Streamed
 from robustreg.solvers._report import null_result
-from robustreg.solvers._vertex import through, typical, vertex
+from robustreg.solvers._vertex import descents, through, typical, vertex
 
 AT_BOUND = 1e-7  # HiGHS' own feasibility tolerance
 STATUS = {0: 0, 1: 1}  # HiGHS: 0 optimal, 1 iteration limit; everything else is trouble (4)
@@ -48,7 +48,7 @@ def linprog(
         fit = _dual_programme(rows, least_squares(frame), max_iter)
         inside = (fit.nu > rows.low + AT_BOUND) & (fit.nu < rows.high - AT_BOUND)
         theta = through(rows, fit.x, inside)
-        theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact)
+        theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact, descents(fit))
         residual = programme.residuals(theta)
         ended = judge(programme, frame, theta, nu, zero, residual), fit
     candidate, fit = ended

@@ -19,7 +19,7 @@ from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, ma
 from robustreg.solvers._programme import Stored, Streamed
 from robustreg.solvers._report import null_result
 from robustreg.solvers._smoothed import Smoothed, narrowed
-from robustreg.solvers._vertex import vertex
+from robustreg.solvers._vertex import descents, vertex
 from robustreg.solvers.interior import interior_point, iterate
 
 SAMPLE_SHARE = 50
@@ -84,7 +84,7 @@ def _rounds(
             return None
         small = rows.programme()
         theta, nu, fit = iterate(small, theta, max_iter - iterations, EPS * problem.spread)
-        theta, nu, zero = vertex(small, theta, nu, problem.exact)
+        theta, nu, zero = vertex(small, theta, nu, problem.exact, descents(fit))
         iterations += fit.nit
         residual = programme.residuals(theta)
         wrong = rows.wrong(residual)
