@@ -61,7 +61,7 @@ def assert_exact(model, X, y, tau, weight=None, rel=1e-9):
     assert objective(model, X, y, tau, weight) == pytest.approx(
         model.objective_, rel=1e-12, abs=1e-14 * size
     )
-    assert 0 <= model.dual_gap_ <= 1e-12 * model.objective_ + 1e-14 * size
+    assert 0 <= model.dual_gap_ <= 1e-11 * model.objective_ + 1e-14 * size
 
 
 # --- against R, scikit-learn and HiGHS

@@ -60,22 +60,22 @@ class Smoothed:
 
 
 def narrowed(
-    programme: Programme, theta: Array, max_iter: int, share: float
+    programme: Programme, theta: Array, max_iter: int, share: float, least: float
 ) -> tuple[Array, float]:
     """The smoothed solution, the width coming down from the residuals' size to ``share`` of it.
 
-    Returns theta and the last width.
+    No width is below ``least``. Returns theta and the last width.
     """
-    width = _size(programme, theta)
+
+    def size() -> float:
+        return max(typical(np.abs(programme.residuals(theta))), least)
+
+    width = size()
     for _ in range(2):  # the second time from the size of the residuals of a robust fit
         theta = Smoothed(programme, width).minimise(theta, max_iter, XTOL * width)
-        width = _size(programme, theta)
-    last = share * width
+        width = size()
+    last = max(share * width, least)
     while width > last:
         width = max(NARROWING * width, last)
         theta = Smoothed(programme, width).minimise(theta, max_iter, XTOL * width)
     return theta, width
-
-
-def _size(programme: Programme, theta: Array) -> float:
-    return typical(np.abs(programme.residuals(theta)))

@@ -102,7 +102,8 @@ def _independent(programme: Programme, nu: Array, active: Mask) -> Index:
     _, triangle, pivots = qr((clear[:, None] * design).T, mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle)) / clear[pivots][: len(triangle)]
     scale = lengths[pivots][: len(triangle)]
-    return np.sort(index[pivots[: len(triangle)][size > INDEPENDENT * scale]])
+    chosen: Index = np.sort(index[pivots[: len(triangle)][size > INDEPENDENT * scale]])
+    return chosen
 
 
 def _through(

@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.optimize import OptimizeResult
 from scipy.optimize import linprog as highs
 
-from robustreg._arrays import Array
+from robustreg._arrays import EPS, Array
 from robustreg._problem import Problem
 from robustreg.solvers._exact import exact_fit, judge, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
@@ -45,7 +45,7 @@ def linprog(
     ended = exact_fit(problem, frame, programme)
     if ended is None:
         rows = programme.kept(np.ones(len(programme.target), dtype=bool))
-        fit = _dual_programme(rows, least_squares(frame), max_iter)
+        fit = _dual_programme(rows, least_squares(frame), max_iter, EPS * problem.spread)
         inside = (fit.nu > rows.low + AT_BOUND) & (fit.nu < rows.high - AT_BOUND)
         theta = through(rows, fit.x, inside)
         theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact, descents(fit))
@@ -55,10 +55,10 @@ def linprog(
     return report(problem, frame, programme, candidate, fit, tol)
 
 
-def _dual_programme(rows: Stored, theta: Array, max_iter: int) -> OptimizeResult:
+def _dual_programme(rows: Stored, theta: Array, max_iter: int, negligible: float) -> OptimizeResult:
     """The dual for the residuals of a first fit: HiGHS' tolerances are then relative to them."""
     residual = rows.residuals(theta)
-    unit = typical(np.abs(residual))
+    unit = max(typical(np.abs(residual)), negligible)
     equations: Any = sparse.csc_array((rows.weight[:, None] * rows.design).T)
     solution = highs(
         -rows.weight * (residual / unit),

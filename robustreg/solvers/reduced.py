@@ -71,7 +71,8 @@ def _rounds(
     problem: Problem, frame: Frame, programme: Streamed, theta: Array, max_iter: int
 ) -> tuple[Candidate, OptimizeResult] | None:
     """Solve for the open rows until all signs are confirmed; None where that does not pay."""
-    theta, width = _smoothed_fit(programme, theta)
+    negligible = EPS * problem.spread
+    theta, width = _smoothed_fit(programme, theta, negligible)
     residual = programme.residuals(theta)
     n_open = int(np.sum(np.abs(residual) <= width))
     band = width * min(1.0, BAND * np.sqrt(programme.size / max(n_open, 1)))
@@ -83,7 +84,7 @@ def _rounds(
         if len(rows.index) > MAX_KEPT * programme.n + 2 * programme.size:
             return None
         small = rows.programme()
-        theta, nu, fit = iterate(small, theta, max_iter - iterations, EPS * problem.spread)
+        theta, nu, fit = iterate(small, theta, max_iter - iterations, negligible)
         theta, nu, zero = vertex(small, theta, nu, problem.exact, descents(fit))
         iterations += fit.nit
         residual = programme.residuals(theta)
@@ -155,11 +156,12 @@ class _Reduction:
         return whole, fitted
 
 
-def _smoothed_fit(programme: Streamed, theta: Array) -> tuple[Array, float]:
+def _smoothed_fit(programme: Streamed, theta: Array, negligible: float) -> tuple[Array, float]:
     """A smoothed fit to all rows, with the curvature of a sample; and its width."""
     sample = _sample(programme)
     error = float(np.sqrt(programme.size / len(sample.target)))
-    theta, width = narrowed(sample, theta, NEWTON_STEPS, min(1.0, STANDARD_ERRORS * error))
+    share = min(1.0, STANDARD_ERRORS * error)
+    theta, width = narrowed(sample, theta, NEWTON_STEPS, share, negligible)
     if len(sample.target) < len(programme.target):
         curvature = Smoothed(sample, width)
         curvature(theta)
