@@ -23,7 +23,7 @@ from robustreg._objective import MAX_PRODUCTS, Objective
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
 ROUNDING = 1e-13
 MAX_CLEANING = 2
-NO_SHARE = 1e-12  # of F
+NO_SHARE = 1e3  # units in the last place of the spread of y
 
 
 def dual_gap(objective: Objective, theta: Array) -> float:
@@ -60,7 +60,7 @@ def dual_gap_from(
     coef = objective.unpack(theta)[0] / unit if coef is None else coef
     corner = coef
     if penalty.slope:  # of a tiny coefficient the slope may be any: its share of F is nothing
-        corner = np.where(penalty.slope * np.abs(coef) <= NO_SHARE * value, 0.0, coef)
+        corner = np.where(penalty.slope * np.abs(coef) <= NO_SHARE * objective.rounding, 0.0, coef)
     size = np.sqrt(objective.average(nu * nu))
     for attempt in range(MAX_CLEANING + 1):
         slope, mean = objective.slopes(nu)
