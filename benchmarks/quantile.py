@@ -7,7 +7,7 @@ the peer's objective is above ours. R runs beside Python with the same table in 
 times its fits itself: rq.fit.pfn without formula and data frame, where our `fit` includes
 validation and the certificate. conquer minimises a smoothed loss, hence is approximate. Where R
 or quantreg is missing, it is left out. Data: standard normal columns, noise of Student's t with 3
-degrees of freedom, 10 % of the rows with a gross error in y.
+degrees of freedom, 10 % of the rows with a gross error in y, unless a table says otherwise.
 """
 
 from __future__ import annotations
@@ -130,6 +130,23 @@ def compare_quantreg(args: argparse.Namespace, r: Quantreg | None) -> str:
     return table(HEADER, rows)
 
 
+def compare_uneven(args: argparse.Namespace, r: Quantreg | None) -> str:
+    """Against R where one row in ten is noisier by a factor of 100: outer quantiles are hard."""
+    if r is None:
+        return NO_R
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100_000, 20))
+    y = X[:, 0] + rng.standard_normal(len(X))
+    y[::10] *= 100.0
+    r.load(X, y)
+    rows = []
+    for quantile in (0.5, 0.9, 0.97):
+        contest = Contest(X, y, quantile)
+        contest.add_r(r, [PFN])
+        rows.append(contest.run(args.repeats).row(PFN))
+    return table(HEADER, rows)
+
+
 def compare_statsmodels(args: argparse.Namespace, r: Quantreg | None) -> str:
     """Against statsmodels' QuantReg at 20 000 x 10; it computes standard errors, too."""
     try:
@@ -209,6 +226,7 @@ def draw_growth(seconds: Mapping[str, Mapping[int, float]], path: Path) -> None:
 SECTIONS = {
     "sklearn": compare_sklearn,
     "quantreg": compare_quantreg,
+    "uneven": compare_uneven,
     "statsmodels": compare_statsmodels,
     "several": compare_several,
     "growth": compare_growth,
