@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -59,6 +60,22 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         ]
         lines.append(f"| {' | '.join(padded)} |")
     return "\n".join(lines)
+
+
+def timing_parser(
+    description: str, sections: Iterable[str], repeats: int
+) -> argparse.ArgumentParser:
+    """The options that all timings have."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    shown = f"timed rounds (default: {repeats})"
+    parser.add_argument("--repeats", type=int, default=repeats, help=shown)
+    parser.add_argument(
+        "--quick", dest="repeats", action="store_const", const=1, help="one timed round"
+    )
+    parser.add_argument("--only", nargs="+", choices=list(sections), default=list(sections))
+    return parser
 
 
 def milliseconds(seconds: float) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from _common import about_machine, interleave, milliseconds, synthetic, table
+from _common import about_machine, interleave, milliseconds, synthetic, table, timing_parser
 from scipy.optimize import brentq
 from sklearn.datasets import fetch_california_housing, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -249,16 +249,9 @@ SECTIONS = {
 
 def main() -> None:
     """Print one section after the other."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=7, help="timed rounds (default: 7)")
-    parser.add_argument("--quick", action="store_true", help="one timed round")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser = timing_parser(__doc__, SECTIONS, repeats=7)
     parser.add_argument("--california", type=Path, help="housing.csv or housing.csv.gz")
     args = parser.parse_args()
-    if args.quick:
-        args.repeats = 1
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(f"{about_machine()}; medians of {args.repeats} or more.")
     for section in args.only:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from _common import about_machine, interleave, milliseconds, synthetic, table
+from _common import about_machine, interleave, milliseconds, synthetic, table, timing_parser
 from _r import Quantreg, start_quantreg
 from sklearn.linear_model import QuantileRegressor as SklearnQuantile
 
@@ -235,16 +235,9 @@ SECTIONS = {
 
 def main() -> None:
     """Print one section after the other."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=5, help="timed rounds (default: 5)")
-    parser.add_argument("--quick", action="store_true", help="one timed round")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser = timing_parser(__doc__, SECTIONS, repeats=5)
     parser.add_argument("--picture", type=Path, help="where to draw the growth")
     args = parser.parse_args()
-    if args.quick:
-        args.repeats = 1
     r = start_quantreg()
     print(f"{about_machine()}; {r.versions if r else 'no R'}; medians of {args.repeats}.")
     for section in args.only:
