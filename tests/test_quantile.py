@@ -46,7 +46,7 @@ def programme(X, y, tau, weight=None, alpha=0.0, fit_intercept=True):
     weight = np.ones(len(y)) if weight is None else np.asarray(weight, float)
     unit, share = np.abs(y).max() or 1.0, weight / weight.sum()
     n, p = X.shape
-    ones, eye = np.full((n, 1), float(fit_intercept)), sparse.eye_array(n)
+    ones, eye = np.full((n, 1), float(fit_intercept)), sparse.eye(n)
     columns = [sparse.csc_array(part) for part in (X, -X, ones, -ones)]
     cost = np.concatenate([np.full(2 * p, alpha), np.zeros(2), tau * share, (1 - tau) * share])
     equations = sparse.hstack([*columns, eye, -eye], format="csc")
