@@ -1,6 +1,7 @@
 """Quantile and L1 regression: exact optima against R, scikit-learn and HiGHS, and hard cases."""
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -177,6 +178,8 @@ def long(kind, n=LONG, p=5, seed=0):
         y = plane + rng.standard_t(1, size=n)
     elif kind == "heteroscedastic":
         y = plane + noise * np.exp(1.5 * X[:, 0])
+    elif kind == "uneven":
+        y = plane + noise * np.where(np.arange(n) % 10, 1.0, 100.0)
     elif kind == "leverage":
         X[:5] *= 1e4
         y = X.sum(axis=1) + noise
@@ -204,6 +207,7 @@ KINDS = [
     "clean",
     "heavy",
     "heteroscedastic",
+    "uneven",
     "leverage",
     "heavy columns",
     "integers",
@@ -238,6 +242,20 @@ def test_the_reduction_under_penalties(kind, l1_ratio, container):
     whole = clone(model).set_params(solver="interior").fit(X, y)
     assert model.objective_ == pytest.approx(whole.objective_, rel=1e-9)
     assert model.dual_gap_ <= 1e-10 * model.objective_
+
+
+@pytest.mark.parametrize("tau", [0.5, 0.9, 0.97])
+def test_uneven_noise_is_reduced_and_not_handed_on(tau, monkeypatch):
+    """A tenth of the rows is noisier by 100: outer quantiles lie where rows are few."""
+
+    def refuse(*args, **options):
+        raise AssertionError("all rows went to the interior point method")
+
+    # the module: the package has the function of that name
+    monkeypatch.setattr(sys.modules["robustreg.solvers.reduced"], "interior_point", refuse)
+    X, y = long("uneven", n=50_000)
+    model = QuantileRegressor(tau).fit(X, y)
+    assert model.dual_gap_ <= 1e-12 * model.objective_
 
 
 def test_the_reduction_against_highs():

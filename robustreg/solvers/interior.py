@@ -19,7 +19,7 @@ from robustreg.solvers.linprog import linprog
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
-CENTRAL = 1.0  # complementarity at the start, in the typical residual's
+CENTRAL = 10.0  # complementarity at the start, in the typical residual's: from near 0 steps jam
 MAX_STALLED = 5  # steps that hardly lower the complementarity
 
 

@@ -32,6 +32,7 @@ STANDARD_ERRORS = 2.0
 BAND = 3.0
 ALL_STEPS = 8  # on all rows, with the curvature of a sample
 ALL_XTOL = 0.03  # length of the last of them, in widths
+WIDER = 4.0  # the band, after a round with more wrong signs than open rows
 MAX_ROUNDS = 12
 MAX_KEPT = 0.25  # share of the rows beyond which a reduction does not pay
 
@@ -73,12 +74,10 @@ def _rounds(
     """Solve for the open rows until all signs are confirmed; None where that does not pay."""
     negligible = EPS * problem.spread
     theta, width = _smoothed_fit(programme, theta, negligible)
-    residual = programme.residuals(theta)
-    n_open = int(np.sum(np.abs(residual) <= width))
+    first = programme.residuals(theta)
+    n_open = int(np.sum(np.abs(first) <= width))
     band = width * min(1.0, BAND * np.sqrt(programme.size / max(n_open, 1)))
-    is_open = np.abs(residual) <= band
-    is_open[problem.n :] = True
-    rows = _Reduction(programme, residual > 0, is_open)
+    rows = _Reduction(programme, first, band)
     iterations = 0
     for _ in range(MAX_ROUNDS):
         if len(rows.index) > MAX_KEPT * programme.n + 2 * programme.size:
@@ -92,14 +91,20 @@ def _rounds(
         if not len(wrong) or fit.status == 1:
             fit.nit = iterations
             return judge(programme, frame, theta, *rows.expand(nu, zero), residual), fit
-        rows.reopen(wrong)
+        if len(wrong) <= len(rows.index):
+            rows.reopen(wrong)
+        else:  # the open rows have not held theta in place: these are not the rows to add
+            band *= WIDER
+            rows = _Reduction(programme, first, band)
     return None
 
 
 class _Reduction:
     """The open rows of a programme, and the sums of those above and below."""
 
-    def __init__(self, programme: Streamed, above: Mask, is_open: Mask) -> None:
+    def __init__(self, programme: Streamed, residual: Array, band: float) -> None:
+        above, is_open = residual > 0, np.abs(residual) <= band
+        is_open[programme.n :] = True
         self.whole, self.above = programme, above
         self.index: Index = np.flatnonzero(is_open)
         self.open = programme.kept(is_open)
