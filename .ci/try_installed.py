@@ -5,7 +5,7 @@ from pathlib import Path
 
 import robustreg
 from robustreg import HuberRegressor, L1Regressor, L2Regressor
-from robustreg.datasets import load_diamonds
+from robustreg.datasets import load_diamonds, load_engel
 
 package = Path(robustreg.__file__).parent
 assert Path(sys.prefix).resolve() in package.resolve().parents, f"not installed: {package}"
@@ -14,6 +14,7 @@ assert (package / "py.typed").is_file()
 diamonds = load_diamonds()
 assert diamonds.data.shape == (53940, 9)
 assert "MIT" in diamonds.DESCR
+assert "Koenker" in load_engel().DESCR
 column = dict(zip(diamonds.feature_names, diamonds.data.T, strict=True))
 volume = (column["x"] * column["y"] * column["z"])[:, None]
 for model in (L2Regressor(), HuberRegressor(), L1Regressor()):

@@ -1,7 +1,8 @@
-"""What the benchmarks share: timing in turns, tables in Markdown, a line about the machine."""
+"""What the benchmarks share: data, timing in turns, tables in Markdown, the machine."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from time import perf_counter
 
+import numpy as np
 from threadpoolctl import threadpool_info
 
 PACKAGES = ("robustreg", "scikit-learn", "statsmodels", "numpy", "scipy")
@@ -18,16 +20,27 @@ def interleave(tasks: Mapping[str, Callable[[], object]], repeats: int) -> dict[
     """Median seconds of every task, after one round that is not timed.
 
     A round runs every task once, so that whatever else the machine does meanwhile falls on
-    all of them alike.
+    all of them alike. A task that keeps a clock of its own returns the seconds as a float.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for repeat in range(repeats + 1):
         for name, task in tasks.items():
             start = perf_counter()
-            task()
+            result = task()
+            taken = result if isinstance(result, float) else perf_counter() - start
             if repeat:
-                seconds[name].append(perf_counter() - start)
+                seconds[name].append(taken)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def synthetic(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+    """Normal columns, noise of Student's t with 3 degrees of freedom, 10 % gross errors in y."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, p))
+    y = X @ rng.standard_normal(p) + rng.standard_t(3, n)
+    wrong = rng.choice(n, n // 10, replace=False)
+    y[wrong] += 100.0 * rng.standard_normal(len(wrong))
+    return X, y
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -47,6 +60,22 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         ]
         lines.append(f"| {' | '.join(padded)} |")
     return "\n".join(lines)
+
+
+def timing_parser(
+    description: str, sections: Iterable[str], repeats: int
+) -> argparse.ArgumentParser:
+    """The options that all timings have."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    shown = f"timed rounds (default: {repeats})"
+    parser.add_argument("--repeats", type=int, default=repeats, help=shown)
+    parser.add_argument(
+        "--quick", dest="repeats", action="store_const", const=1, help="one timed round"
+    )
+    parser.add_argument("--only", nargs="+", choices=list(sections), default=list(sections))
+    return parser
 
 
 def milliseconds(seconds: float) -> str:

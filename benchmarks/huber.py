@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from _common import about_machine, interleave, milliseconds, table
+from _common import about_machine, interleave, milliseconds, synthetic, table, timing_parser
 from scipy.optimize import brentq
 from sklearn.datasets import fetch_california_housing, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -32,16 +32,6 @@ OURS, OURS_L2 = "robustreg Huber", "robustreg L2"
 SKLEARN, SKLEARN_ONE = "scikit-learn Huber", "scikit-learn Huber, 1 thread"
 LEAST_SQUARES, STATSMODELS, PRODUCT = "LinearRegression", "statsmodels RLM", "X @ w"
 HEADER = ("data", "ours", "ms", "peer", "ms", "times faster", "at least")
-
-
-def synthetic(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
-    """The synthetic data of this page."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((n, p))
-    y = X @ rng.standard_normal(p) + rng.standard_t(3, n)
-    wrong = rng.choice(n, n // 10, replace=False)
-    y[wrong] += 100.0 * rng.standard_normal(len(wrong))
-    return X, y
 
 
 def sklearn_tasks(
@@ -259,16 +249,9 @@ SECTIONS = {
 
 def main() -> None:
     """Print one section after the other."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=7, help="timed rounds (default: 7)")
-    parser.add_argument("--quick", action="store_true", help="one timed round")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser = timing_parser(__doc__, SECTIONS, repeats=7)
     parser.add_argument("--california", type=Path, help="housing.csv or housing.csv.gz")
     args = parser.parse_args()
-    if args.quick:
-        args.repeats = 1
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(f"{about_machine()}; medians of {args.repeats} or more.")
     for section in args.only:

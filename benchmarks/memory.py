@@ -1,6 +1,6 @@
 """How much memory a fit needs beyond X.
 
-    python benchmarks/memory.py [--rows 1000000] [--columns 50]
+    python benchmarks/memory.py [--rows 1000000]
 
 Every fit runs in a process of its own that has X and y in memory and has fitted a small problem
 before, so that libraries and threads are there. Reported is by how much the fit raises the
@@ -20,14 +20,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import HuberRegressor as SklearnHuber
 from sklearn.linear_model import LinearRegression
 
-from robustreg import HuberRegressor, L2Regressor
+from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
 
 FITS = {
-    "robustreg Huber": (lambda: HuberRegressor(), "15 %"),
-    "robustreg L2": (lambda: L2Regressor(), "15 %"),
-    "LinearRegression": (lambda: LinearRegression(), ""),
+    "robustreg Huber": (lambda: HuberRegressor(), 50, "15 %"),
+    "robustreg L2": (lambda: L2Regressor(), 50, "15 %"),
+    "LinearRegression": (lambda: LinearRegression(), 50, ""),
     # memory does not grow with the iterations; a few suffice
-    "scikit-learn Huber": (lambda: SklearnHuber(alpha=0.0, max_iter=5), ""),
+    "scikit-learn Huber": (lambda: SklearnHuber(alpha=0.0, max_iter=5), 50, ""),
+    "robustreg L1": (lambda: L1Regressor(), 20, "60 %"),
+    "robustreg quantile 0.9": (lambda: QuantileRegressor(0.9), 20, "60 %"),
 }
 
 
@@ -50,10 +52,11 @@ def largest_resident_size() -> int:
     return size if sys.platform == "darwin" else 1024 * size
 
 
-def measure(name: str, n: int, p: int) -> float:
+def measure(name: str, n: int) -> float:
     """The share of X by which a fit raises the largest resident size."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    model = FITS[name][0]()
+    create, p, _ = FITS[name]
+    model = create()
     model.fit(*fill(1000, 5))
     X, y = fill(n, p)
     before = largest_resident_size()
@@ -67,23 +70,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--columns", type=int, default=50)
     parser.add_argument("--measure", choices=FITS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        print(measure(args.measure, args.rows, args.columns))
+        print(measure(args.measure, args.rows))
         return
     if sys.platform == "win32":
         sys.exit("Windows does not report the largest resident size that this script needs.")
     rows = []
-    for name, (_, target) in FITS.items():
-        size = ["--rows", str(args.rows), "--columns", str(args.columns)]
-        command = [sys.executable, __file__, *size, "--measure", name]
+    for name, (_, columns, target) in FITS.items():
+        command = [sys.executable, __file__, "--rows", str(args.rows), "--measure", name]
         share = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        megabytes = share * 8 * args.rows * args.columns / 2**20
-        rows.append((name, f"{100 * share:.1f} %", f"{megabytes:.0f}", target))
+        megabytes = share * 8 * args.rows * columns / 2**20
+        size = f"{args.rows:,} x {columns}"
+        rows.append((name, size, f"{100 * share:.1f} %", f"{megabytes:.0f}", target))
     print(f"{about_machine()}.\n")
-    header = (f"fit, {args.rows:,} x {args.columns}", "memory beyond X", "MiB", "below")
+    header = ("fit", "X", "memory beyond X", "MiB", "below")
     print(table(header, rows))
 
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from _common import about_machine, table
+from scipy.stats import norm
 
-from robustreg import HuberRegressor, L1Regressor, L2Regressor
+from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
 
 GROSS = 1e6  # size of the errors that are to break an estimator
 SHARES = (0.10, 0.20, 0.25, 0.27, 0.29, 0.32, 0.36, 0.38, 0.40, 0.45)
@@ -132,11 +133,30 @@ def check_breakdown(quick: bool) -> str:
     return f"{table(header, rows)}\n\n{note}"
 
 
+def check_coverage(quick: bool) -> str:
+    """The share of new rows between the quantiles 5 % and 95 %, for few rows per coefficient."""
+    p, repeats = 9, 20 if quick else 200
+    rows = []
+    for n in (5000, 1000, 200, 100, 50):
+        shares = []
+        for rng, X, y in gaussian(n, p, repeats):
+            model = QuantileRegressor([0.05, 0.95]).fit(X, y)
+            low, high = model.predict(rng.standard_normal((5000, p))).T
+            shares.append(100.0 * np.maximum(norm.cdf(high) - norm.cdf(low), 0.0).mean())
+        expected = 90.0 * (1.0 - (p + 1) / n)
+        error = np.std(shares) / np.sqrt(repeats)
+        cells = (f"{np.mean(shares):.1f} %", f"{error:.1f} %", f"{expected:.1f} %")
+        rows.append((f"{n:,} x {p}", f"{n // (p + 1)}", f"{repeats}", *cells))
+    header = ("fitted to", "rows per coefficient", "samples", "share", "standard error")
+    return table((*header, "90 % (1 - k/n)"), rows)
+
+
 SECTIONS = {
     "scale": check_scale,
     "efficiency": check_efficiency,
     "gross_errors": check_gross_errors,
     "breakdown": check_breakdown,
+    "coverage": check_coverage,
 }
 
 

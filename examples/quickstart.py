@@ -10,13 +10,13 @@ Run it with ``make demo`` or ``python examples/quickstart.py [--output picture.p
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _picture import import_pyplot, parse_output, save
 from sklearn.model_selection import train_test_split
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor
@@ -32,7 +32,6 @@ STYLES = {
     "Huber": {"color": "#0b3c8c", "lw": 2.4},
     "L1": {"color": "#33bbee", "lw": 1.6, "ls": "--"},
 }
-HERE = Path(__file__).resolve().parent
 
 
 @dataclass
@@ -112,15 +111,7 @@ def print_flagged(stones: Stones, huber: Any, z: np.ndarray) -> None:
 
 
 def draw(stones: Stones, fits: list[Fit], z: np.ndarray, path: Path) -> None:
-    try:
-        import matplotlib
-    except ImportError:
-        raise SystemExit(
-            'No picture: matplotlib is missing. Install it with pip install "robustreg[plot]".'
-        ) from None
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = import_pyplot()
     figure, (whole, near) = plt.subplots(1, 2, figsize=(11.0, 4.8), layout="constrained")
     flagged = np.abs(z) > OUTLYING
     draw_all(whole, stones, fits, flagged)
@@ -129,9 +120,7 @@ def draw(stones: Stones, fits: list[Fit], z: np.ndarray, path: Path) -> None:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, markerscale=3
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    save(figure, path)
 
 
 def draw_stones(panel: Any, x: np.ndarray, y: np.ndarray, flagged: np.ndarray) -> None:
@@ -184,11 +173,7 @@ def draw_close(panel: Any, stones: Stones, fits: list[Fit], flagged: np.ndarray)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Weigh diamonds with three regressions.")
-    parser.add_argument(
-        "--output", type=Path, default=HERE / "output" / "quickstart.png", help="picture to write"
-    )
-    output = parser.parse_args().output
+    output = parse_output("Weigh diamonds with three regressions.", "quickstart.png")
 
     stones = load()
     train, test = train_test_split(np.arange(len(stones.carat)), test_size=0.25, random_state=0)

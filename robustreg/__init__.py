@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg.estimators import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    MRegressor,
+    QuantileRegressor,
+)
 from robustreg.solvers import select_solver
 
 __version__ = "0.1.0"
@@ -12,6 +18,7 @@ __all__ = [
     "L1Regressor",
     "L2Regressor",
     "MRegressor",
+    "QuantileRegressor",
     "__version__",
     "select_solver",
 ]

@@ -5,8 +5,9 @@ the conjugate ``rho*`` and, for a joint scale, ``sum w rho*(nu) <= kappa W``,
 
     min F >= (1/W) sum w nu y - pen*(v) [- (s/W) sum w rho*(nu) for a fixed scale s],
 
-with ``v = X'(w nu) / W`` (Fenchel duality; docs/design.md, section 1). Without a penalty
-``v`` must vanish. The sum is taken as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
+with ``v = X'(w nu) / W`` (Fenchel duality; docs/design.md, section 3). Without a penalty
+``v`` must vanish; under an L1 norm alone no component may exceed ``alpha``. The sum is taken
+as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from robustreg._objective import MAX_PRODUCTS, Objective
 SMALL_GRADIENT = 2e-11
 ROUNDING = 1e-13  # the same of slopes that were made 0
 MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
+NO_SHARE = 1e3  # units in the last place of the spread of y
 
 
 def dual_gap(objective: Objective, theta: Array) -> float:
@@ -47,20 +49,23 @@ def dual_gap(objective: Objective, theta: Array) -> float:
     return dual_gap_from(objective, theta, value, nu)
 
 
-def dual_gap_from(objective: Objective, theta: Array, value: float, nu: Array) -> float:
+def dual_gap_from(
+    objective: Objective, theta: Array, value: float, nu: Array, coef: Array | None = None
+) -> float:
     """Duality gap of the value ``value`` at ``theta`` from a nearly feasible ``nu``.
 
-    ``nu`` is overwritten. ``objective.residual`` must belong to ``theta``.
+    ``nu`` is overwritten. ``objective.residual`` must belong to ``theta``. ``coef`` are its
+    coefficients where some are known to be 0, which theta says only up to rounding.
     """
-    loss = objective.loss
-    target: Array = np.zeros(objective.k)
-    if objective.penalty.alpha:
-        beta = objective.unpack(theta)[0]
-        target = objective.reduce(objective.penalty_slope(beta))
+    loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
+    coef = objective.unpack(theta)[0] / unit if coef is None else coef
+    corner = coef
+    if penalty.slope:  # of a tiny coefficient the slope may be any: its share of F is nothing
+        corner = np.where(penalty.slope * np.abs(coef) <= NO_SHARE * objective.rounding, 0.0, coef)
     size = np.sqrt(objective.average(nu * nu))
     for attempt in range(MAX_CLEANING + 1):
         slope, mean = objective.slopes(nu)
-        excess = objective.reduce(slope) - target
+        excess = objective.reduce(slope - penalty.subgradient(corner, slope * unit) / unit)
         if not objective.rows.fit_intercept:
             mean = 0.0
         largest = max(float(np.abs(excess).max(initial=0.0)), abs(mean))
@@ -74,6 +79,9 @@ def dual_gap_from(objective: Objective, theta: Array, value: float, nu: Array) -
         shrink = high / largest
     if smallest < low:
         shrink = min(shrink, low / smallest)
+    if penalty.slope and not penalty.curvature:  # then |v| <= alpha is a constraint
+        steepest = float(np.abs(slope * unit).max(initial=0.0))
+        shrink = min(shrink, penalty.slope / steepest) if steepest else shrink
     conjugate_mean = objective.average(loss.conjugate(np.clip(shrink * nu, low, high)))
     linear = objective.average(nu * objective.residual)
     if objective.joint and conjugate_mean > objective.kappa:

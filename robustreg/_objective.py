@@ -21,7 +21,7 @@ from robustreg._compat import minres
 from robustreg._rows import RowBlocks, product
 from robustreg._whiten import Moments, weighted_gram
 from robustreg.losses import ConvexLoss
-from robustreg.penalties import Ridge
+from robustreg.penalties import ElasticNet
 
 # A Hessian serves as well for points this close to its own (in scales, whitened coordinates):
 # the steps from there on gain four digits or so each, and save a third of their cost.
@@ -44,7 +44,7 @@ class Objective:
         A smooth convex loss.
     scale : float or None
         The fixed scale, or None to estimate it jointly.
-    penalty : Ridge
+    penalty : ElasticNet
         Penalty of the coefficients of X, which are those of the blocks over ``rows.unit``.
     basis : ndarray of shape (p, k) or (p,)
         Coordinates ``beta = basis u``, in the units of the blocks; a vector is a diagonal.
@@ -72,7 +72,7 @@ class Objective:
         y: Array,
         loss: ConvexLoss,
         scale: float | None,
-        penalty: Ridge,
+        penalty: ElasticNet,
         basis: Array,
         moments: Moments | None = None,
         whitened_gram: bool = False,
@@ -357,7 +357,7 @@ class Objective:
         return np.hstack([q, np.ones((len(q), 1))]) if rows.fit_intercept else q
 
     def penalty_slope(self, beta: Array) -> Array:
-        """Gradient of the penalty by the blocks' coefficients."""
+        """Gradient of the penalty's quadratic part by the blocks' coefficients."""
         return self.penalty.gradient(beta / self.rows.unit) / self.rows.unit
 
     def penalty_hessian(self) -> Array:

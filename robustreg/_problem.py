@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from robustreg._arrays import Array
 from robustreg.losses import ConvexLoss
-from robustreg.penalties import Ridge
+from robustreg.penalties import ElasticNet
 from robustreg.scale import mad, weighted_median
 
 # An error of more spreads than a double has digits is taken for one of so many: nothing but
@@ -36,7 +36,7 @@ class Problem:
         The convex loss.
     scale : float or None
         Fixed scale in units of ``y_unit``; None estimates it jointly.
-    penalty : Ridge
+    penalty : ElasticNet
         Penalty in the same units.
     fit_intercept : bool
         Whether the model has a free intercept.
@@ -59,7 +59,7 @@ class Problem:
     weight: Array | None
     loss: ConvexLoss
     scale: float | None
-    penalty: Ridge
+    penalty: ElasticNet
     fit_intercept: bool
     n_threads: int
     y_offset: float
@@ -104,6 +104,7 @@ def make_problem(
     loss: ConvexLoss,
     scale: float | None,
     alpha: float,
+    l1_ratio: float,
     fit_intercept: bool,
     n_threads: int,
 ) -> Problem:
@@ -139,7 +140,7 @@ def make_problem(
         weight=weight,
         loss=loss,
         scale=fixed,
-        penalty=Ridge(alpha, penalty_unit),
+        penalty=ElasticNet(alpha, l1_ratio, penalty_unit),
         fit_intercept=fit_intercept,
         n_threads=n_threads,
         y_offset=centre * y_unit,

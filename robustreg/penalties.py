@@ -1,6 +1,6 @@
-"""Penalties on the coefficients: value, gradient and conjugate.
+"""Penalties on the coefficients: value, derivatives and conjugate.
 
-The penalty of the objective (docs/design.md, section 1) is
+The penalty of the objective (docs/design.md, section 2) is
 
     pen(beta) = alpha * [ l1_ratio * |beta|_1 + (1 - l1_ratio) / 2 * |beta|_2^2 / u ]
 
@@ -11,48 +11,74 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from robustreg._arrays import Array
 
 
 @dataclass(frozen=True)
-class Ridge:
-    """The quadratic penalty ``alpha / (2 u) * |beta|_2^2``.
+class ElasticNet:
+    """The penalty ``alpha [l1_ratio |beta|_1 + (1 - l1_ratio) / (2 u) |beta|_2^2]``.
 
     Parameters
     ----------
     alpha : float, default=0.0
         Strength, at least 0; 0 is no penalty.
+    l1_ratio : float, default=0.0
+        Share of the L1 norm, from 0 (ridge) to 1 (lasso).
     unit : float, default=1.0
         The unit ``u`` > 0, in the units of ``y``.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from robustreg.penalties import Ridge
-    >>> Ridge(alpha=2.0, unit=4.0).value(np.array([1.0, -3.0]))
+    >>> from robustreg.penalties import ElasticNet
+    >>> ElasticNet(alpha=2.0, unit=4.0).value(np.array([1.0, -3.0]))
     2.5
+    >>> ElasticNet(alpha=2.0, l1_ratio=1.0).value(np.array([1.0, -3.0]))
+    8.0
     """
 
     alpha: float = 0.0
+    l1_ratio: float = 0.0
     unit: float = 1.0
 
     @property
     def curvature(self) -> float:
-        """Second derivative along any coefficient, ``alpha / u``."""
-        return self.alpha / self.unit
+        """Second derivative of the quadratic part by any coefficient."""
+        return self.alpha * (1.0 - self.l1_ratio) / self.unit
+
+    @property
+    def slope(self) -> float:
+        """``alpha l1_ratio``, the slope of the L1 norm's part on either side of 0."""
+        return self.alpha * self.l1_ratio
 
     def value(self, coef: Array) -> float:
         """Penalty of ``coef``."""
-        return 0.5 * self.curvature * float(coef @ coef) if self.alpha else 0.0
+        value = 0.5 * self.curvature * float(coef @ coef) if self.curvature else 0.0
+        return value + self.slope * float(np.abs(coef).sum()) if self.slope else value
 
     def gradient(self, coef: Array) -> Array:
-        """Gradient ``alpha / u * coef``."""
+        """Gradient of the quadratic part, ``curvature * coef``."""
         return self.curvature * coef
 
-    def conjugate(self, slope: Array) -> float:
-        """``sup_beta slope'beta - pen(beta) = u / (2 alpha) |slope|_2^2``.
+    def subgradient(self, coef: Array, near: Array) -> Array:
+        """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice."""
+        smooth = self.gradient(coef)
+        if not self.slope:
+            return smooth
+        free = np.clip(near, -self.slope, self.slope)
+        return smooth + np.where(coef == 0, free, self.slope * np.sign(coef))
 
-        Without a penalty it is 0 at slope 0 and infinite elsewhere; the caller
-        guarantees slope 0 there, up to rounding.
+    def conjugate(self, slope: Array) -> float:
+        """``sup_beta slope'beta - pen(beta)``.
+
+        For each coefficient the supremum of ``v b - alpha l1_ratio |b| - curvature b^2 / 2``
+        is ``(|v| - alpha l1_ratio)_+^2 / (2 curvature)``. Without a quadratic part it is 0
+        for ``|v| <= alpha l1_ratio`` and infinite elsewhere; the caller guarantees such a
+        slope there, up to rounding.
         """
-        return 0.5 * float(slope @ slope) / self.curvature if self.alpha else 0.0
+        if not self.curvature:
+            return 0.0
+        excess = np.maximum(np.abs(slope) - self.slope, 0.0)
+        return 0.5 * float(excess @ excess) / self.curvature

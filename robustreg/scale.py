@@ -136,6 +136,9 @@ def residual_mad(
     at_zero = np.abs(residual) <= zero
     if not left_out or not at_zero.any():
         return mad(residual, sample_weight, center=center)
+    if left_out == 1.0 and sample_weight is None:  # the same without sorting
+        rest = residual[~at_zero]
+        return mad(rest, center=center) if len(rest) else 0.0
     weight = np.ones(len(residual)) if sample_weight is None else np.array(sample_weight, float)
     # the same share of each zero's weight, so that the order of the rows does not matter
     weight[at_zero] *= 1.0 - left_out

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from robustreg.estimators import ESTIMATORS, HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg.estimators import (
+    ESTIMATORS,
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    MRegressor,
+    QuantileRegressor,
+)
 from robustreg.losses import HalfSquared, Huber, LogCosh, PseudoHuber, SmoothL1, Squared
 
 DEFAULTS = {name: estimator() for name, estimator in ESTIMATORS.items()}
@@ -15,7 +22,10 @@ VARIANTS = DEFAULTS | {
     "huber-ridge": HuberRegressor(alpha=0.1),
     "huber-no-intercept": HuberRegressor(fit_intercept=False),
     "l1-ridge": L1Regressor(alpha=0.1),
+    "l1-lasso": L1Regressor(alpha=0.1, l1_ratio=1.0),
+    "l1-elastic-net": L1Regressor(alpha=0.1, l1_ratio=0.5),
     "l1-no-intercept": L1Regressor(fit_intercept=False),
+    "quantile-lasso": QuantileRegressor(alpha=0.1, l1_ratio=1.0),
     "l2-newton": L2Regressor(solver="newton"),
     "l2-lbfgs": L2Regressor(solver="lbfgs"),
     "l2-ridge": L2Regressor(alpha=0.1),
@@ -41,7 +51,8 @@ SMOOTH_LOSSES = {
 
 
 def is_l1(model):
-    return isinstance(model, L1Regressor)
+    """Whether the fit is that of a linear programme: exact zeros, and perhaps not unique."""
+    return isinstance(model, (L1Regressor, QuantileRegressor))
 
 
 def linear(n=60, p=3, seed=0):

@@ -14,7 +14,7 @@ from scipy.stats import median_abs_deviation, norm
 from sklearn import linear_model
 from sklearn.metrics import mean_pinball_loss
 
-from robustreg import HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg import HuberRegressor, L1Regressor, L2Regressor, MRegressor, QuantileRegressor
 from robustreg.losses import (
     Andrews,
     Bisquare,
@@ -154,12 +154,44 @@ def test_sklearn_huber(data, delta, alpha_sk, weighted, fit_intercept):
     assert_allclose(factor * value, shifted, rtol=1e-9)
 
 
-def test_sklearn_quantile_regressor(data):
+def pinball(q, y, X, theta, weight=None):
+    """Mean check loss of an intercept and coefficients."""
+    return Quantile(q)(y, X @ theta[1:] + theta[0], sample_weight=weight)
+
+
+def theta_of(model):
+    return np.append(model.intercept_, model.coef_)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 0.01, 0.1, 1.0])
+@pytest.mark.parametrize("q", [0.1, 0.5, 0.75])
+def test_sklearn_quantile_regressor(data, q, alpha, weighted, fit_intercept):
+    """The same alpha and the same objective for l1_ratio=1."""
     X, y, weight = data
-    ours = L1Regressor().fit(X, y, weight)
-    peer = linear_model.QuantileRegressor(quantile=0.5, alpha=0.0).fit(X, y, weight)
-    pinball = Quantile(0.5)(y, peer.predict(X), sample_weight=weight)
-    assert_allclose(ours.objective_, 2 * pinball, rtol=1e-9)
+    weight = weight if weighted else np.ones(len(y))
+    ours = QuantileRegressor(q, alpha=alpha, l1_ratio=1.0, fit_intercept=fit_intercept)
+    ours.fit(X, y, weight)
+    peer = linear_model.QuantileRegressor(quantile=q, alpha=alpha, fit_intercept=fit_intercept)
+    peer.fit(X, y, weight)
+
+    def stated(model):
+        theta = theta_of(model)
+        return pinball(q, y, X, theta, weight) + alpha * np.abs(theta[1:]).sum()
+
+    assert_allclose(ours.objective_, stated(ours), rtol=1e-12)
+    assert_allclose(ours.objective_, stated(peer), rtol=1e-9)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_l1_is_twice_the_median(data, alpha, l1_ratio):
+    """L1Regressor(alpha=2 a) minimises twice the objective of QuantileRegressor(0.5, alpha=a)."""
+    X, y, weight = data
+    median = QuantileRegressor(0.5, alpha=alpha, l1_ratio=l1_ratio).fit(X, y, weight)
+    absolute = L1Regressor(alpha=2 * alpha, l1_ratio=l1_ratio).fit(X, y, weight)
+    assert_allclose(absolute.objective_, 2 * median.objective_, rtol=1e-9)
 
 
 def test_sklearn_sgd_huber(data):
@@ -212,12 +244,13 @@ def test_statsmodels_norms(name, arguments, loss):
     assert_allclose(norm.weights(z), loss.weights(z), rtol=1e-12, atol=1e-14)
 
 
-def test_statsmodels_quantreg(data):
+@pytest.mark.parametrize("q", [0.1, 0.5, 0.75])
+def test_statsmodels_quantreg(data, q):
     sm = pytest.importorskip("statsmodels.api")
     X, y, _ = data
-    ours = L1Regressor().fit(X, y)
-    peer = sm.QuantReg(y, sm.add_constant(X)).fit(q=0.5)
-    loss = np.mean(np.abs(y - sm.add_constant(X) @ peer.params))
+    ours = QuantileRegressor(q).fit(X, y)
+    peer = sm.QuantReg(y, sm.add_constant(X)).fit(q=q)
+    loss = pinball(q, y, X, peer.params)
     assert ours.objective_ <= loss * (1 + 1e-12)
     assert_allclose(ours.objective_, loss, rtol=1e-4)
 
@@ -266,11 +299,42 @@ def test_r_rlm_proposal2(name):
     assert_same_fit(model, rlm["coef"][1:], rlm["coef"][0], 1e-6)
 
 
+@pytest.mark.parametrize("tau", [0.1, 0.25, 0.5, 0.75, 0.9])
 @pytest.mark.parametrize("name", TABLES)
-def test_r_rq(name):
+def test_r_rq(name, tau):
     X, y = read_table(name)
-    model = L1Regressor().fit(X, y)
-    assert_allclose(0.5 * len(y) * model.objective_, REFERENCE[name]["rq0.5"]["obj"], rtol=1e-9)
+    model = QuantileRegressor(tau).fit(X, y)
+    assert_allclose(len(y) * model.objective_, REFERENCE[name][f"rq{tau:g}"]["obj"], rtol=1e-9)
+
+
+def test_r_rq_weights():
+    """rq(stack.loss ~ ., 0.3, stackloss, weights = rep(1:7, 3)), quantreg 5.94."""
+    X, y = read_table("stackloss")
+    weight = np.tile(np.arange(1.0, 8.0), 3)
+    theirs = np.array([-36.0, 0.5, 1.0, 0.0])
+    assert_allclose(weight.sum() * pinball(0.3, y, X, theirs, weight), 66.45, rtol=1e-12)
+    ours = QuantileRegressor(0.3).fit(X, y, weight)
+    assert_allclose(weight.sum() * ours.objective_, 66.45, rtol=1e-9)
+
+
+# coef(rq(stack.loss ~ ., tau, stackloss, method = "lasso", lambda = lambda)), quantreg 5.94
+LASSO = {
+    (0.25, 5.0): [-36.0, 0.5, 1.0, 0.0],
+    (0.25, 20.0): [-33.75, 17 / 24, 1 / 3, 0.0],
+    (0.5, 5.0): [-40.1917807704, 0.835616438124, 0.561643836127, -0.0547945210788],
+    (0.5, 20.0): [-41.609708738, 0.863106796075, 0.442718446561, -0.0271844659804],
+}
+
+
+@pytest.mark.parametrize(("tau", "penalty"), LASSO)
+def test_r_rq_lasso(tau, penalty):
+    """Its penalty rows enter with the check loss of 1/2: alpha = lambda / (2 W)."""
+    X, y = read_table("stackloss")
+    alpha, theirs = penalty / (2 * len(y)), np.array(LASSO[tau, penalty])
+    ours = QuantileRegressor(tau, alpha=alpha, l1_ratio=1.0).fit(X, y)
+    stated = pinball(tau, y, X, theirs) + alpha * np.abs(theirs[1:]).sum()
+    assert_allclose(ours.objective_, stated, rtol=1e-9)
+    assert_same_fit(ours, theirs[1:], theirs[0], 1e-7)
 
 
 # ---- packages that are not installed here: their stated objective is written out
@@ -388,6 +452,14 @@ def test_sklearn_pinball_loss():
     y, prediction = R, np.linspace(-3.0, 3.0, len(R))
     peer = mean_pinball_loss(y, prediction, alpha=0.3)
     assert_allclose(Quantile(0.3)(y, prediction), peer)
+
+
+@pytest.mark.parametrize("q", [0.2, 0.5])
+def test_pinball_loss_is_the_objective(data, q):
+    X, y, weight = data
+    model = QuantileRegressor(q).fit(X, y, weight)
+    peer = mean_pinball_loss(y, model.predict(X), sample_weight=weight, alpha=q)
+    assert_allclose(model.objective_, peer, rtol=1e-12)
 
 
 def test_mad_elsewhere():

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustreg.datasets import load_diamonds
+from robustreg.datasets import load_diamonds, load_engel
 
+GOLDEN = Path(__file__).parent / "golden" / "data"
 NAMES = ["carat", "cut", "color", "clarity", "depth", "table", "x", "y", "z"]
 
 
@@ -122,8 +123,61 @@ def test_calls_are_independent(diamonds):
     assert load_diamonds().categories == diamonds.categories
 
 
-def test_pandas_is_imported_only_for_frames(monkeypatch):
+@pytest.mark.parametrize("load", [load_diamonds, load_engel])
+def test_pandas_is_imported_only_for_frames(monkeypatch, load):
     monkeypatch.setitem(sys.modules, "pandas", None)  # importing it fails
-    load_diamonds()
+    load()
     with pytest.raises(ImportError, match="pandas"):
-        load_diamonds(as_frame=True)
+        load(as_frame=True)
+
+
+# ---- Engel's food expenditure
+
+
+def test_engel_arrays():
+    engel = load_engel()
+    assert engel.data.shape == (235, 1)
+    assert engel.target.shape == (235,)
+    assert engel.data.dtype == engel.target.dtype == np.float64
+    assert engel.data.flags.c_contiguous
+    assert engel.target.flags.c_contiguous
+    assert engel.frame is None
+    assert (engel.feature_names, engel.target_names) == (["income"], ["foodexp"])
+    X, y = load_engel(return_X_y=True)
+    np.testing.assert_array_equal(X, engel.data)
+    np.testing.assert_array_equal(y, engel.target)
+
+
+def test_engel_is_the_table_of_the_reference_results():
+    table = np.loadtxt(GOLDEN / "engel.csv", delimiter=",", skiprows=1)
+    X, y = load_engel(return_X_y=True)
+    np.testing.assert_array_equal(np.column_stack([X, y]), table)
+
+
+def test_engel_frame():
+    pytest.importorskip("pandas")
+    engel, arrays = load_engel(as_frame=True), load_engel()
+    assert list(engel.frame.columns) == ["income", "foodexp"]
+    np.testing.assert_array_equal(engel.data["income"], arrays.data[:, 0])
+    np.testing.assert_array_equal(engel.target, arrays.target)
+    X, y = load_engel(return_X_y=True, as_frame=True)
+    assert X.equals(engel.data)
+    assert y.equals(engel.target)
+    assert y.name == "foodexp"
+
+
+def test_engel_origin_is_stated():
+    engel = load_engel()
+    for word in ("Koenker", "Bassett", "Econometrica", "quantreg", "GPL", "Belgian francs"):
+        assert word in engel.DESCR
+    for column in (engel.data, engel.target):
+        for bound in (column.min(), column.max()):
+            assert f"{bound:.2f}" in engel.DESCR
+    assert Path(engel.filename).name == "engel.csv"
+
+
+def test_engel_calls_are_independent():
+    first = load_engel()
+    first.data[:] = 0
+    first.target[:] = 0
+    assert load_engel().data[0, 0] == 420.157650843928

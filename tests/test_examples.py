@@ -12,14 +12,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart.py"
+QUANTILES = ROOT / "examples" / "quantiles.py"
+PICTURES = sorted((ROOT / "docs" / "images").glob("*.png"))
 PNG = b"\x89PNG\r\n\x1a\n"
 
 pytestmark = pytest.mark.skipif(not QUICKSTART.exists(), reason="the examples are not here")
 
 
-def run(*arguments, **environment):
+def run(script, *arguments, **environment):
     return subprocess.run(
-        [sys.executable, str(QUICKSTART), *arguments],
+        [sys.executable, str(script), *arguments],
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -29,12 +31,21 @@ def run(*arguments, **environment):
     )
 
 
-@pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
-    picture = tmp_path_factory.mktemp("quickstart") / "new" / "picture.png"
-    result = run("--output", str(picture))
+def output_of(script, tmp_path_factory):
+    picture = tmp_path_factory.mktemp(script.stem) / "new" / "picture.png"
+    result = run(script, "--output", str(picture))
     assert result.returncode == 0, result.stderr
     return result.stdout, picture
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    return output_of(QUICKSTART, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def quantiles(tmp_path_factory):
+    return output_of(QUANTILES, tmp_path_factory)
 
 
 def row(text, label):
@@ -69,28 +80,74 @@ def test_quickstart_lists_impossible_stones(quickstart):
     assert listed[0][2:5] == [8.09, 58.9, 8.06]
 
 
-def test_quickstart_draws_a_picture(quickstart):
-    _, picture = quickstart
+@pytest.mark.parametrize("example", ["quickstart", "quantiles"])
+def test_example_draws_a_picture(example, request):
+    _, picture = request.getfixturevalue(example)
     content = picture.read_bytes()
     assert content.startswith(PNG)
     assert 20_000 < len(content) < 200_000
 
 
-def test_picture_of_the_readme_is_small():
-    content = (ROOT / "docs" / "images" / "quickstart.png").read_bytes()
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_pictures_of_the_documentation_are_small(path):
+    content = path.read_bytes()
     assert content.startswith(PNG)
     assert len(content) < 200_000
 
 
-def test_quickstart_without_matplotlib(tmp_path):
+@pytest.mark.parametrize(("script", "printed"), [(QUICKSTART, "Huber"), (QUANTILES, "quantile")])
+def test_example_without_matplotlib(tmp_path, script, printed):
     (tmp_path / "matplotlib.py").write_text("raise ImportError\n", encoding="utf-8")
     paths = os.pathsep.join([str(tmp_path), *sys.path])
-    result = run("--output", str(tmp_path / "picture.png"), PYTHONPATH=paths)
+    result = run(script, "--output", str(tmp_path / "picture.png"), PYTHONPATH=paths)
     assert result.returncode == 1
-    assert "Huber" in result.stdout
+    assert printed in result.stdout
     assert 'pip install "robustreg[plot]"' in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "picture.png").exists()
+
+
+# ---- quantiles
+
+
+def numbers_below(text, header, count):
+    """The rows of numbers that follow a line of the output, which begins with `header`."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(header)) + 1
+    return [[float(cell) for cell in line.split()] for line in lines[start : start + count]]
+
+
+def bands(text):
+    """Shares in percent, ratio of the ends and milliseconds for each band, by its name."""
+    lines = [
+        line for line in text.splitlines() if line.startswith(("quantiles,", "least squares,"))
+    ]
+    return {line[:40].strip(): [float(cell) for cell in line[40:].split()] for line in lines}
+
+
+def test_fan_of_expenditure(quantiles):
+    rows = numbers_below(quantiles[0], "quantile  ", 7)
+    assert [row[0] for row in rows] == [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
+    slopes = [row[2] for row in rows]
+    assert slopes == sorted(slopes)
+    assert slopes[-1] > 2 * slopes[0]
+    for tau, _, _, below, on in rows:
+        assert on >= 2
+        assert below <= 235 * tau <= below + on
+
+
+def test_bands_hold_what_they_promise(quantiles):
+    shares = bands(quantiles[0])
+    assert len(shares) == 3
+    for name, (overall, *groups, _, _) in shares.items():
+        assert len(groups) == 5
+        if name.startswith("quantiles"):
+            # of 13 485 stones 90 % +- 0.26 %, of a fifth of them +- 0.6 %; the fits vary, too
+            assert overall == pytest.approx(90.0, abs=1.0)
+            assert max(abs(group - 90.0) for group in groups) < 3.0
+    spread = {name: max(row[1:6]) - min(row[1:6]) for name, row in shares.items()}
+    assert max(spread, key=spread.get).startswith("least squares")
+    assert shares["quantiles, weight and grades"][6] < shares["quantiles, from the weight"][6]
 
 
 # ---- the documentation
@@ -140,6 +197,17 @@ def test_api_page_lists_every_public_name(module):
             assert name in text
         else:
             assert f"{name}{plain_signature(obj)}" in text
+
+
+def test_choosing_shows_the_coverage_that_the_example_prints(quantiles):
+    page = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    for name, printed in bands(quantiles[0]).items():
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+        shown = [float(cell) for cell in line.split("|")[2:-1]]
+        *shares, width, _ = printed
+        # the optimum need not be unique, prices being whole dollars: a few stones may move
+        assert shown[:-1] == pytest.approx(shares, abs=0.2)
+        assert shown[-1] == pytest.approx(width, abs=0.02)
 
 
 def test_readme_shows_what_the_demo_prints(quickstart):

@@ -323,7 +323,8 @@ def test_all_dummies_of_a_factor(model, container):
     model = fit(model, container(np.c_[X, dummies]), y)
     if model.alpha == 0:
         fewer = fit(model, np.c_[X, dummies[:, 1:]], y)
-        np.testing.assert_allclose(model.objective_, fewer.objective_, rtol=1e-9)
+        if getattr(model, "scale", "") != "mad":  # that of an L1 fit, here not a unique one
+            np.testing.assert_allclose(model.objective_, fewer.objective_, rtol=1e-9)
         # sum of dummies = 1: that direction is not in the span of coefficients
         assert abs(dummies.var(axis=0) @ model.coef_[3:]) <= 1e-9 * np.abs(model.coef_).max()
 

@@ -1,4 +1,4 @@
-"""The ridge penalty: value, gradient, curvature and conjugate are those of one function."""
+"""The penalties: value, derivatives and conjugate are those of one function."""
 
 import dataclasses
 import pickle
@@ -7,17 +7,26 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from robustreg.penalties import Ridge
+from robustreg.penalties import ElasticNet
 
-PENALTIES = [Ridge(), Ridge(0.3), Ridge(2.0, unit=4.0), Ridge(1e-8, 1e5), Ridge(1e8, 1e-5)]
+PENALTIES = [
+    ElasticNet(),
+    ElasticNet(0.3),
+    ElasticNet(2.0, unit=4.0),
+    ElasticNet(1e-8, unit=1e5),
+    ElasticNet(1e8, unit=1e-5),
+]
+WITH_L1 = [ElasticNet(0.3, 1.0), ElasticNet(2.0, 0.25, 4.0), ElasticNet(1e4, 0.9, 1e-3)]
+ALL = PENALTIES + WITH_L1
 COEF = np.array([1.0, -3.0, 0.0, 2.5])
 
 every_penalty = pytest.mark.parametrize("penalty", PENALTIES)
 
 
-@every_penalty
+@pytest.mark.parametrize("penalty", ALL)
 def test_value_is_the_documented_one(penalty):
-    expected = penalty.alpha / 2 * (COEF**2).sum() / penalty.unit
+    quadratic = (1 - penalty.l1_ratio) / 2 * (COEF**2).sum() / penalty.unit
+    expected = penalty.alpha * (penalty.l1_ratio * np.abs(COEF).sum() + quadratic)
     assert penalty.value(COEF) == pytest.approx(expected, rel=1e-14)
     assert penalty.value(0 * COEF) == 0
 
@@ -51,23 +60,54 @@ def test_fenchel_young(penalty):
 
 def test_without_a_penalty_all_is_zero():
     """The conjugate, too: its argument is 0 up to rounding, as the caller guarantees."""
-    assert Ridge().value(COEF) == Ridge().curvature == 0
-    np.testing.assert_array_equal(Ridge().gradient(COEF), 0)
-    assert Ridge().conjugate(1e-16 * COEF) == 0
+    assert ElasticNet().value(COEF) == ElasticNet().curvature == 0
+    np.testing.assert_array_equal(ElasticNet().gradient(COEF), 0)
+    assert ElasticNet().conjugate(1e-16 * COEF) == 0
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 def test_units(factor):
     """With its unit scaled along, the penalty moves with y as a loss does."""
-    penalty, scaled = Ridge(0.3, 2.0), Ridge(0.3, 2.0 * factor)
+    penalty, scaled = ElasticNet(0.3, unit=2.0), ElasticNet(0.3, unit=2.0 * factor)
     assert scaled.value(factor * COEF) == pytest.approx(factor * penalty.value(COEF), rel=1e-13)
     np.testing.assert_allclose(scaled.gradient(factor * COEF), penalty.gradient(COEF), rtol=1e-13)
 
 
 def test_it_is_a_value():
-    penalty = Ridge(0.3, 2.0)
-    assert penalty == Ridge(0.3, 2.0)
-    assert hash(penalty) == hash(Ridge(0.3, 2.0))
+    penalty = ElasticNet(0.3, unit=2.0)
+    assert penalty == ElasticNet(0.3, unit=2.0)
+    assert hash(penalty) == hash(ElasticNet(0.3, unit=2.0))
     assert pickle.loads(pickle.dumps(penalty)) == penalty
     with pytest.raises(dataclasses.FrozenInstanceError):
         penalty.alpha = 1.0
+
+
+@pytest.mark.parametrize("penalty", WITH_L1)
+def test_the_conjugate_of_an_l1_norm_is_the_supremum(penalty):
+    """Coefficient by coefficient, on a fine grid about the solution."""
+    for slope in np.array([-3.0, -1.0, -0.2, 0.0, 0.999, 1.0]) * penalty.slope:
+        if not penalty.curvature and abs(slope) > penalty.slope:
+            continue
+        reach = 4 * penalty.slope / (penalty.curvature or 1.0)
+        grid = np.linspace(-reach, reach, 200_001)
+        values = [slope * b - penalty.value(np.array([b])) for b in grid[::100]]
+        assert max(values) <= penalty.conjugate(np.array([slope])) * (1 + 1e-9) + 1e-12
+        best = grid[::100][int(np.argmax(values))]
+        fine = best + np.linspace(-1, 1, 2001) * reach / 1000
+        values = [slope * b - penalty.value(np.array([b])) for b in fine]
+        scale = penalty.slope * reach
+        assert max(values) == pytest.approx(penalty.conjugate(np.array([slope])), abs=1e-6 * scale)
+
+
+@pytest.mark.parametrize("penalty", WITH_L1)
+def test_subgradients(penalty):
+    """pen(b) >= pen(coef) + g'(b - coef), and the nearest one where there is a choice."""
+    near = np.array([-5.0, 5.0, 0.3, 0.0]) * penalty.slope
+    slope = penalty.subgradient(COEF, near)
+    for other in np.random.default_rng(0).normal(size=(50, 4)) * 3:
+        below = penalty.value(COEF) + slope @ (other - COEF)
+        assert penalty.value(other) >= below - 1e-9 * abs(below)
+    assert slope[2] == near[2]
+    smooth = penalty.curvature * COEF
+    expected = smooth + penalty.slope * np.sign(COEF)
+    np.testing.assert_allclose(slope[[0, 1, 3]], expected[[0, 1, 3]], rtol=1e-14)

@@ -27,33 +27,41 @@ from robustreg.solvers._newton import semismooth_newton
 
 SMOOTH = {"newton", "lbfgs"}
 QUADRATIC = {"direct", "newton", "lbfgs"}
-# which solvers serve (loss, scale, alpha)
+HOMOGENEOUS = {"reduced", "interior", "linprog"}
+# which solvers serve (loss, scale, alpha, l1_ratio)
 CELLS = {
-    ("huber", "joint", 0.0): SMOOTH,
-    ("huber", "joint", 0.1): SMOOTH,
-    ("huber", "mad", 0.1): SMOOTH,
-    ("huber", 1.0, 0.0): SMOOTH,
-    ("log_cosh", "joint", 0.1): SMOOTH,
-    ("half_squared", "joint", 0.0): SMOOTH,
-    ("half_squared", 1.0, 0.0): QUADRATIC,
-    ("half_squared", 1.0, 0.1): QUADRATIC,
-    ("squared", 2.0, 0.1): QUADRATIC,
-    ("absolute", 1.0, 0.0): {"interior", "linprog"},
-    ("absolute", 1.0, 0.1): {"interior"},
-    ("absolute", "joint", 0.0): set(),
-    ("quantile", 1.0, 0.0): set(),
-    ("bisquare", 1.0, 0.0): set(),
-    ("epsilon_insensitive", 1.0, 0.0): set(),
+    ("huber", "joint", 0.0, 0.0): SMOOTH,
+    ("huber", "joint", 0.1, 0.0): SMOOTH,
+    ("huber", "mad", 0.1, 0.0): SMOOTH,
+    ("huber", 1.0, 0.0, 0.0): SMOOTH,
+    ("log_cosh", "joint", 0.1, 0.0): SMOOTH,
+    ("half_squared", "joint", 0.0, 0.0): SMOOTH,
+    ("half_squared", 1.0, 0.0, 0.0): QUADRATIC,
+    ("half_squared", 1.0, 0.1, 0.0): QUADRATIC,
+    ("squared", 2.0, 0.1, 0.0): QUADRATIC,
+    ("huber", "joint", 0.0, 0.5): SMOOTH,
+    ("huber", "joint", 0.1, 0.5): set(),
+    ("half_squared", 1.0, 0.1, 1.0): set(),
+    ("absolute", 1.0, 0.0, 0.0): HOMOGENEOUS,
+    ("absolute", 1.0, 0.1, 1.0): HOMOGENEOUS,
+    ("absolute", 1.0, 0.1, 0.5): HOMOGENEOUS - {"linprog"},
+    ("absolute", 1.0, 0.1, 0.0): HOMOGENEOUS - {"linprog"},
+    ("absolute", "joint", 0.0, 0.0): set(),
+    ("quantile", 1.0, 0.0, 0.0): HOMOGENEOUS,
+    ("quantile", "joint", 0.0, 0.0): set(),
+    ("bisquare", 1.0, 0.0, 0.0): set(),
+    ("epsilon_insensitive", 1.0, 0.0, 0.0): set(),
 }
 
 
 @pytest.mark.parametrize(("cell", "expected"), CELLS.items())
 def test_which_solvers_serve_a_cell(cell, expected):
-    loss, scale, alpha = cell
+    loss, scale, alpha, l1_ratio = cell
+    options = {"n_features": 5, "scale": scale, "alpha": alpha, "l1_ratio": l1_ratio}
     served = set()
     for solver in SOLVERS:
         try:
-            chosen = select_solver(loss, n_features=5, scale=scale, alpha=alpha, solver=solver)
+            chosen = select_solver(loss, solver=solver, **options)
         except ValueError as error:
             assert f"solver='{solver}' does not support" in str(error)  # noqa: PT017
         else:
@@ -85,7 +93,8 @@ def test_auto_takes_the_first_that_applies(loss, scale, n_features, expected):
         ("absolute", {"scale": 1.0, "alpha": 0.1, "solver": "linprog"}, "a ridge penalty"),
         ("huber", {"solver": "direct"}, "'direct' does not support the loss Huber"),
         ("half_squared", {"solver": "direct"}, "scale='joint'"),
-        (Quantile(0.3), {"scale": 1.0}, "No solver serves this problem"),
+        (Quantile(0.3), {}, "No solver serves this problem"),
+        ("huber", {"alpha": 0.1, "l1_ratio": 0.5}, "'newton' does not support an L1 penalty"),
         (Bisquare(), {}, "No solver serves this problem"),
         ("huber", {"solver": "simplex"}, "solver must be one of .*'auto', 'direct'"),
         ("hubert", {}, "loss must be"),
@@ -99,7 +108,7 @@ def test_an_unsupported_cell_says_what_is_missing(loss, options, message):
 def test_the_table_is_data():
     assert solver_names() == ["auto", *SOLVERS]
     assert all(isinstance(spec, SolverSpec) and callable(spec.solve) for spec in SOLVERS.values())
-    assert {spec.losses for spec in SOLVERS.values()} <= {"quadratic", "smooth", "absolute"}
+    assert {spec.losses for spec in SOLVERS.values()} <= {"quadratic", "smooth", "homogeneous"}
 
 
 PROBLEMS = {

@@ -131,36 +131,39 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         for name in ("alpha", "tol"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}.")
-        if self.l1_ratio > 0.0:
-            raise ValueError(
-                f"l1_ratio must be 0 (a pure ridge penalty), got {self.l1_ratio!r}: "
-                "L1 and elastic-net penalties are not available yet."
-            )
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
-        data = Data(X, y, weight, n_threads)
-        kept = None
-        if weight is not None and not weight.all():  # rows of weight 0 are not there
-            kept = np.flatnonzero(weight)
-            data = Data(X[kept], y[kept], weight[kept], n_threads)
+        data, kept = rows_that_count(X, y, weight, n_threads)
         loss, scale = self._get_loss(), self._get_scale(data)
-        solver = select_solver(
-            loss,
-            n_features=X.shape[1],
-            scale="joint" if scale is None else scale,
-            alpha=self.alpha,
-            solver=self.solver,
-        )
-        problem = self._problem(data, loss, scale, float(self.alpha))
+        solver = self._select(data, loss, scale)
+        problem = self._problem(data, loss, scale, float(self.alpha), float(self.l1_ratio))
         fit = SOLVERS[solver].solve(
             problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
         )
-        self._store(X, y, kept, problem, fit, dtype)
-        self.solver_ = solver
+        self.__dict__.update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
         if not fit.success:
             self._warn(fit, solver)
 
-    def _problem(self, data: Data, loss: ConvexLoss, scale: float | None, alpha: float) -> Problem:
+    def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
+        """The name of the solver for a fit."""
+        return select_solver(
+            loss,
+            n_features=data.X.shape[1],
+            n_samples=len(data.y),
+            scale="joint" if scale is None else scale,
+            alpha=self.alpha,
+            l1_ratio=self.l1_ratio,
+            solver=self.solver,
+        )
+
+    def _problem(
+        self,
+        data: Data,
+        loss: ConvexLoss,
+        scale: float | None,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+    ) -> Problem:
         return make_problem(
             data.X,
             data.y,
@@ -168,6 +171,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             loss=loss,
             scale=scale,
             alpha=alpha,
+            l1_ratio=l1_ratio,
             fit_intercept=self.fit_intercept,
             n_threads=data.n_threads,
         )
@@ -197,7 +201,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         intercept = (float(self.intercept_) - problem.y_offset) / unit
         return Start(coef, intercept if problem.fit_intercept else 0.0, sigma)
 
-    def _store(
+    def _attributes(
         self,
         X: Any,
         y: Array,
@@ -205,31 +209,34 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         problem: Problem,
         fit: OptimizeResult,
         dtype: np.dtype,
-    ) -> None:
-        """Set the fitted attributes, in the user's units and dtype."""
+    ) -> dict[str, Any]:
+        """The fitted attributes, in the user's units and dtype."""
         unit = problem.y_unit
-        scale = self._noise_scale(problem, fit)
+        scale, centre = self._noise_scale(problem, fit), residual_centre(problem, fit)
         residual = fit.residual
         if kept is not None:  # rows of weight 0 get residuals, too
             coef, offset = fit.coef, fit.intercept + problem.y_offset / unit
             residual = y / unit - (safe_sparse_dot(X, coef) + offset)
-        self.coef_ = (fit.coef * unit).astype(dtype)
         intercept = fit.intercept * unit + problem.y_offset if problem.fit_intercept else 0.0
-        self.intercept_ = dtype.type(intercept)
-        self.scale_ = float(scale * unit)
-        self.weights_ = np.empty(len(residual), dtype)
-        self.outliers_ = np.empty(len(residual), bool)
+        weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
         def judge(part: slice) -> None:
-            self.weights_[part] = self._robustness_weights(problem, fit, residual[part], scale)
-            self.outliers_[part] = np.abs(residual[part]) > cutoff
+            weights[part] = self._robustness_weights(problem, fit, residual[part], scale)
+            outliers[part] = np.abs(residual[part] - centre) > cutoff
 
         map_ordered(judge, slices(len(residual)), problem.n_threads)
-        self.objective_ = float(fit.fun * problem.objective_unit)
-        self.dual_gap_ = float(fit.dual_gap * problem.objective_unit)
-        self.n_iter_ = int(fit.nit)
-        self.converged_ = bool(fit.success)
+        return {
+            "coef_": (fit.coef * unit).astype(dtype),
+            "intercept_": dtype.type(intercept),
+            "scale_": float(scale * unit),
+            "weights_": weights,
+            "outliers_": outliers,
+            "objective_": float(fit.fun * problem.objective_unit),
+            "dual_gap_": float(fit.dual_gap * problem.objective_unit),
+            "n_iter_": int(fit.nit),
+            "converged_": bool(fit.success),
+        }
 
     def _noise_scale(self, problem: Problem, fit: OptimizeResult) -> float:
         """Estimate of the noise's standard deviation, in the problem's units."""
@@ -262,7 +269,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return safe_sparse_dot(X, self.coef_) + self.intercept_
+        return safe_sparse_dot(X, self.coef_.T) + self.intercept_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -270,11 +277,27 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         return tags
 
 
+def rows_that_count(
+    X: Any, y: Array, weight: Array | None, n_threads: int
+) -> tuple[Data, NDArray[np.intp] | None]:
+    """The rows of positive weight, and which these are (None: all)."""
+    if weight is None or weight.all():
+        return Data(X, y, weight, n_threads), None
+    kept = np.flatnonzero(weight)
+    return Data(X[kept], y[kept], weight[kept], n_threads), kept
+
+
+def residual_centre(problem: Problem, fit: OptimizeResult) -> float:
+    """Where the noise of a fit is centred: at 0, except for quantiles other than the median."""
+    low, high = problem.loss.conjugate_domain
+    if problem.loss.elicits != "quantile" or low == -high:
+        return 0.0
+    return weighted_median(fit.residual, problem.weight)
+
+
 def noise_mad(problem: Problem, fit: OptimizeResult) -> float:
     """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
-    center = 0.0
-    if problem.loss.elicits == "quantile":
-        center = weighted_median(fit.residual, problem.weight)
+    center = residual_centre(problem, fit)
     at_zero = np.flatnonzero(np.abs(fit.residual) <= problem.exact)
     left_out = 1.0
     if len(at_zero) > fit.rank:

@@ -32,7 +32,7 @@ class HuberRegressor(ScaledRegressor):
         Strength of the ridge penalty, at least 0. Its unit u is the scale where that is
         fixed, the MAD of y for a joint scale; the fit then moves with the units of y.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty; only 0 is available yet.
+        Share of the L1 norm in the penalty; with ``alpha`` above 0 only 0 is available yet.
     scale : "joint", "mad" or float, default="joint"
         "joint" estimates the scale with the coefficients. "mad" holds the MAD of the
         residuals of an L1 fit fixed. A number is a fixed scale in the units of y.

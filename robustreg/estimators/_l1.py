@@ -16,7 +16,8 @@ class L1Regressor(LinearRegressor):
 
     Minimises, with ``r = y - X beta - b``, weights w and ``W = sum w``,
 
-        F(beta, b) = (1/W) sum w |r| + alpha/(2 u) |beta|_2^2,
+        F(beta, b) = (1/W) sum w |r|
+                     + alpha [l1_ratio |beta|_1 + (1 - l1_ratio)/(2 u) |beta|_2^2],
 
     whose optimum, without a penalty, passes through at least as many rows as there are
     coefficients. Gross errors in y have bounded influence, whatever their size; there is no
@@ -25,28 +26,29 @@ class L1Regressor(LinearRegressor):
     Parameters
     ----------
     alpha : float, default=0.0
-        Strength of the ridge penalty, at least 0. Its unit u is the MAD of y about its median
-        (about 0 without an intercept), so that the fit moves with the units of y.
+        Strength of the penalty, at least 0.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty; only 0 is available yet.
+        Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso). The unit u of the
+        quadratic part is the MAD of y about its median (about 0 without an intercept), so
+        that the fit moves with the units of y.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
-    solver : {"auto", "interior", "linprog"}, default="auto"
-        See :func:`robustreg.solvers.select_solver`. "linprog" takes no penalty.
+    solver : {"auto", "reduced", "interior", "linprog"}, default="auto"
+        See :func:`robustreg.solvers.select_solver`. "linprog" takes no ridge.
     max_iter : int, default=100000
-        Iterations at most: "interior" needs about twenty, the simplex method of "linprog"
-        about as many as a small multiple of the coefficients.
+        Iterations at most: the interior point methods need about twenty, the simplex method
+        of "linprog" about as many as a small multiple of the coefficients.
     tol : float, default=1e-7
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
-        Start from the previous solution, where the solver can use one (neither of the
-        present ones can).
+        Start from the previous solution, where the solver can use one.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
         Coefficients of an optimal vertex (optima need not be unique). Where X has less than
-        full rank, those of minimum norm in units of the columns' standard deviations.
+        full rank and there is no L1 norm in the penalty, those of minimum norm in units of
+        the columns' standard deviations.
     intercept_ : float
         Intercept, 0.0 without one.
     scale_ : float
@@ -73,8 +75,9 @@ class L1Regressor(LinearRegressor):
 
     Notes
     -----
-    scikit-learn's ``QuantileRegressor(quantile=0.5, alpha=0)`` minimises F / 2, quantreg's
-    ``rq(tau=0.5)`` W F / 2: the same optima.
+    With ``alpha=a`` and ``l1_ratio=1`` F is twice the objective of scikit-learn's
+    ``QuantileRegressor(quantile=0.5, alpha=a / 2)``; quantreg's ``rq(tau=0.5)`` minimises
+    W F / 2.
 
     References
     ----------

@@ -23,7 +23,7 @@ class L2Regressor(LinearRegressor):
         Strength of the ridge penalty, at least 0. scikit-learn's ``Ridge`` gives the same
         fit at ``alpha_ridge = W alpha``.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty; only 0 is available yet.
+        Share of the L1 norm in the penalty; with ``alpha`` above 0 only 0 is available yet.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     solver : {"auto", "direct", "newton", "lbfgs"}, default="auto"

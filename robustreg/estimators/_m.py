@@ -30,7 +30,7 @@ class ScaledRegressor(LinearRegressor):
             return None
         if self.scale != "mad":
             return float(self.scale)
-        problem = self._problem(data, Absolute(), scale=1.0, alpha=0.0)
+        problem = self._problem(data, Absolute(), scale=1.0)
         solver = select_solver("absolute", n_features=problem.p, scale=1.0)
         fit = SOLVERS[solver].solve(problem)
         if not fit.success:
@@ -60,7 +60,7 @@ class MRegressor(ScaledRegressor):
         Strength of the ridge penalty, at least 0. Its unit u is the scale where that is
         fixed, the MAD of y for a joint scale; the fit then moves with the units of y.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty; only 0 is available yet.
+        Share of the L1 norm in the penalty; with ``alpha`` above 0 only 0 is available yet.
     scale : "joint", "mad" or float, default="joint"
         "joint" estimates the scale with the coefficients. "mad" holds the MAD of the
         residuals of an L1 fit fixed. A number is a fixed scale in the units of y;

@@ -6,8 +6,9 @@ solver        losses                 scale       method
 direct        quadratic              fixed       Cholesky of the Gram matrix or QR, then refinement
 newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
 lbfgs         smooth convex          both        L-BFGS-B in whitened or scaled coordinates
-interior      absolute               fixed       primal-dual interior point, exact active set
-linprog       absolute (no ridge)    fixed       HiGHS on the dual linear programme, exact vertex
+reduced       absolute, quantile     fixed       interior point on few rows, all signs confirmed
+interior      absolute, quantile     fixed       primal-dual interior point, exact vertex
+linprog       the same, no ridge     fixed       HiGHS on the dual linear programme, exact vertex
 ============  =====================  ==========  ==================================================
 
 ``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`.
@@ -25,6 +26,7 @@ from robustreg.losses import ConvexLoss, Loss, get_loss
 from robustreg.solvers.direct import direct
 from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import linprog
+from robustreg.solvers.reduced import reduced
 from robustreg.solvers.smooth import lbfgs, newton
 
 __all__ = ["SOLVERS", "SolverSpec", "select_solver", "solver_names"]
@@ -38,27 +40,36 @@ class SolverSpec:
     ----------
     solve : callable
         ``solve(problem, *, start, max_iter, tol) -> OptimizeResult``.
-    losses : {"quadratic", "smooth", "absolute"}
-        Which losses it minimises; "smooth" includes the quadratic ones.
-    joint_scale, ridge : bool
-        Whether it estimates the scale jointly, and whether it takes a ridge penalty.
+    losses : {"quadratic", "smooth", "homogeneous"}
+        Which losses it minimises; "smooth" includes the quadratic ones, "homogeneous" are
+        absolute deviations and quantiles.
+    joint_scale, ridge, l1 : bool
+        Whether it estimates the scale jointly, and which penalties it takes; an elastic net
+        needs both.
     max_columns : int or None
         "auto" passes it over for more columns than this.
+    min_rows : int
+        "auto" passes it over for fewer rows than this.
     """
 
     solve: Callable[..., OptimizeResult]
     losses: str
     joint_scale: bool
     ridge: bool
+    l1: bool = False
     max_columns: int | None = None
+    min_rows: int = 0
 
 
 SOLVERS: dict[str, SolverSpec] = {
     "direct": SolverSpec(direct, "quadratic", joint_scale=False, ridge=True, max_columns=2000),
     "newton": SolverSpec(newton, "smooth", joint_scale=True, ridge=True, max_columns=1000),
     "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
-    "interior": SolverSpec(interior_point, "absolute", joint_scale=False, ridge=True),
-    "linprog": SolverSpec(linprog, "absolute", joint_scale=False, ridge=False),
+    "reduced": SolverSpec(
+        reduced, "homogeneous", joint_scale=False, ridge=True, l1=True, min_rows=2000
+    ),
+    "interior": SolverSpec(interior_point, "homogeneous", joint_scale=False, ridge=True, l1=True),
+    "linprog": SolverSpec(linprog, "homogeneous", joint_scale=False, ridge=False, l1=True),
 }
 
 
@@ -71,8 +82,10 @@ def select_solver(
     loss: str | Loss,
     *,
     n_features: int,
+    n_samples: int = 0,
     scale: Any = "joint",
     alpha: float = 0.0,
+    l1_ratio: float = 0.0,
     solver: str = "auto",
 ) -> str:
     """Name of the solver that a fit will use.
@@ -83,10 +96,14 @@ def select_solver(
         Loss, by name or object.
     n_features : int
         Number of columns of X.
+    n_samples : int, default=0
+        Number of rows; some solvers pay in long tables only.
     scale : "joint", "mad" or float, default="joint"
         How the scale is obtained.
     alpha : float, default=0.0
-        Strength of the ridge penalty.
+        Strength of the penalty.
+    l1_ratio : float, default=0.0
+        Share of the L1 norm in it.
     solver : str, default="auto"
         The solver asked for; "auto" takes the first that applies.
 
@@ -114,11 +131,12 @@ def select_solver(
         raise ValueError(f"solver must be one of {solver_names()}, got {solver!r}.")
     missing: dict[str, str] = {}
     for name, spec in SOLVERS.items():
-        lack = _lacks(spec, loss, scale, alpha)
+        lack = _lacks(spec, loss, scale, alpha, l1_ratio)
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
+        unsuited = too_wide or n_samples < spec.min_rows
         if lack:
             missing[name] = lack
-        elif name == solver or (solver == "auto" and not too_wide):
+        elif name == solver or (solver == "auto" and not unsuited):
             return name
     if solver in missing:
         raise ValueError(f"solver={solver!r} does not support {missing[solver]}.")
@@ -126,17 +144,19 @@ def select_solver(
     raise ValueError(f"No solver serves this problem: {reasons}.")
 
 
-def _lacks(spec: SolverSpec, loss: Loss, scale: Any, alpha: float) -> str:
+def _lacks(spec: SolverSpec, loss: Loss, scale: Any, alpha: float, l1_ratio: float) -> str:
     """The capability a solver lacks for a problem; empty if none."""
     kinds = {"smooth"} if isinstance(loss, ConvexLoss) and loss.smoothness >= 1 else set()
     if loss.homogeneity == 2:
         kinds.add("quadratic")
-    if loss.homogeneity == 1 and loss.elicits == "median":
-        kinds.add("absolute")
+    if loss.homogeneity == 1:
+        kinds.add("homogeneous")
     if spec.losses not in kinds:
         return f"the loss {loss!r}"
     if scale == "joint" and not spec.joint_scale:
         return "scale='joint'"
-    if alpha and not spec.ridge:
-        return f"a ridge penalty (alpha={alpha!r})"
+    if alpha and l1_ratio < 1 and not spec.ridge:
+        return f"a ridge penalty (alpha={alpha!r}, l1_ratio={l1_ratio!r})"
+    if alpha and l1_ratio and not spec.l1:
+        return f"an L1 penalty (alpha={alpha!r}, l1_ratio={l1_ratio!r})"
     return ""

@@ -23,6 +23,7 @@ from robustreg._whiten import (
 # Where targets are cut off for a start, in spreads of y: where digits would be lost, and where
 # an error, or a signal, is gross.
 FAR_OUT, GROSS = 1e4, 6.0
+LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Frame:
     single: bool = False  # the moments are in single precision: for Newton steps only
 
     @property
+    def spread(self) -> Array:
+        """Standard deviations of the columns of the blocks (moments needed)."""
+        assert self.moments is not None
+        return _spread(self.moments, self.rows)
+
+    @property
     def inflation(self) -> float:
         """Largest variance inflation factor of the columns (moments needed)."""
         assert self.moments is not None
@@ -62,7 +69,8 @@ class Frame:
 def make_scaled_frame(problem: Problem) -> Frame:
     """Coordinates in units of the columns' standard deviations, for very many columns."""
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
-    spread, ridge = column_moments(rows), _ridge(problem, rows)
+    spread = column_moments(rows)
+    ridge = _ridge(problem, rows, spread)
     width = np.sqrt(spread**2 + ridge)
     basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
     return Frame(rows, None, basis, by_rows=False, ridge=ridge)
@@ -72,7 +80,8 @@ def make_quick_frame(problem: Problem) -> Frame:
     """Coordinates for a smooth loss: nearly white in half of the time, where that suffices."""
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
-        second, ridge = moments(rows, _tamed(problem, GROSS), single=True), _ridge(problem, rows)
+        second = moments(rows, _tamed(problem, GROSS), single=True)
+        ridge = _ridge(problem, rows, _spread(second, rows))
         basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
         if basis is not None:
             return Frame(rows, second, basis, by_rows=False, ridge=ridge, single=True)
@@ -84,7 +93,7 @@ def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR
     if rows is None:
         rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     second = moments(rows, _tamed(problem, far))
-    ridge = _ridge(problem, rows)
+    ridge = _ridge(problem, rows, _spread(second, rows))
     basis = None
     if problem.n > problem.p or problem.penalty.alpha:
         basis = whiten_gram(second, rows.total, ridge)
@@ -98,8 +107,12 @@ def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR
         problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise=True
     )
     second = moments(rows, _tamed(problem, far))
-    ridge = _ridge(problem, rows)
+    ridge = _ridge(problem, rows, _spread(second, rows))
     return Frame(rows, second, whiten_rows(rows, ridge), by_rows=True, ridge=ridge)
+
+
+def _spread(second: Moments, rows: RowBlocks) -> Array:
+    return np.sqrt(np.maximum(np.diag(second.gram)[:-1], 0.0) / rows.total)
 
 
 def _tamed(problem: Problem, far: float) -> Array:
@@ -112,13 +125,20 @@ def _tamed(problem: Problem, far: float) -> Array:
     return np.clip(problem.y, -limit, limit)
 
 
-def _ridge(problem: Problem, rows: RowBlocks) -> Array:
+def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
     """The penalty's curvature relative to the loss's: with it F has curvature near c I.
 
-    Exactly so for quadratic losses, which makes least squares direct.
+    Exactly so for quadratic losses, which makes least squares direct. An L1 penalty has its
+    curvature at 0; something of it has to be there for directions that the data leave open,
+    since its optimum is not the one of minimum norm.
     """
-    bound = problem.loss.curvature
-    return problem.penalty.alpha / (bound if np.isfinite(bound) else 1.0) * (1.0 / rows.unit) ** 2
+    bound, penalty = problem.loss.curvature, problem.penalty
+    pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
+    ridge = pull * (1.0 / rows.unit) ** 2
+    if penalty.slope:
+        relative = penalty.slope / np.where(spread > 0, spread * rows.unit, np.inf)
+        ridge += np.clip(relative, LEAST_PULL, 1.0) * spread**2
+    return ridge
 
 
 def make_objective(

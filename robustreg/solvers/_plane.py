@@ -23,7 +23,9 @@ from robustreg.losses import Absolute
 from robustreg.scale import mad
 from robustreg.solvers._frame import Frame, make_objective
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers.interior import active_rows, end_exactly, iterate
+from robustreg.solvers._programme import Streamed
+from robustreg.solvers._vertex import through, vertex
+from robustreg.solvers.interior import iterate
 
 
 def at_scale_zero(
@@ -39,7 +41,7 @@ def at_scale_zero(
         return theta, None  # too many columns for the equations below
     limit = limit_objective(problem, frame)
     for candidate in (_through_near_rows, _least_absolute_deviations):
-        found = candidate(problem, objective, limit, theta)
+        found = candidate(problem, objective, Streamed(limit, frame), theta)
         if found is None:
             continue
         value, gap = _certify(objective, found, problem.exact)
@@ -66,7 +68,7 @@ def limit_objective(problem: Problem, frame: Frame) -> Objective:
 
 
 def _through_near_rows(
-    problem: Problem, objective: Objective, limit: Objective, theta: Array
+    problem: Problem, objective: Objective, limit: Streamed, theta: Array
 ) -> Array | None:
     """The optimum of the limit if exactly the rows near the present fit have residual 0."""
     objective.evaluate(theta)
@@ -74,13 +76,12 @@ def _through_near_rows(
     reach = 10.0 * theta[-1] * (bound if np.isfinite(bound) else 1.0)
     near = np.abs(objective.residual) <= max(reach, problem.exact)
     if near.all() or np.isfinite(bound):
-        ended = end_exactly(limit, theta[:-1], np.zeros(problem.n), near)
-        return None if ended is None else np.append(ended[0], 0.0)
+        return np.append(through(limit, theta[:-1], near), 0.0)
     return None
 
 
 def _least_absolute_deviations(
-    problem: Problem, objective: Objective, limit: Objective, theta: Array
+    problem: Problem, objective: Objective, limit: Streamed, theta: Array
 ) -> Array | None:
     """The optimum of the limit, by interior point."""
     if not np.isfinite(objective.loss.conjugate_domain[1]):
@@ -88,12 +89,10 @@ def _least_absolute_deviations(
     return np.append(solve_limit(problem, limit, theta[:-1]), 0.0)
 
 
-def solve_limit(problem: Problem, limit: Objective, theta: Array) -> Array:
+def solve_limit(problem: Problem, limit: Streamed, theta: Array) -> Array:
     """Least absolute deviations from a start, without a certificate."""
-    limit(theta)
     found, nu, _ = iterate(limit, theta, 100, EPS * problem.spread)
-    ended = end_exactly(limit, found, nu, active_rows(limit, found, nu, problem.exact))
-    return found if ended is None else ended[0]
+    return vertex(limit, found, nu, problem.exact)[0]
 
 
 def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, float]:

@@ -54,7 +54,8 @@ def _put_back(problem: Problem, value: float, residual: Array) -> tuple[float, A
     hidden = bool(np.any(residual[far] * np.sign(beyond) < 0.5 * np.abs(problem.y[far])))
     weight = 1.0 if problem.weight is None else problem.weight[far]
     total = problem.n if problem.weight is None else problem.weight.sum()
-    value += problem.loss.conjugate_domain[1] * float(np.sum(weight * np.abs(beyond))) / total
+    low, high = problem.loss.conjugate_domain
+    value += float(np.sum(weight * np.maximum(high * beyond, low * beyond))) / total
     residual = residual.copy()
     residual[far] += beyond
     return value, residual, hidden

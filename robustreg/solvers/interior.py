@@ -1,4 +1,4 @@
-"""Least absolute deviations by a primal-dual interior point method, ended exactly."""
+"""Absolute deviations and quantiles by a primal-dual interior point method, ended exactly."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 from scipy.optimize import OptimizeResult
 
-from robustreg._arrays import EPS, Array, Mask
-from robustreg._certificate import dual_gap_from
-from robustreg._objective import Objective
+from robustreg._arrays import EPS, Array
 from robustreg._problem import Problem
-from robustreg.solvers._frame import Start, least_squares, make_frame, make_objective, unpack
-from robustreg.solvers._report import null_result, result
+from robustreg.solvers._exact import better, exact_fit, report
+from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
+from robustreg.solvers._programme import Programme, Streamed
+from robustreg.solvers._report import null_result
+from robustreg.solvers._vertex import descents, typical, vertex
 from robustreg.solvers.linprog import linprog
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
+CENTRAL = 10.0  # complementarity at the start, in the typical residual's: from near 0 steps jam
 MAX_STALLED = 5  # steps that hardly lower the complementarity
-MAX_ACTIVE = 3000  # rows at zero that a ridge fit can afford to treat as equations
 
 
 def interior_point(
-    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+    problem: Problem,
+    *,
+    start: Start | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-7,
+    frame: Frame | None = None,
 ) -> OptimizeResult:
-    """Least absolute deviations, with or without a ridge, exactly.
+    """Absolute deviations or a quantile, with or without penalties, exactly.
 
-    With ``r = p - q`` (p, q >= 0) and dual variables ``-1 <= nu <= 1``, Newton steps are
-    taken for ``Q'(w nu) = W grad pen``, ``up p = mu``, ``down q = mu`` with the slacks
-    ``up = 1 - nu``, ``down = 1 + nu`` while mu goes to 0 by Mehrotra's predictor and
+    With ``r = p - q`` (p, q >= 0) and dual variables ``low <= nu <= high``, Newton steps are
+    taken for ``D'(w nu) = W ridge theta``, ``up p = mu``, ``down q = mu`` with the slacks
+    ``up = high - nu``, ``down = nu - low`` while mu goes to 0 by Mehrotra's predictor and
     corrector; Portnoy and Koenker (1997) call the method without penalty Frisch-Newton. The
     rows that end at ``p = q = 0`` become equations, from which coefficients and nu are
     computed anew, exactly. Should that fail, the linear programme is handed to ``linprog``.
@@ -37,25 +43,20 @@ def interior_point(
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = make_frame(problem)
+    frame = frame or make_frame(problem)
     objective = make_objective(problem, frame, curvature=False)
-    theta = least_squares(frame)
-    value = objective(theta)[0]
-    fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
-    gap = value
-    if objective.size == 0:  # a column of zeros and no intercept
-        gap = 0.0
-    elif value > 16 * EPS * problem.spread:
-        theta, nu, fit = iterate(objective, theta, max_iter, EPS * problem.spread)
-        active = active_rows(objective, theta, nu, problem.exact)
-        ended = end_exactly(objective, theta, nu, active)
-        theta, value, gap, exactly = _better(objective, (theta, nu), ended)
-        if exactly:
-            make_zero(objective.residual, active)
-    found = unpack(objective, frame, theta)
-    outcome = result(problem, found, objective.residual, value, gap, tol, fit, frame.rank)
-    if not outcome.success and fit.status != 1 and not problem.penalty.alpha:
-        return linprog(problem, tol=tol)  # slower, and never at a loss
+    programme = Streamed(objective, frame)
+    ended = exact_fit(problem, frame, programme)
+    if ended is None:
+        theta = least_squares(frame)
+        theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
+        exactly = vertex(programme, theta, nu, problem.exact, descents(fit))
+        nowhere = np.zeros(len(nu), dtype=bool)
+        ended = better(programme, frame, (theta, nu, nowhere), exactly), fit
+    candidate, fit = ended
+    outcome = report(problem, frame, programme, candidate, fit, tol)
+    if not outcome.success and fit.status != 1 and not problem.penalty.curvature:
+        return linprog(problem, tol=tol, frame=frame)  # slower, and never at a loss
     return outcome
 
 
@@ -86,24 +87,20 @@ class _Point:
 
 
 def iterate(
-    objective: Objective, theta: Array, max_iter: int, negligible: float
+    programme: Programme, theta: Array, max_iter: int, negligible: float
 ) -> tuple[Array, Array, OptimizeResult]:
-    """Interior-point steps from ``theta``; its residuals must be ``objective.residual``.
+    """Interior-point steps from ``theta``.
 
     Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
     at 0, going on would only ruin the digits of the others.
     """
-    r, one = objective.residual, np.ones(objective.rows.n)
-    shift = 0.5 * _typical(np.abs(r))
-    point = _Point(
-        theta, 0.0 * one, one, one, np.maximum(r, 0.0) + shift, np.maximum(-r, 0.0) + shift
-    )
+    point = _central(programme, theta, negligible)
     status, message = 1, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
         iterations += 1
-        mu = _complementarity(objective, point)
-        size = _typical(point.p + point.q)
+        mu = _complementarity(programme, point)
+        size = typical(point.p + point.q)
         if mu <= max(TARGET * size, negligible) or size <= negligible:
             status, message = 0, "The complementarity gap is closed."
             break
@@ -113,41 +110,59 @@ def iterate(
         if stalled >= MAX_STALLED:
             status, message = 2, "No further decrease in floating point."
             break
-        point = _step(objective, point, mu)
+        point = _step(programme, point, mu)
     fit = OptimizeResult(status=status, message=message, nit=iterations)
     return point.theta, point.nu, fit
 
 
-def _typical(size: Array) -> float:
-    """A size of residuals that a few gross errors do not determine."""
-    return float(np.median(size)) or float(np.mean(size))
+def _central(programme: Programme, theta: Array, least: float) -> _Point:
+    """The point over theta where every ``up p`` and ``down q`` is the same mu.
+
+    With ``p - q = r`` and ``up + down = L`` the smaller slack of nu is the positive root s of
+    ``|r| s^2 - (2 mu + |r| L) s + mu L = 0``, here without cancellation.
+    """
+    r = programme.residuals(theta)
+    size, length = np.abs(r), programme.high - programme.low
+    mu = max(0.5 * CENTRAL * typical(size), least)
+    bent = 2.0 * mu + size * length
+    smaller = 2.0 * mu * length / (bent + np.sqrt(bent * bent - 4.0 * size * mu * length))
+    up = np.where(r > 0, smaller, length - smaller)
+    down = np.where(r > 0, length - smaller, smaller)
+    return _Point(
+        theta,
+        np.where(r > 0, programme.high - up, programme.low + down),
+        up,
+        down,
+        mu / up,
+        mu / down,
+    )
 
 
-def _complementarity(objective: Objective, point: _Point) -> float:
-    return 0.5 * objective.average(point.up * point.p + point.down * point.q)
+def _complementarity(programme: Programme, point: _Point) -> float:
+    products = programme.weight @ (point.up * point.p + point.down * point.q)
+    return float(products) / (2.0 * float(programme.weight.sum()))  # of penalty rows, too
 
 
-def _step(objective: Objective, point: _Point, mu: float) -> _Point:
+def _step(programme: Programme, point: _Point, mu: float) -> _Point:
     """One predictor and corrector step with the same factorisation."""
     barrier = 1.0 / (point.p / point.up + point.q / point.down)
-    matrix = objective.gram(barrier)
-    matrix[: objective.k, : objective.k] += objective.penalty_hessian()
-    excess = objective.residuals(point.theta) - point.p + point.q
-    affine = _direction(objective, point, barrier, matrix, excess, 0.0, 0.0)
+    matrix = programme.gram(barrier) + programme.ridge
+    excess = programme.residuals(point.theta) - point.p + point.q
+    affine = _direction(programme, point, barrier, matrix, excess, 0.0, 0.0)
     primal, dual = _lengths(point, affine)
-    centring = (_complementarity(objective, point.move(affine, primal, dual)) / mu) ** 3
+    centring = (_complementarity(programme, point.move(affine, primal, dual)) / mu) ** 3
     # the second-order term belongs to a full step: of a short one, only its share is true
-    share = primal * dual
+    share = min(primal, dual)
     bent = (
         centring * mu + share * affine.nu * affine.p,
         centring * mu - share * affine.nu * affine.q,
     )
-    step = _direction(objective, point, barrier, matrix, excess, *bent)
+    step = _direction(programme, point, barrier, matrix, excess, *bent)
     return point.move(step, *_lengths(point, step))
 
 
 def _direction(
-    objective: Objective,
+    programme: Programme,
     point: _Point,
     barrier: Array,
     matrix: Array,
@@ -158,13 +173,12 @@ def _direction(
     """Newton direction towards ``up p = target_p`` and ``down q = target_q``."""
     gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
     xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
-    side = objective.imbalance(point.theta, point.nu + xi)
+    side = programme.imbalance(point.theta, point.nu + xi)
     try:
         dtheta = cho_solve(cho_factor(matrix), side)
     except LinAlgError:
         dtheta = lstsq(matrix, side, cond=1e-14)[0]
-    change, intercept, _ = objective.unpack(dtheta)
-    dnu = xi - barrier * objective.fitted(change, intercept)
+    dnu = xi - barrier * programme.fitted(dtheta)
     dp = (gap_p + point.p * dnu) / point.up
     dq = (gap_q - point.q * dnu) / point.down
     return _Point(dtheta, dnu, -dnu, dnu, dp, dq)
@@ -180,92 +194,3 @@ def _lengths(point: _Point, step: _Point) -> tuple[float, float]:
 def _to_zero(values: Array, step: Array) -> float:
     falling = step < 0
     return float(np.min(-values[falling] / step[falling], initial=np.inf))
-
-
-def active_rows(objective: Objective, theta: Array, nu: Array, exact: float) -> Mask:
-    """Rows that an approximate solution says have residual 0 at the optimum."""
-    size = np.abs(objective.residuals(theta))
-    typical = _typical(size)
-    slack = 1 - np.abs(nu)
-    active = (size <= slack * typical) | (size <= exact)
-    if not objective.penalty.alpha and active.sum() < objective.size <= len(size):
-        # a vertex needs that many: take those that are nearest to active
-        nearest = np.argsort(size / typical - slack)[: objective.size]
-        active[nearest] = True
-    return active
-
-
-def end_exactly(
-    objective: Objective, theta: Array, nu: Array, active: Mask
-) -> tuple[Array, Array] | None:
-    """Solve the optimality equations, given the rows with residual 0 and |nu| < 1.
-
-    The certificate of what comes out says whether these were the right rows. Returns None
-    where they are too many to solve for.
-    """
-    rows = objective.rows
-    residual = objective.residuals(theta)
-    if objective.penalty.alpha and active.sum() > max(MAX_ACTIVE, objective.size):
-        return None
-    design = objective.coordinates(active)
-    weight = np.ones(len(design)) if rows.weight is None else rows.weight[active]
-    theta = theta.copy()
-    for _ in range(2):  # the second time is iterative refinement
-        step = _active_step(objective, theta, design, weight, residual, active)
-        theta += step
-        residual = objective.residuals(theta)
-    nu = np.where(active, nu, np.sign(residual))
-    # least change of nu on the active rows that balances the slopes
-    excess = objective.imbalance(theta, nu)
-    change = lstsq((weight[:, None] * design).T, rows.total * excess, cond=1e-12)[0]
-    nu[active] -= change
-    return theta, nu
-
-
-def _active_step(
-    objective: Objective,
-    theta: Array,
-    design: Array,
-    weight: Array,
-    residual: Array,
-    active: Mask,
-) -> Array:
-    """Newton step of ``residual[active] = 0`` and, under a penalty, of the stationarity."""
-    if not objective.penalty.alpha:
-        return lstsq(design, residual[active], cond=1e-10)[0]
-    size, extra = objective.size, len(design)
-    system = np.zeros((size + extra, size + extra))
-    system[: objective.k, : objective.k] = objective.penalty_hessian()
-    system[:size, size:] = -(weight[:, None] * design).T / objective.rows.total
-    system[size:, :size] = design
-    side = objective.imbalance(theta, np.where(active, 0.0, np.sign(residual)))
-    return lstsq(system, np.concatenate([side, residual[active]]), cond=1e-13)[0][:size]
-
-
-def make_zero(residual: Array, active: Mask) -> None:
-    """Set residuals of active rows to 0: what their equations leave of them is rounding.
-
-    For rows that other rows contradict it is more, and stays.
-    """
-    rounding = 1e-6 * _typical(np.abs(residual))
-    residual[active & (np.abs(residual) <= rounding)] = 0.0
-
-
-def _better(
-    objective: Objective, approximate: tuple[Array, Array], ended: tuple[Array, Array] | None
-) -> tuple[Array, float, float, bool]:
-    """The candidate with the smaller objective plus gap, evaluated last; whether it is ``ended``.
-
-    Between equals, up to the rounding of F, that is the better one.
-    """
-    first = _judge(objective, *approximate)
-    second = first if ended is None else _judge(objective, *ended)
-    exactly = ended is not None and sum(second) <= sum(first) + 64 * EPS * first[0]
-    theta = ended[0] if ended is not None and exactly else approximate[0]
-    objective(theta)
-    return theta, *(second if exactly else first), exactly
-
-
-def _judge(objective: Objective, theta: Array, nu: Array) -> tuple[float, float]:
-    value = objective(theta)[0]
-    return value, dual_gap_from(objective, theta, value, np.clip(nu, -1.0, 1.0))

@@ -1,4 +1,4 @@
-"""Least absolute deviations, exactly, through HiGHS on the dual linear programme."""
+"""Absolute deviations and quantiles, exactly, through HiGHS on the dual linear programme."""
 
 from __future__ import annotations
 
@@ -10,61 +10,65 @@ from scipy.optimize import OptimizeResult
 from scipy.optimize import linprog as highs
 
 from robustreg._arrays import EPS, Array
-from robustreg._certificate import dual_gap_from
-from robustreg._objective import Objective
 from robustreg._problem import Problem
-from robustreg.solvers._frame import Start, least_squares, make_frame, make_objective, unpack
-from robustreg.solvers._report import null_result, result
+from robustreg.solvers._exact import exact_fit, judge, report
+from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
+from robustreg.solvers._programme import Stored, Streamed
+from robustreg.solvers._report import null_result
+from robustreg.solvers._vertex import descents, through, typical, vertex
 
 AT_BOUND = 1e-7  # HiGHS' own feasibility tolerance
 STATUS = {0: 0, 1: 1}  # HiGHS: 0 optimal, 1 iteration limit; everything else is trouble (4)
 
 
 def linprog(
-    problem: Problem, *, start: Start | None = None, max_iter: int = 100_000, tol: float = 1e-7
+    problem: Problem,
+    *,
+    start: Start | None = None,
+    max_iter: int = 100_000,
+    tol: float = 1e-7,
+    frame: Frame | None = None,
 ) -> OptimizeResult:
-    """Least absolute deviations: the dual, then the exact vertex of the primal.
+    """Absolute deviations or a quantile: the dual, then the exact vertex of the primal.
 
-    The dual programme is ``max sum w nu y`` over ``-1 <= nu <= 1`` with ``Q'(w nu) = 0`` and
-    ``sum w nu = 0``, Q the whitened regressors. Rows with ``|nu| < 1`` lie on the optimal
-    plane; it is computed anew from them, and nu anew from its stationarity equations, so
-    that the certificate is at rounding level and not at HiGHS' tolerance. ``start`` has no
-    effect. Cost: that of a linear programme with n bounded variables and p + 1 equations.
+    The dual programme is ``max sum w nu t`` over ``low <= nu <= high`` with ``D'(w nu) = 0``,
+    D the rows of :class:`robustreg.solvers._programme.Programme`. Rows with nu inside its
+    bounds are fitted exactly; the vertex is computed anew from them, and nu anew from its
+    stationarity equations, so that the certificate is at rounding level and not at HiGHS'
+    tolerance. ``start`` has no effect. Cost: that of a linear programme with n bounded
+    variables and p + 1 equations, which are stored.
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = make_frame(problem)
-    objective = make_objective(problem, frame, curvature=False)
-    theta = least_squares(frame)
-    value = objective(theta)[0]
-    fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
-    gap = value
-    if value > 16 * EPS * problem.spread:
-        design = objective.coordinates(np.ones(problem.n, dtype=bool))
-        fit = _dual_programme(problem, objective.residual, theta, design, max_iter)
-        theta, nu = _vertex(problem, objective, design, fit)
-        value = objective(theta)[0]
-        gap = dual_gap_from(objective, theta, value, nu)
-    found = unpack(objective, frame, theta)
-    return result(problem, found, objective.residual, value, gap, tol, fit, frame.rank)
+    frame = frame or make_frame(problem)
+    programme = Streamed(make_objective(problem, frame, curvature=False), frame)
+    ended = exact_fit(problem, frame, programme)
+    if ended is None:
+        rows = programme.kept(np.ones(len(programme.target), dtype=bool))
+        fit = _dual_programme(rows, least_squares(frame), max_iter, EPS * problem.spread)
+        inside = (fit.nu > rows.low + AT_BOUND) & (fit.nu < rows.high - AT_BOUND)
+        theta = through(rows, fit.x, inside)
+        theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact, descents(fit))
+        residual = programme.residuals(theta)
+        ended = judge(programme, frame, theta, nu, zero, residual), fit
+    candidate, fit = ended
+    return report(problem, frame, programme, candidate, fit, tol)
 
 
-def _dual_programme(
-    problem: Problem, residual: Array, theta: Array, design: Array, max_iter: int
-) -> OptimizeResult:
+def _dual_programme(rows: Stored, theta: Array, max_iter: int, negligible: float) -> OptimizeResult:
     """The dual for the residuals of a first fit: HiGHS' tolerances are then relative to them."""
-    weight = np.ones(problem.n) if problem.weight is None else problem.weight
-    equations: Any = sparse.csc_array((weight[:, None] * design).T)
-    unit = float(np.median(np.abs(residual))) or float(np.mean(np.abs(residual)))
+    residual = rows.residuals(theta)
+    unit = max(typical(np.abs(residual)), negligible)
+    equations: Any = sparse.csc_array((rows.weight[:, None] * rows.design).T)
     solution = highs(
-        -weight * (residual / unit),
+        -rows.weight * (residual / unit),
         A_eq=equations,
-        b_eq=np.zeros(design.shape[1]),
-        bounds=(-1.0, 1.0),
+        b_eq=np.zeros(rows.size),
+        bounds=np.column_stack([rows.low, rows.high]),
         method="highs-ds",
         options={"maxiter": max_iter, "presolve": False},
     )
-    nu = np.zeros(problem.n)
+    nu = np.zeros(len(residual))
     if solution.x is not None:
         theta, nu = theta - unit * solution.eqlin.marginals, solution.x
     return OptimizeResult(
@@ -74,24 +78,3 @@ def _dual_programme(
         message=solution.message,
         nit=int(solution.nit),
     )
-
-
-def _vertex(
-    problem: Problem, objective: Objective, design: Array, fit: OptimizeResult
-) -> tuple[Array, Array]:
-    """Theta through the rows that the dual says are fitted exactly, and nu to match."""
-    weight = np.ones(problem.n) if problem.weight is None else problem.weight
-    theta, nu = fit.x, np.clip(fit.nu, -1.0, 1.0)
-    inside = np.abs(nu) < 1.0 - AT_BOUND
-    for _ in range(2):  # the second time is iterative refinement
-        residual = objective.residuals(theta)
-        step = np.linalg.lstsq(design[inside], residual[inside], rcond=None)[0]
-        if float(np.abs(step).max(initial=0.0)) > 1e-4 * problem.spread:
-            break  # not a correction: the rows inside do not determine the plane
-        theta = theta + step
-    residual = objective.residuals(theta)
-    on = inside | (np.abs(residual) <= problem.exact)
-    nu = np.where(on, nu, np.sign(residual))
-    excess = design.T @ (weight * nu)
-    nu[on] -= np.linalg.lstsq((weight[on, None] * design[on]).T, excess, rcond=None)[0]
-    return theta, nu

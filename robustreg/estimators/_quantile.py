@@ -1,0 +1,242 @@
+"""Quantile regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import Array
+from robustreg._compat import StrOptions
+from robustreg._problem import Problem
+from robustreg.estimators._base import LinearRegressor, rows_that_count
+from robustreg.losses import ConvexLoss, Quantile
+from robustreg.solvers import SOLVERS
+from robustreg.solvers._frame import Start, make_frame
+
+
+class QuantileRegressor(LinearRegressor):
+    """Quantile regression, exact and certified, for one quantile or several.
+
+    Minimises, with ``r = y - X beta - b``, weights w, ``W = sum w`` and the check loss
+    ``rho(r) = max(quantile r, (quantile - 1) r)``,
+
+        F(beta, b) = (1/W) sum w rho(r)
+                     + alpha [l1_ratio |beta|_1 + (1 - l1_ratio)/(2 u) |beta|_2^2].
+
+    Of the weight, at most the share ``quantile`` then lies below the fitted plane and at most
+    ``1 - quantile`` above it.
+
+    Parameters
+    ----------
+    quantile : float or sequence of float, default=0.5
+        The quantile, strictly between 0 and 1, or several different ones. A sequence, even of
+        length one, adds a leading axis to the fitted attributes and a last one to predictions.
+    alpha : float, default=0.0
+        Strength of the penalty, at least 0.
+    l1_ratio : float, default=0.0
+        Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso). The unit u of the
+        quadratic part is the MAD of y about its median (about 0 without an intercept), so
+        that the fit moves with the units of y.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    crossing : {"allow", "rearrange"}, default="allow"
+        Planes of different quantiles may cross. "rearrange" sorts the predictions of every
+        row, so that a higher quantile never predicts less; the fit itself is the same.
+    solver : {"auto", "reduced", "interior", "linprog"}, default="auto"
+        See :func:`robustreg.solvers.select_solver`. "linprog" takes no ridge.
+    max_iter : int, default=100000
+        Iterations at most: the interior point methods need about twenty, the simplex method
+        of "linprog" about as many as a small multiple of the coefficients.
+    tol : float, default=1e-7
+        A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
+    warm_start : bool, default=False
+        Start from the previous solution, where the solver can use one.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_quantiles, n_features)
+        Coefficients of an optimal vertex (optima need not be unique). Where X has less than
+        full rank and there is no L1 norm in the penalty, those of minimum norm in units of
+        the columns' standard deviations.
+    intercept_ : float or ndarray of shape (n_quantiles,)
+        Intercepts, 0.0 without one.
+    scale_ : float or ndarray of shape (n_quantiles,)
+        1.4826 times the weighted median of ``|r - median(r)|`` (of ``|r|`` for the median),
+        leaving out as many zeros of r as the fit has coefficients: consistent for the
+        standard deviation of Gaussian noise.
+    weights_ : ndarray of shape (n_samples,) or (n_quantiles, n_samples)
+        Influence over residual, relative to a residual of ``scale_`` on the heavier side:
+        ``min(1, c scale_ / |r|)`` with ``c = |psi| / max(quantile, 1 - quantile)`` and psi
+        the slope of rho. Where ``scale_`` is 0, 1 on the fitted plane and 0 off it.
+    outliers_ : ndarray of shape (n_samples,) or (n_quantiles, n_samples), bool
+        ``|r - median(r)| > 2.5 scale_`` (``|r|`` for the median).
+    objective_, dual_gap_ : float or ndarray of shape (n_quantiles,)
+        F at the solution, and by how much it may at most be above the minimum of F.
+    n_iter_ : int or ndarray of shape (n_quantiles,)
+        Iterations of the solver.
+    converged_ : bool
+        Whether all fits are certified.
+    solver_ : str
+        Name of the solver used.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X has string names.
+
+    Notes
+    -----
+    For ``l1_ratio=1`` F is the objective of scikit-learn's ``QuantileRegressor`` at the same
+    ``alpha``. For ``alpha=0`` quantreg's ``rq(tau=quantile)`` minimises W F.
+
+    References
+    ----------
+    R. Koenker and G. Bassett (1978), "Regression quantiles", Econometrica 46, 33-50.
+
+    V. Chernozhukov, I. Fernandez-Val and A. Galichon (2010), "Quantile and probability curves
+    without crossing", Econometrica 78, 1093-1125.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustreg import QuantileRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(1, 5, size=(1000, 1))
+    >>> y = 2 * X[:, 0] + X[:, 0] * rng.normal(size=1000)
+    >>> model = QuantileRegressor([0.1, 0.5, 0.9]).fit(X, y)
+    >>> model.coef_.shape, model.predict(X).shape
+    ((3, 1), (1000, 3))
+    >>> print(np.mean(y[:, None] < model.predict(X), axis=0).round(2))
+    [0.1 0.5 0.9]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LinearRegressor._parameter_constraints,
+        "crossing": [StrOptions({"allow", "rearrange"})],
+    }
+
+    def __init__(
+        self,
+        quantile: float | Sequence[float] = 0.5,
+        *,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        crossing: str = "allow",
+        solver: str = "auto",
+        max_iter: int = 100_000,
+        tol: float = 1e-7,
+        warm_start: bool = False,
+    ) -> None:
+        self.quantile = quantile
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.crossing = crossing
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_quantile(self.quantile)
+
+    def _get_loss(self) -> ConvexLoss:
+        return Quantile(self.quantile)  # type: ignore[arg-type]
+
+    def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
+        if isinstance(self.quantile, Real):
+            super()._fit(X, y, weight, dtype, n_threads)
+            return
+        levels = check_quantile(self.quantile)
+        data, kept = rows_that_count(X, y, weight, n_threads)
+        solver = self._select(data, Quantile(levels[0]), 1.0)
+        fits: dict[int, dict[str, Any]] = {}
+        frame, start = None, None
+        for index in np.argsort(levels):  # neighbours start from each other
+            loss = Quantile(levels[index])
+            problem = self._problem(data, loss, 1.0, float(self.alpha), float(self.l1_ratio))
+            if frame is None and problem.spread > 0.0:
+                frame = make_frame(problem)
+            fit = SOLVERS[solver].solve(
+                problem, start=start, max_iter=self.max_iter, tol=self.tol, frame=frame
+            )
+            start = Start(fit.coef, fit.intercept, fit.sigma)
+            fits[int(index)] = self._attributes(X, y, kept, problem, fit, dtype)
+            if not fit.success:
+                self._warn(fit, solver)
+        for name in fits[0]:
+            setattr(self, name, np.stack([fits[index][name] for index in range(len(levels))]))
+        self.converged_ = all(each["converged_"] for each in fits.values())
+        self.solver_ = solver
+
+    def _robustness_weights(
+        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
+    ) -> Array:
+        size = np.abs(residual)
+        if scale == 0.0:
+            return (size <= problem.exact).astype(np.float64)
+        low, high = problem.loss.conjugate_domain
+        reach = np.where(residual < 0, -low, high) * (scale / max(-low, high))
+        return np.minimum(1.0, reach / np.maximum(size, reach))
+
+    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Predict with the linear model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_quantiles)
+            ``X @ coef_.T + intercept_``, for ``crossing="rearrange"`` sorted in every row in
+            the order of the quantiles.
+        """
+        prediction = super().predict(X)
+        if prediction.ndim == 1 or self.crossing == "allow":
+            return prediction
+        out = np.empty_like(prediction)
+        out[:, np.argsort(check_quantile(self.quantile))] = np.sort(prediction, axis=1)
+        return out
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """R squared of the predictions; of a single quantile only.
+
+        Raises
+        ------
+        ValueError
+            If there are several quantiles.
+        """
+        if not isinstance(self.quantile, Real):
+            raise ValueError(
+                "score needs the predictions of a single quantile; for several use "
+                "sklearn.metrics.mean_pinball_loss for each."
+            )
+        return float(super().score(X, y, sample_weight))
+
+
+def check_quantile(quantile: Any) -> NDArray[np.float64]:
+    """The quantiles as an array; a single one is an array of length one."""
+    message = (
+        "quantile must be a number strictly between 0 and 1, or a one-dimensional sequence of "
+        f"different such numbers, at least one; got {quantile!r}."
+    )
+    if isinstance(quantile, (str, bytes)):
+        raise ValueError(message)
+    try:
+        levels = np.atleast_1d(np.asarray(quantile))
+    except ValueError as error:  # a ragged sequence
+        raise ValueError(message) from error
+    if levels.ndim != 1 or not len(levels) or levels.dtype.kind not in "fiu":
+        raise ValueError(message)
+    levels = levels.astype(np.float64)
+    if not np.all((levels > 0.0) & (levels < 1.0)) or len(np.unique(levels)) < len(levels):
+        raise ValueError(message)
+    return levels

@@ -1,0 +1,100 @@
+"""Solutions of a programme: their certificate, and what is reported of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import EPS, Array, Mask
+from robustreg._certificate import dual_gap_from
+from robustreg._problem import Problem
+from robustreg.solvers._frame import Frame, least_squares, unpack
+from robustreg.solvers._programme import Streamed, penalised
+from robustreg.solvers._report import result
+
+
+@dataclass
+class Candidate:
+    """A solution with its residuals, zero rows, objective and certificate."""
+
+    theta: Array
+    residual: Array
+    zero: Mask
+    value: float
+    gap: float
+
+
+def exact_fit(
+    problem: Problem, frame: Frame, programme: Streamed
+) -> tuple[Candidate, OptimizeResult] | None:
+    """The least-squares fit, where it is exact or there is nothing to fit."""
+    theta = least_squares(frame)
+    residual = programme.residuals(theta)
+    value = programme.value(theta, residual)
+    if programme.size and value > 16 * EPS * min(problem.spread, problem.null_objective):
+        return None
+    gap = value if programme.size else 0.0
+    fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
+    zero = np.zeros(len(residual), dtype=bool)
+    return Candidate(theta, residual, zero, value, gap), fit
+
+
+def report(
+    problem: Problem,
+    frame: Frame,
+    programme: Streamed,
+    candidate: Candidate,
+    fit: OptimizeResult,
+    tol: float,
+) -> OptimizeResult:
+    """The result of a candidate; what is 0 at the vertex is exactly 0."""
+    objective, n = programme.objective, problem.n
+    found = unpack(objective, frame, candidate.theta)
+    at_zero = candidate.zero[n:]
+    if at_zero.any():
+        found.coef[penalised(objective, frame)[at_zero]] = 0.0
+    # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
+    rank = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
+    return result(
+        problem, found, candidate.residual[:n], candidate.value, candidate.gap, tol, fit, rank
+    )
+
+
+def judge(
+    programme: Streamed, frame: Frame, theta: Array, nu: Array, zero: Mask, residual: Array
+) -> Candidate:
+    """Objective and certificate of theta with a nearly feasible nu.
+
+    Residuals and coefficients of the ``zero`` rows are taken for 0, of which rounding has
+    left something.
+    """
+    objective = programme.objective
+    beta = objective.unpack(theta)[0]
+    coef = beta / objective.rows.unit
+    if zero[programme.n :].any():
+        coef[penalised(objective, frame)[zero[programme.n :]]] = 0.0
+    residual[zero] = 0.0
+    objective.residual = residual[: programme.n]
+    loss = objective.loss.rho(objective.residual)
+    value = objective.average(loss) + objective.penalty.value(coef)
+    low, high = objective.loss.conjugate_domain
+    nu = np.clip(nu[: programme.n], low, high)
+    return Candidate(theta, residual, zero, value, dual_gap_from(objective, theta, value, nu, coef))
+
+
+def better(
+    programme: Streamed,
+    frame: Frame,
+    approximate: tuple[Array, Array, Mask],
+    ended: tuple[Array, Array, Mask],
+) -> Candidate:
+    """The vertex, unless its objective is higher; the better of two bounds serves for both."""
+    first, second = (
+        judge(programme, frame, *solution, programme.residuals(solution[0]))
+        for solution in (approximate, ended)
+    )
+    bound = max(first.value - first.gap, second.value - second.gap)
+    first.gap, second.gap = (max(found.value - bound, 0.0) for found in (first, second))
+    return second if second.gap <= 2.0 * first.gap + 64 * EPS * first.value else first

@@ -1,0 +1,253 @@
+"""The linear programme of a loss that is positively homogeneous, with or without penalties.
+
+With ``low <= nu <= high`` the domain of the conjugate, ``rho(r) = max(high r, low r)``:
+absolute deviations have -1 and 1, the tau-quantile tau - 1 and tau. An L1 penalty is more of
+the same: ``alpha l1_ratio |coef_j|`` is a row with target 0, the bounds -1 and 1, and
+``-coef_j`` as residual. The programme is therefore one list of rows
+
+    min  (1/W) sum_i w_i max(high_i r_i, low_i r_i) + theta' ridge theta / 2,   r = t - D theta
+
+in the whitened coordinates ``theta = [u, b]`` of :class:`robustreg._objective.Objective`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from robustreg._arrays import Array, Index, Mask
+from robustreg._objective import Objective
+from robustreg._rows import product
+from robustreg.solvers._frame import Frame
+
+
+@dataclass
+class Rounded:
+    """Sums over the rows at one theta, with the kinks of the losses rounded off."""
+
+    loss: float  # weighted mean
+    slopes: Array  # of the nu that attains it
+    residual: Array
+
+
+def _round_off(residual: Array, low: Any, high: Any, width: float) -> tuple[Array, Array]:
+    """Losses that are a parabola for ``|r| <= width``, and their derivatives nu.
+
+    ``max over nu in [low, high] of nu r - width (nu - m)^2 / (2 d)``, with m the middle and d
+    half the length of the interval: ``nu = m + d clip(r / width, -1, 1)``. For absolute
+    deviations that is Huber's loss.
+    """
+    middle, half = 0.5 * (high + low), 0.5 * (high - low)
+    share = np.clip(residual * (1.0 / width), -1.0, 1.0)
+    bend = half * share
+    nu = middle + bend
+    share *= bend
+    share *= -0.5 * width
+    share += nu * residual
+    return share, nu
+
+
+class Programme(ABC):
+    """Rows ``D theta = t`` with weights and bounds of nu; where D is kept, subclasses know.
+
+    Parameters
+    ----------
+    target, weight, low, high : ndarray of shape (n_rows,)
+        Targets, positive weights, and the bounds ``low < 0 < high`` of nu.
+    total : float
+        W, the sum of the weights of the data.
+    ridge : ndarray of shape (size, size)
+        Second derivative of the quadratic penalty by theta.
+    """
+
+    def __init__(
+        self, target: Array, weight: Array, low: Array, high: Array, total: float, ridge: Array
+    ) -> None:
+        self.target, self.weight, self.low, self.high = target, weight, low, high
+        self.total, self.ridge = total, ridge
+        self.curved = bool(ridge.any())
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return len(self.ridge)
+
+    @abstractmethod
+    def fitted(self, theta: Array) -> Array:
+        """``D theta``."""
+
+    @abstractmethod
+    def slopes(self, nu: Array) -> Array:
+        """``D'(w nu) / W``."""
+
+    @abstractmethod
+    def gram(self, barrier: Array) -> Array:
+        """``D' diag(w barrier) D / W``."""
+
+    @abstractmethod
+    def take(self, mask: Mask) -> Array:
+        """The rows of D where ``mask`` is true."""
+
+    def residuals(self, theta: Array) -> Array:
+        """``t - D theta``."""
+        return self.target - self.fitted(theta)
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """The loss with its kinks rounded off, and its slopes."""
+        residual = self.residuals(theta)
+        loss, nu = _round_off(residual, self.low, self.high, width)
+        return Rounded(self.average(loss), self.slopes(nu), residual)
+
+    def imbalance(self, theta: Array, nu: Array) -> Array:
+        """What is 0 at the optimum: slopes of nu less those of the ridge."""
+        return self.slopes(nu) - self.ridge @ theta
+
+    def average(self, values: Array) -> float:
+        """``sum w values / W``."""
+        return float(self.weight @ values) / self.total
+
+    def sign(self, residual: Array) -> Array:
+        """The nu of rows that are not fitted exactly: a bound; 0 at a residual of 0."""
+        return np.where(residual > 0, self.high, np.where(residual < 0, self.low, 0.0))
+
+    def value(self, theta: Array, residual: Array) -> float:
+        """The objective, given the residuals at theta."""
+        loss = self.average(np.maximum(self.high * residual, self.low * residual))
+        return loss + 0.5 * float(theta @ self.ridge @ theta)
+
+    def kept(self, mask: Mask) -> Stored:
+        """Some of the rows, in memory. W remains."""
+        parts = (self.target, self.weight, self.low, self.high)
+        return Stored(self.take(mask), *(part[mask] for part in parts), self.total, self.ridge)
+
+
+class Stored(Programme):
+    """A programme whose D is an array in memory."""
+
+    def __init__(self, design: Array, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.design = design
+
+    def fitted(self, theta: Array) -> Array:
+        return self.design @ theta
+
+    def slopes(self, nu: Array) -> Array:
+        return (self.weight * nu) @ self.design / self.total
+
+    def gram(self, barrier: Array) -> Array:
+        scaled = np.sqrt(self.weight * barrier / self.total)[:, None] * self.design
+        return scaled.T @ scaled
+
+    def take(self, mask: Mask) -> Array:
+        return self.design[mask]
+
+    def join(self, other: Stored) -> Stored:
+        """The rows of both."""
+        pairs = [
+            (getattr(self, name), getattr(other, name))
+            for name in ("design", "target", "weight", "low", "high")
+        ]
+        return Stored(*(np.concatenate(pair) for pair in pairs), self.total, self.ridge)
+
+
+class Streamed(Programme):
+    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end."""
+
+    def __init__(self, objective: Objective, frame: Frame) -> None:
+        self.objective, self.n = objective, objective.rows.n
+        self.extra, extra_weight = _penalty_rows(objective, frame)
+        weight = objective.rows.weight
+        low, high = objective.loss.conjugate_domain
+        ones = np.ones(len(self.extra))
+        ridge: Array = np.zeros((objective.k, objective.k))
+        if objective.penalty.curvature:
+            ridge = objective.penalty_hessian()
+        super().__init__(
+            self._extend(objective.y, 0.0 * ones),
+            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra_weight),
+            self._extend(np.broadcast_to(low, self.n), -ones),
+            self._extend(np.broadcast_to(high, self.n), ones),
+            objective.rows.total,
+            block_diag(ridge, 0.0) if objective.rows.fit_intercept else ridge,
+        )
+
+    def _extend(self, data: Array, extra: Array) -> Array:
+        return np.concatenate([data, extra]) if len(extra) else data
+
+    def fitted(self, theta: Array) -> Array:
+        beta, intercept, _ = self.objective.unpack(theta)
+        return self._extend(self.objective.fitted(beta, intercept), self.extra @ theta)
+
+    def slopes(self, nu: Array) -> Array:
+        slope, mean = self.objective.slopes(nu[: self.n])
+        return self._reduced(slope, mean) + self._extra_slopes(nu[self.n :])
+
+    def _reduced(self, slope: Array, mean: float) -> Array:
+        out = self.objective.reduce(slope)
+        return np.append(out, mean) if self.objective.rows.fit_intercept else out
+
+    def _extra_slopes(self, nu: Array) -> Array:
+        return (self.weight[self.n :] * nu) @ self.extra / self.total
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """In one pass over X."""
+        rows, y = self.objective.rows, self.objective.y
+        beta, intercept, _ = self.objective.unpack(theta)
+        shift = intercept - float(rows.offset @ beta)
+        low, high = self.objective.loss.conjugate_domain
+        residual = np.empty(len(self.target))
+        residual[self.n :] = -(self.extra @ theta)
+
+        def work(chunk: list[slice]) -> Array:
+            sums = np.zeros(rows.p + 2)
+            for part in chunk:
+                block, weight = rows.read(part), rows.weights(part)
+                r = np.subtract(y[part], product(block, beta), out=residual[part])
+                r -= shift
+                loss, nu = _round_off(r, low, high, width)
+                if weight is not None:
+                    loss *= weight
+                    nu *= weight
+                mean = float(nu.sum())
+                sums[:-2] += product(nu, block) - mean * rows.offset
+                sums[-2:] += mean, loss.sum()
+            return sums
+
+        sums = sum(rows.walk(work)) / self.total
+        loss, nu = _round_off(residual[self.n :], -1.0, 1.0, width)
+        extra = float(self.weight[self.n :] @ loss) / self.total
+        slopes = self._reduced(sums[:-2], sums[-2]) + self._extra_slopes(nu)
+        return Rounded(sums[-1] + extra, slopes, residual)
+
+    def gram(self, barrier: Array) -> Array:
+        own = self.weight[self.n :] * barrier[self.n :] / self.total
+        return self.objective.gram(barrier[: self.n]) + self.extra.T @ (own[:, None] * self.extra)
+
+    def take(self, mask: Mask) -> Array:
+        data = self.objective.coordinates(mask[: self.n])
+        return np.concatenate([data, self.extra[mask[self.n :]]])
+
+
+def _penalty_rows(objective: Objective, frame: Frame) -> tuple[Array, Array]:
+    """D and weights of the L1 penalty, for the columns that vary.
+
+    In units of the columns' standard deviations, as ``s_j coef_j`` with the weight
+    ``W alpha l1_ratio / s_j``: the residuals of all rows are then of the order of y.
+    """
+    slope, rows = objective.penalty.slope, objective.rows
+    if not slope:
+        return np.zeros((0, objective.size)), np.zeros(0)
+    live = penalised(objective, frame)
+    spread = frame.spread[live]
+    design = np.zeros((len(live), objective.size))
+    design[:, : objective.k] = spread[:, None] * objective.basis[live]
+    return design, rows.total * slope / (spread * rows.unit[live])
+
+
+def penalised(objective: Objective, frame: Frame) -> Index:
+    """The columns that have a row in the programme of an L1 penalty."""
+    return np.flatnonzero((frame.spread > 0) & objective.basis.any(axis=1))
