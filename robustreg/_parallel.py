@@ -107,8 +107,9 @@ class _Workers:
     def place(self, allowed: set[int]) -> None:
         """Move every thread to a processor of its own, while it sleeps.
 
-        Linux wakes threads near the one that wakes them, often both on one processor, where
-        one then waits for milliseconds: a pass over X takes twice as long.
+        Linux wakes threads near the one that wakes them, as they do each other whenever they
+        hand over the interpreter's lock: often both are then on one processor, where one
+        waits for milliseconds, and a pass over X takes up to twice as long.
         """
         for thread, processor in zip(self._threads, sorted(allowed), strict=False):
             with suppress(OSError):  # not permitted everywhere, and only a matter of speed
@@ -149,13 +150,15 @@ def map_ordered(
         workers.place(allowed)
 
     def work() -> None:
-        if placed:
-            with suppress(OSError):
-                os.sched_setaffinity(0, allowed)  # from here it may move on
-        with suppress(Empty):
-            while True:
-                index = todo.get_nowait()
-                results[index] = function(items[index])
+        try:
+            with suppress(Empty):
+                while True:
+                    index = todo.get_nowait()
+                    results[index] = function(items[index])
+        finally:
+            if placed:
+                with suppress(OSError):
+                    os.sched_setaffinity(0, allowed)
 
     tasks = [workers.pool.submit(work) for _ in range(n_workers)]
     wait(tasks)  # all of them, before the first error is raised

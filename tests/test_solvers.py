@@ -5,7 +5,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Barrier, Event, get_native_id
 
 import numpy as np
 import pytest
@@ -622,9 +622,20 @@ def test_map_ordered_raises_once_nothing_runs_any_more(n_threads):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
-def test_threads_may_run_anywhere_after_a_pass():
+def test_threads_have_a_processor_each_during_a_pass_and_all_of_them_after():
     allowed = os.sched_getaffinity(0)
-    assert map_ordered(lambda _: os.sched_getaffinity(0), range(8), len(allowed)) == [allowed] * 8
+    if len(allowed) == 1:
+        pytest.skip("one processor has one thread")
+    barrier = Barrier(len(allowed))  # so that each takes one item
+
+    def where(_):
+        barrier.wait(timeout=60)
+        return get_native_id(), os.sched_getaffinity(0)
+
+    map_ordered(where, range(len(allowed)), len(allowed))  # starts the threads
+    found = dict(map_ordered(where, range(len(allowed)), len(allowed)))
+    assert sorted(found.values(), key=min) == [{processor} for processor in sorted(allowed)]
+    assert all(os.sched_getaffinity(thread) == allowed for thread in found)
 
 
 # --- Gram matrices in single precision
