@@ -21,14 +21,15 @@ BLOCK_BYTES = 2**22  # measured: smaller blocks let threads fight for the interp
 MAX_CHUNKS = 32
 WIDE = 50  # columns from which products cost more than everything else
 LONG_ROW = 1024  # entries a vectorised loop over a row should have
-PILOT_ROWS = 1024  # rows that suggest the centre; any centre within a few sd will do
+PILOT_ROWS = 256  # rows that suggest the centre; any centre within a few sd will do
 # Beyond this ratio of mean to spread, centring through the intercept loses more than six digits.
 MAX_MEAN_TO_SPREAD = 1e6
 # Beyond this one, Gram matrices of sparse rows are summed over dense centred blocks: what
 # uncentred sums lose is its square.
 FAR_SPARSE = 1e2
-# Within these bounds, squares keep six digits in single precision without being centred.
-MAX_MEAN_SINGLE, LEAST_SINGLE, MOST_SINGLE = 3.0, 1e-12, 1e12
+# Uncentred sums of squares lose no more than a digit up to this ratio of mean to spread, ...
+MAX_MEAN_NEAR = 3.0
+LEAST_SINGLE, MOST_SINGLE = 1e-12, 1e12  # ... and for these spreads suit single precision.
 # Squares and products of entries outside of these bounds leave the floating-point range.
 TINY_ENTRY, HUGE_ENTRY = 1e-70, 1e70
 
@@ -62,8 +63,9 @@ class RowBlocks:
         constant column exactly, so that such a column is exactly zero after centring.
     flat : ndarray of shape (p,), bool
         Columns known to be constant though rounding may leave something of them.
-    single : bool
-        Whether single precision gives Gram matrices of the wide, dense blocks six digits.
+    near, single : bool
+        Whether Gram matrices of the (dense) blocks may be summed without centring, and
+        whether single precision gives them six digits and pays.
     far : bool
         Whether the columns of a sparse X are so far from 0 that uncentred sums lose digits.
     offset : ndarray of shape (p,)
@@ -85,9 +87,10 @@ class RowBlocks:
         self.total = float(self.n if weight is None else weight.sum())
         self.chunks = _chunks(self.n, self.p)
         self.flat = np.zeros(self.p, dtype=bool)
-        self.far = self.single = False
+        self.far = self.near = self.single = False
         self.centre, self.unit, hard = self._survey()
         self.explicit = not self.sparse and (standardise or hard or X.dtype != np.float64)
+        self.near, self.single = self.near and not self.explicit, self.single and not self.explicit
         if not self.explicit:
             self.unit = np.ones(self.p)
         self.offset = np.zeros(self.p)
@@ -113,12 +116,13 @@ class RowBlocks:
             centre = np.where(constant, pilot[0], share @ pilot)
             pilot -= centre
         spread = np.sqrt(share @ (pilot * pilot))
+        varies = np.all(spread > 0)  # what is left of a constant must be exactly 0: centre it
         spread = np.where(spread > 0, spread, 1.0)
         hard = np.any(np.abs(centre) > MAX_MEAN_TO_SPREAD * spread)
         extreme = np.any((two < TINY_ENTRY) | (two > HUGE_ENTRY))
-        near = np.all(np.abs(centre) <= MAX_MEAN_SINGLE * spread)
         tame = np.all((spread * two > LEAST_SINGLE) & (spread * two < MOST_SINGLE))
-        self.single = bool(self.p >= WIDE and self.X.dtype == np.float64 and near and tame)
+        self.near = bool(varies and np.all(np.abs(centre) <= MAX_MEAN_NEAR * spread))
+        self.single = bool(self.near and tame and self.p >= WIDE)
         return centre * two, spread * two, bool(hard or extreme)
 
     def _survey_sparse(self) -> tuple[Array, Array, bool]:

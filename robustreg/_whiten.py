@@ -33,7 +33,7 @@ def moments(rows: RowBlocks, y: Array, single: bool = False) -> Moments:
     """One pass over X for the moments of X and y.
 
     Moves ``rows.offset`` onto the means. It was near them, so nothing cancels here. With
-    ``single`` the Gram matrix has six digits, at half of the cost where ``rows.single``.
+    ``single``, for ``rows.single`` only, the Gram matrix has six digits, at half of the cost.
     """
 
     def work(chunk: list[slice]) -> tuple[Array, Array]:
@@ -104,10 +104,10 @@ def weighted_gram(
     """``sum w [a, 1][a, 1]'`` over a block, w >= 0, a = A - offset or ``basis'(A - offset)``."""
     size = (rows.p if basis is None else basis.shape[1]) + 1
     gram = np.empty((size, size))
-    if single or (rows.sparse and basis is None and not rows.far):
-        weight = np.ones(block.shape[0]) if weight is None else weight
-        total, linear = weight.sum(), product(weight, block)
-        inner = _uncentred_gram(block, weight)
+    if basis is None and (rows.near or (rows.sparse and not rows.far)):
+        ones = np.ones(block.shape[0]) if weight is None else weight
+        total, linear = ones.sum(), product(ones, block)
+        inner = _uncentred_gram(block, weight, single)
         crossed = np.outer(linear, rows.offset)
         inner += total * np.outer(rows.offset, rows.offset) - crossed - crossed.T
         linear = linear - total * rows.offset
@@ -126,14 +126,15 @@ def weighted_gram(
     return gram
 
 
-def _uncentred_gram(block: Any, weight: Array) -> Array:
-    """``sum w x x'`` of a sparse block, or of a dense one in single precision."""
+def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
+    """``sum w x x'`` of a block, in single precision if that is asked for."""
     if not isinstance(block, np.ndarray):
-        return (block.T @ block.multiply(weight[:, None])).toarray()
-    part = block.astype(np.float32)
-    if not np.all(weight == 1.0):
-        part *= np.sqrt(weight).astype(np.float32)[:, None]
-    return product(part.T, part).astype(np.float64)
+        other = block if weight is None else block.multiply(weight[:, None])
+        return (block.T @ other).toarray()
+    part = block.astype(np.float32) if single else block
+    if weight is not None:
+        part = part * np.sqrt(weight).astype(part.dtype)[:, None]
+    return product(part.T, part).astype(np.float64, copy=False)
 
 
 def whiten_gram(

@@ -655,6 +655,8 @@ def wide_table(kind):
         X[:, 1] = X[:, 0]
     elif kind == "rare":
         X[:, 1] = np.arange(1500) < 3
+    elif kind == "constant":
+        X[:, 1] = 0.7
     y = X[:, 2:] @ rng.standard_normal(53) + rng.standard_t(2, 1500)
     y[:150] += 1e4
     return X, y
@@ -663,7 +665,10 @@ def wide_table(kind):
 @pytest.mark.parametrize(
     ("kind", "single"),
     [("plain", True), ("rare", True)]
-    + [(kind, False) for kind in ("correlated", "far from zero", "tiny units", "repeated")],
+    + [
+        (kind, False)
+        for kind in ("correlated", "far from zero", "tiny units", "repeated", "constant")
+    ],
 )
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("model", [HuberRegressor(), MRegressor("pseudo_huber", alpha=0.01)])
