@@ -490,3 +490,22 @@ def test_scale_flags_and_weights_off_the_median(tau):
     side = np.where(residual > 0, tau, 1 - tau) / max(tau, 1 - tau)
     expected = np.minimum(1, side * model.scale_ / np.maximum(np.abs(residual), 1e-300))
     np.testing.assert_allclose(model.weights_, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("quantile", [0.3, np.float32(0.3), np.float64(0.3), np.array(0.3)])
+def test_a_number_of_any_kind_is_a_single_quantile(quantile):
+    X, y = contaminated()
+    model = QuantileRegressor(quantile).fit(X, y)
+    assert model.coef_.shape == (X.shape[1],)
+    assert model.predict(X).shape == y.shape
+    assert np.isfinite(model.score(X, y))
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_warning_speaks_in_the_units_of_y(unit):
+    X, y = contaminated()
+    with pytest.warns(ConvergenceWarning) as caught:
+        model = QuantileRegressor(0.3, solver="interior", max_iter=2).fit(X, y * unit)
+    assert f"{model.dual_gap_:.2g} at an objective of {model.objective_:.2g}" in str(
+        caught[0].message
+    )

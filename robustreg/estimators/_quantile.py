@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -147,10 +146,10 @@ class QuantileRegressor(LinearRegressor):
         check_quantile(self.quantile)
 
     def _get_loss(self) -> ConvexLoss:
-        return Quantile(self.quantile)  # type: ignore[arg-type]
+        return Quantile(float(self.quantile))  # type: ignore[arg-type]
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
-        if isinstance(self.quantile, Real):
+        if np.ndim(self.quantile) == 0:
             super()._fit(X, y, weight, dtype, n_threads)
             return
         levels = check_quantile(self.quantile)
@@ -214,7 +213,7 @@ class QuantileRegressor(LinearRegressor):
         ValueError
             If there are several quantiles.
         """
-        if not isinstance(self.quantile, Real):
+        if np.ndim(self.quantile):
             raise ValueError(
                 "score needs the predictions of a single quantile; for several use "
                 "sklearn.metrics.mean_pinball_loss for each."

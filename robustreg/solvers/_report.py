@@ -28,7 +28,9 @@ def result(
     certified = gap <= tol * value + 64 * EPS * problem.null_objective
     message = fit.message
     if not certified:
-        message = f"{message} The duality gap is {gap:.2g} at an objective of {value:.2g}."
+        unit = problem.objective_unit
+        reached = f"The duality gap is {unit * gap:.2g} at an objective of {unit * value:.2g}."
+        message = f"{message} {reached}"
     if len(problem.far):
         value, residual, hidden = _put_back(problem, value, residual)
         if hidden:
