@@ -34,7 +34,7 @@ def at_scale_zero(
     """The optimum at scale 0 near ``theta``, and its value and gap.
 
     None if the optimum is not at scale 0; then comes a point to go on from: the fit by least
-    absolute deviations with the MAD of its residuals, where there is such a fit, else
+    absolute deviations with the MAD of its residuals, where F is smaller there, else
     ``theta``. ``objective.residual`` belongs to the point.
     """
     if frame.moments is None:
@@ -50,7 +50,8 @@ def at_scale_zero(
         if candidate is _least_absolute_deviations:
             size = mad(objective.residual, problem.weight, center=0.0)
             found[-1] = max(size, theta[-1])
-            return found, None
+            if objective(found)[0] < objective(theta)[0]:
+                return found, None
     return theta, None
 
 
