@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
 from robustreg._problem import Problem
+from robustreg.solvers._central import Point, centred, over
 from robustreg.solvers._exact import better, exact_fit, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
 from robustreg.solvers._programme import Programme, Streamed
@@ -20,7 +19,9 @@ from robustreg.solvers.linprog import linprog
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
 CENTRAL = 10.0  # complementarity at the start, in the typical residual's: from near 0 steps jam
-MAX_STALLED = 5  # steps that hardly lower the complementarity
+JAMMED = 0.9  # share of the complementarity that a step must not leave
+RECENTRED = 2  # jammed steps after which the central path is looked for
+MAX_STALLED = 5  # jammed steps that end the iteration
 
 
 def interior_point(
@@ -60,32 +61,6 @@ def interior_point(
     return outcome
 
 
-@dataclass
-class _Point:
-    """Primal and dual variables.
-
-    The slacks of nu are kept apart from it: a row with a huge residual needs one far below
-    the rounding of 1.
-    """
-
-    theta: Array
-    nu: Array
-    up: Array
-    down: Array
-    p: Array
-    q: Array
-
-    def move(self, step: _Point, primal: float, dual: float) -> _Point:
-        return _Point(
-            self.theta + primal * step.theta,
-            self.nu + dual * step.nu,
-            self.up + dual * step.up,
-            self.down + dual * step.down,
-            self.p + primal * step.p,
-            self.q + primal * step.q,
-        )
-
-
 def iterate(
     programme: Programme, theta: Array, max_iter: int, negligible: float
 ) -> tuple[Array, Array, OptimizeResult]:
@@ -94,7 +69,8 @@ def iterate(
     Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
     at 0, going on would only ruin the digits of the others.
     """
-    point = _central(programme, theta, negligible)
+    size = typical(np.abs(programme.residuals(theta)))
+    point = over(programme, theta, max(0.5 * CENTRAL * size, negligible))
     status, message = 1, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
@@ -105,45 +81,24 @@ def iterate(
             status, message = 0, "The complementarity gap is closed."
             break
         # Degenerate problems end a few digits early; the certificate has the last word.
-        stalled = stalled + 1 if mu > 0.99 * smallest else 0
+        stalled = stalled + 1 if mu > JAMMED * smallest else 0
         smallest = min(smallest, mu)
         if stalled >= MAX_STALLED:
             status, message = 2, "No further decrease in floating point."
             break
+        if stalled == RECENTRED:
+            point = centred(programme, point.theta, mu)
         point = _step(programme, point, mu)
     fit = OptimizeResult(status=status, message=message, nit=iterations)
     return point.theta, point.nu, fit
 
 
-def _central(programme: Programme, theta: Array, least: float) -> _Point:
-    """The point over theta where every ``up p`` and ``down q`` is the same mu.
-
-    With ``p - q = r`` and ``up + down = L`` the smaller slack of nu is the positive root s of
-    ``|r| s^2 - (2 mu + |r| L) s + mu L = 0``, here without cancellation.
-    """
-    r = programme.residuals(theta)
-    size, length = np.abs(r), programme.high - programme.low
-    mu = max(0.5 * CENTRAL * typical(size), least)
-    bent = 2.0 * mu + size * length
-    smaller = 2.0 * mu * length / (bent + np.sqrt(bent * bent - 4.0 * size * mu * length))
-    up = np.where(r > 0, smaller, length - smaller)
-    down = np.where(r > 0, length - smaller, smaller)
-    return _Point(
-        theta,
-        np.where(r > 0, programme.high - up, programme.low + down),
-        up,
-        down,
-        mu / up,
-        mu / down,
-    )
-
-
-def _complementarity(programme: Programme, point: _Point) -> float:
+def _complementarity(programme: Programme, point: Point) -> float:
     products = programme.weight @ (point.up * point.p + point.down * point.q)
     return float(products) / (2.0 * float(programme.weight.sum()))  # of penalty rows, too
 
 
-def _step(programme: Programme, point: _Point, mu: float) -> _Point:
+def _step(programme: Programme, point: Point, mu: float) -> Point:
     """One predictor and corrector step with the same factorisation."""
     barrier = 1.0 / (point.p / point.up + point.q / point.down)
     matrix = programme.gram(barrier) + programme.ridge
@@ -163,13 +118,13 @@ def _step(programme: Programme, point: _Point, mu: float) -> _Point:
 
 def _direction(
     programme: Programme,
-    point: _Point,
+    point: Point,
     barrier: Array,
     matrix: Array,
     excess: Array,
     target_p: Array | float,
     target_q: Array | float,
-) -> _Point:
+) -> Point:
     """Newton direction towards ``up p = target_p`` and ``down q = target_q``."""
     gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
     xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
@@ -181,10 +136,10 @@ def _direction(
     dnu = xi - barrier * programme.fitted(dtheta)
     dp = (gap_p + point.p * dnu) / point.up
     dq = (gap_q - point.q * dnu) / point.down
-    return _Point(dtheta, dnu, -dnu, dnu, dp, dq)
+    return Point(dtheta, dnu, -dnu, dnu, dp, dq)
 
 
-def _lengths(point: _Point, step: _Point) -> tuple[float, float]:
+def _lengths(point: Point, step: Point) -> tuple[float, float]:
     """Primal and dual step lengths that keep p, q and the slacks positive."""
     primal = min(_to_zero(point.p, step.p), _to_zero(point.q, step.q))
     dual = min(_to_zero(point.up, step.up), _to_zero(point.down, step.down))
