@@ -49,9 +49,10 @@ def moments(rows: RowBlocks, y: Array, single: bool = False) -> Moments:
         return gram, cross
 
     partial = rows.walk(work)
-    gram, cross = sum(part[0] for part in partial), sum(part[1] for part in partial)
-    if not np.isfinite(gram.sum()):
-        raise NotFiniteError
+    with np.errstate(invalid="ignore"):
+        gram, cross = sum(part[0] for part in partial), sum(part[1] for part in partial)
+        if not np.isfinite(gram.sum()):
+            raise NotFiniteError
     if not rows.fit_intercept:
         return Moments(gram, cross[:-1], 0.0)
     mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total

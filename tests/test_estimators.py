@@ -32,7 +32,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
 import robustreg
-from robustreg.estimators import ESTIMATORS, HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg.estimators import (
+    ESTIMATORS,
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    MRegressor,
+    QuantileRegressor,
+)
 from robustreg.losses import Bisquare, Huber, LogCosh, Quantile, SmoothL1
 
 every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
@@ -41,6 +48,21 @@ every_variant = pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS
 
 @parametrize_with_checks(list(VARIANTS.values()))
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+# Predictions of several quantiles have one column each.
+ONE_PREDICTION_A_ROW = dict.fromkeys(
+    ["check_regressors_train", "check_estimator_sparse_array", "check_estimator_sparse_matrix"],
+    "they expect predictions of shape (n_samples,)",
+)
+
+
+@parametrize_with_checks(
+    [QuantileRegressor([0.1, 0.5, 0.9])],
+    expected_failed_checks=lambda estimator: ONE_PREDICTION_A_ROW,
+)
+def test_scikit_learn_checks_of_several_quantiles(estimator, check):
     check(estimator)
 
 

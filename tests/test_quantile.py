@@ -456,8 +456,50 @@ def test_score():
     X, plane, noise = linear()
     y = plane + 0.01 * noise
     assert QuantileRegressor().fit(X, y).score(X, y) > 0.99
-    with pytest.raises(ValueError, match="single quantile"):
-        QuantileRegressor([0.1, 0.9]).fit(X, y).score(X, y)
+    alone = [QuantileRegressor(level).fit(X, y).score(X, y) for level in (0.1, 0.9)]
+    both = QuantileRegressor([0.1, 0.9]).fit(X, y)
+    assert both.score(X, y) == pytest.approx(np.mean(alone), rel=1e-12)
+    assert both.score(X.tolist(), y.tolist()) == both.score(X, y)
+
+
+def test_predictions_belong_to_the_fit_and_not_to_later_parameters():
+    X, y = contaminated()
+    model = QuantileRegressor([0.9, 0.1, 0.5], crossing="rearrange").fit(X, y)
+    before = model.predict(X)
+    model.set_params(quantile=0.5)
+    np.testing.assert_array_equal(model.predict(X), before)
+    model.set_params(quantile=[0.1, 0.5, 0.9])
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_warm_start_of_several_quantiles():
+    X, y = contaminated(n=LONG)
+    model = QuantileRegressor([0.9, 0.1], warm_start=True).fit(X, y)
+    cold = QuantileRegressor([0.9, 0.1]).fit(X, y)
+    for _ in range(2):
+        np.testing.assert_allclose(model.coef_, cold.coef_, rtol=1e-9)
+        model.fit(X, y)
+    model.set_params(quantile=[0.5, 0.1]).fit(X, y)  # not the quantiles fitted before
+    assert model.objective_[1] == pytest.approx(cold.objective_[1], rel=1e-10)
+
+
+def test_the_warning_names_the_quantile():
+    X, y = contaminated()
+    model = QuantileRegressor([0.1, 0.9], solver="interior", max_iter=2)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(X, y)
+    assert ["at quantile 0.1 " in str(each.message) for each in caught] == [True, False]
+    assert "at quantile 0.9 " in str(caught[1].message)
+    assert not model.converged_
+
+
+@pytest.mark.parametrize("quantile", [0.3, [0.3, 0.7]])
+def test_the_warning_points_at_the_caller(quantile):
+    X, y = contaminated()
+    model = QuantileRegressor(quantile, solver="interior", max_iter=2)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(X, y)
+    assert {Path(each.filename).name for each in caught} == {Path(__file__).name}
 
 
 @pytest.mark.parametrize("quantile", [[0.1, "b"], [0.1, [0.2]], 0.5 + 0j, b"0.5", {}, [np.nan]])

@@ -694,6 +694,17 @@ def test_single_precision_speeds_a_fit_up_and_changes_nothing(
     assert quick.dual_gap_ <= 1e-11 * quick.objective_
 
 
+@pytest.mark.parametrize("huge", [1e20, 1e39, 1e100])
+def test_an_entry_beyond_single_precision_is_no_error(huge):
+    X, y = wide_table("plain")
+    X[1, 3] = huge
+    model = HuberRegressor().fit(X, y)
+    assert model.converged_
+    X[1, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        HuberRegressor().fit(X, y)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("n", [60, 10_000])
 def test_fits_are_reproducible_and_ignore_the_global_random_state(name, n):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from abc import ABC, abstractmethod
@@ -176,30 +177,22 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             n_threads=data.n_threads,
         )
 
-    def _warn(self, fit: OptimizeResult, solver: str) -> None:
+    def _warn(self, fit: OptimizeResult, solver: str, of: str = "") -> None:
         advice = "Another solver or a larger tol may do."
         if fit.nit >= self.max_iter:
             advice = f"Increase max_iter (now {self.max_iter})."
         warnings.warn(
-            f"{type(self).__name__} did not converge with solver {solver!r}: {fit.message} "
+            f"{type(self).__name__} did not converge{of} with solver {solver!r}: {fit.message} "
             f"{advice} dual_gap_ bounds how far objective_ is from its minimum.",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=_levels_to_the_user(),
         )
 
     def _start(self, problem: Problem) -> Start | None:
         """The previous solution in the problem's units, for a warm start."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        if self.coef_.shape != (problem.p,):
-            return None
-        unit = problem.y_unit
-        sigma = self.scale_ / unit
-        if problem.joint and not sigma > 1e-3 * problem.spread:
-            return None  # the previous fit was exact: nothing to start a scale from
-        coef = self.coef_.astype(np.float64) / unit
-        intercept = (float(self.intercept_) - problem.y_offset) / unit
-        return Start(coef, intercept if problem.fit_intercept else 0.0, sigma)
+        return start_from(problem, self.coef_, self.intercept_, self.scale_)
 
     def _attributes(
         self,
@@ -293,6 +286,28 @@ def residual_centre(problem: Problem, fit: OptimizeResult) -> float:
     if problem.loss.elicits != "quantile" or low == -high:
         return 0.0
     return weighted_median(fit.residual, problem.weight)
+
+
+def start_from(problem: Problem, coef: Array, intercept: float, scale: float) -> Start | None:
+    """A start at an earlier solution, in the user's units; None where it is of no use."""
+    if coef.shape != (problem.p,):
+        return None
+    unit = problem.y_unit
+    sigma = scale / unit
+    if problem.joint and not sigma > 1e-3 * problem.spread:
+        return None  # the earlier fit was exact: nothing to start a scale from
+    shifted = (float(intercept) - problem.y_offset) / unit
+    return Start(
+        coef.astype(np.float64) / unit, shifted if problem.fit_intercept else 0.0, float(sigma)
+    )
+
+
+def _levels_to_the_user() -> int:
+    """How many calls above ``_warn`` the code is that called ``fit``."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals["__name__"].startswith(("robustreg", "sklearn")):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def noise_mad(problem: Problem, fit: OptimizeResult) -> float:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
+from sklearn.metrics import r2_score
 
 from robustreg._arrays import Array
 from robustreg._compat import StrOptions
 from robustreg._problem import Problem
-from robustreg.estimators._base import LinearRegressor, rows_that_count
+from robustreg.estimators._base import LinearRegressor, rows_that_count, start_from
 from robustreg.losses import ConvexLoss, Quantile
 from robustreg.solvers import SOLVERS
 from robustreg.solvers._frame import Start, make_frame
@@ -80,6 +81,8 @@ class QuantileRegressor(LinearRegressor):
         Iterations of the solver.
     converged_ : bool
         Whether all fits are certified.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        The quantiles, in the order given.
     solver_ : str
         Name of the solver used.
     n_features_in_ : int
@@ -151,28 +154,40 @@ class QuantileRegressor(LinearRegressor):
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         if np.ndim(self.quantile) == 0:
             super()._fit(X, y, weight, dtype, n_threads)
+            self.quantiles_ = check_quantile(self.quantile)
             return
         levels = check_quantile(self.quantile)
         data, kept = rows_that_count(X, y, weight, n_threads)
         solver = self._select(data, Quantile(levels[0]), 1.0)
-        fits: dict[int, dict[str, Any]] = {}
+        attributes: dict[str, Array] = {}
         frame, start = None, None
         for index in np.argsort(levels):  # neighbours start from each other
             loss = Quantile(levels[index])
             problem = self._problem(data, loss, 1.0, float(self.alpha), float(self.l1_ratio))
+            start = self._own_start(problem, int(index), levels) or start
             if frame is None and problem.spread > 0.0:
                 frame = make_frame(problem)
             fit = SOLVERS[solver].solve(
                 problem, start=start, max_iter=self.max_iter, tol=self.tol, frame=frame
             )
             start = Start(fit.coef, fit.intercept, fit.sigma)
-            fits[int(index)] = self._attributes(X, y, kept, problem, fit, dtype)
+            for name, value in self._attributes(X, y, kept, problem, fit, dtype).items():
+                one = np.asarray(value)
+                if name not in attributes:
+                    attributes[name] = np.empty((len(levels), *one.shape), one.dtype)
+                attributes[name][index] = one
             if not fit.success:
-                self._warn(fit, solver)
-        for name in fits[0]:
-            setattr(self, name, np.stack([fits[index][name] for index in range(len(levels))]))
-        self.converged_ = all(each["converged_"] for each in fits.values())
-        self.solver_ = solver
+                self._warn(fit, solver, of=f" at quantile {levels[index]:g}")
+        converged = bool(attributes.pop("converged_").all())
+        self.__dict__.update(attributes, converged_=converged, solver_=solver, quantiles_=levels)
+
+    def _own_start(self, problem: Problem, index: int, levels: Array) -> Start | None:
+        """The previous solution for this quantile, for a warm start."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        if self.coef_.ndim == 1 or not np.array_equal(self.quantiles_, levels):
+            return None
+        return start_from(problem, self.coef_[index], self.intercept_[index], self.scale_[index])
 
     def _robustness_weights(
         self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
@@ -202,23 +217,32 @@ class QuantileRegressor(LinearRegressor):
         if prediction.ndim == 1 or self.crossing == "allow":
             return prediction
         out = np.empty_like(prediction)
-        out[:, np.argsort(check_quantile(self.quantile))] = np.sort(prediction, axis=1)
+        out[:, np.argsort(self.quantiles_)] = np.sort(prediction, axis=1)
         return out
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """R squared of the predictions; of a single quantile only.
+        """R squared of the predictions, its mean over several quantiles.
 
-        Raises
-        ------
-        ValueError
-            If there are several quantiles.
+        It judges predictions of the mean; ``sklearn.metrics.mean_pinball_loss`` and
+        ``d2_pinball_score`` judge those of a quantile.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+            At most 1.
         """
-        if np.ndim(self.quantile):
-            raise ValueError(
-                "score needs the predictions of a single quantile; for several use "
-                "sklearn.metrics.mean_pinball_loss for each."
-            )
-        return float(super().score(X, y, sample_weight))
+        predictions = self.predict(X).reshape(len(np.asarray(y)), -1)
+        scores = [r2_score(y, each, sample_weight=sample_weight) for each in predictions.T]
+        return float(np.mean(scores))
 
 
 def check_quantile(quantile: Any) -> NDArray[np.float64]:

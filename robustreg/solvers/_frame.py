@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from robustreg._arrays import EPS, Array
 from robustreg._objective import Objective
 from robustreg._problem import Problem
-from robustreg._rows import RowBlocks
+from robustreg._rows import NotFiniteError, RowBlocks
 from robustreg._whiten import (
     MIN_RCOND_SINGLE,
     Moments,
@@ -80,11 +81,12 @@ def make_quick_frame(problem: Problem) -> Frame:
     """Coordinates for a smooth loss: nearly white in half of the time, where that suffices."""
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
-        second = moments(rows, _tamed(problem, GROSS), single=True)
-        ridge = _ridge(problem, rows, _spread(second, rows))
-        basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
-        if basis is not None:
-            return Frame(rows, second, basis, by_rows=False, ridge=ridge, single=True)
+        with suppress(NotFiniteError):  # of single precision perhaps: double precision tells
+            second = moments(rows, _tamed(problem, GROSS), single=True)
+            ridge = _ridge(problem, rows, _spread(second, rows))
+            basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
+            if basis is not None:
+                return Frame(rows, second, basis, by_rows=False, ridge=ridge, single=True)
     return make_frame(problem, rows, GROSS)
 
 
