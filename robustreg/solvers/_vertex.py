@@ -60,7 +60,7 @@ def vertex(
         basis = _independent(programme, 0.0 * nu, near)
         theta = _nearest(programme, theta, basis)
         residual = programme.residuals(theta)
-    return theta, balance, zero & (np.abs(residual) <= rounding(residual, exact))
+    return theta, balance, _fitted(programme, theta, residual, zero, exact)
 
 
 def _stationary(
@@ -72,7 +72,7 @@ def _stationary(
     at its stationary point, it is not the right one; Newton steps, each to the least point
     along its way, then lead from theta over other faces.
     """
-    side = programme.sign(programme.residuals(theta))
+    side, least = programme.sign(programme.residuals(theta)), np.inf
     for attempt in range(most + 1):
         found = _settled(programme, theta, basis, side)
         left = programme.residuals(found)
@@ -82,6 +82,10 @@ def _stationary(
             break
         theta = _nearest(programme, theta, basis)
         residual = programme.residuals(theta)
+        value = programme.value(theta, residual)
+        if value >= least:
+            break  # all that is left is rounding
+        least = value
         on = _on(residual, basis, exact)
         direction, change, side = _newton_on_face(programme, theta, residual, on)
         pull, bend = (float(each @ programme.ridge @ direction) for each in (theta, direction))
@@ -92,7 +96,7 @@ def _stationary(
         near = on & (change == 0.0)
         near[step[1]] = True
         basis = _independent(programme, 0.0 * nu, near)
-    return found, balance, zero & (np.abs(left) <= rounding(left, exact))
+    return found, balance, _fitted(programme, found, left, zero, exact)
 
 
 def _on(residual: Array, basis: Index, exact: float) -> Mask:
@@ -100,6 +104,14 @@ def _on(residual: Array, basis: Index, exact: float) -> Mask:
     zero = np.abs(residual) <= min(rounding(residual, exact), exact)
     zero[basis] = True
     return zero
+
+
+def _fitted(programme: Programme, theta: Array, residual: Array, zero: Mask, exact: float) -> Mask:
+    """The zero rows that their equations have brought to 0, but for the rounding of ``D theta``."""
+    out = zero.copy()
+    lost = 64 * EPS * (np.abs(programme.take(zero)) @ np.abs(theta))
+    out[zero] = np.abs(residual[zero]) <= np.maximum(lost, rounding(residual, exact))
+    return out
 
 
 def _newton_on_face(
