@@ -137,6 +137,63 @@ def test_ridge_and_elastic_net_are_certified_by_formula(l1_ratio, alpha, tau):
     assert model.dual_gap_ <= 1e-12 * value
 
 
+def difficult(kind, seed=0):
+    """Tables on which interior point steps jam, or many faces are near the optimum."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(1000, 3))
+    y = X.sum(axis=1) + rng.normal(size=1000)
+    y[::7] *= 100.0
+    if kind == "gross, leverage":
+        X[:2] *= 1e4
+        y = X.sum(axis=1) + rng.standard_t(2, size=1000)
+        y[::7] *= 100.0
+    elif kind == "heavy, repeated":
+        X = rng.normal(size=(1000, 30))[rng.integers(0, 1000, 1000)]
+        X[:, -1] = X[:, 0]
+        y = X.sum(axis=1) + rng.standard_t(1, size=1000)
+    elif kind == "wide, leverage":
+        X = rng.normal(size=(77, 38))
+        X[:2] *= 1e4
+        y = X.sum(axis=1) + rng.standard_t(1, size=77)
+    elif kind == "more columns than rows":
+        X = rng.normal(size=(26, 39))
+        X[:2] *= 1e4
+        y = np.round(X @ rng.normal(size=39) + rng.normal(size=26))
+    elif kind == "sizes of columns":
+        X = rng.normal(size=(300, 5))
+        y = X.sum(axis=1) + rng.normal(size=300)
+        y[::7] *= 100.0
+        X *= 10.0 ** np.array([-6, -2, 0, 3, 6])
+    return X, y
+
+
+DIFFICULT = [
+    "gross",
+    "gross, leverage",
+    "heavy, repeated",
+    "wide, leverage",
+    "more columns than rows",
+    "sizes of columns",
+]
+
+
+@pytest.mark.parametrize("kind", DIFFICULT)
+@pytest.mark.parametrize("tau", [0.001, 0.01, 0.3, 0.99])
+@pytest.mark.parametrize("alpha", [1e-6, 1e-3, 1.0, 50.0])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.1, 0.9, 1.0])
+def test_penalised_fits_always_converge(kind, tau, alpha, l1_ratio):
+    """A certified fit, no worse than no regressors at all; a warning would fail the test."""
+    X, y = difficult(kind)
+    model = QuantileRegressor(tau, alpha=alpha, l1_ratio=l1_ratio, solver="interior").fit(X, y)
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+    null = pinball(y - np.quantile(y, tau, method="inverted_cdf"), tau)
+    assert model.objective_ <= null * (1 + 1e-12)
+    if l1_ratio == 1.0:
+        assert objective(model, X, y, tau) == pytest.approx(
+            model.objective_, rel=1e-9, abs=1e-14 * np.abs(y).max()
+        )
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_small_random_problems(seed):
     """Ties, repeated rows and columns, weights, sparse and deficient X, extreme quantiles."""

@@ -22,7 +22,7 @@ from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Programme
 
 MAX_NEWTON = 50
-CLOSE = 0.1  # length of the last step, in mu and in whitened coordinates
+CLOSE = 0.1  # change of any slack of nu by the last step, as a share of it
 
 
 @dataclass
@@ -74,8 +74,13 @@ def over(programme: Programme, theta: Array, mu: float) -> Point:
     )
 
 
-def centred(programme: Programme, theta: Array, mu: float) -> Point:
-    """The point of the central path at mu, by Newton steps from theta."""
+def centred(
+    programme: Programme, theta: Array, mu: float, max_iter: int
+) -> tuple[Point | None, int]:
+    """The point of the central path at mu, by Newton steps from theta, and their number.
+
+    None where they do not arrive, as with a mu near rounding.
+    """
     point = over(programme, theta, mu)
 
     def value(theta: Array) -> tuple[float, Array]:
@@ -86,9 +91,15 @@ def centred(programme: Programme, theta: Array, mu: float) -> Point:
         loss = programme.average(phi) + 0.5 * float(theta @ pull)
         return loss, pull - programme.slopes(point.nu)
 
+    def barrier() -> Array:
+        return 1.0 / (point.p / point.up + point.q / point.down)
+
     def curvature(_: Array) -> Array:
-        barrier = 1.0 / (point.p / point.up + point.q / point.down)
-        return programme.gram(barrier) + programme.ridge
+        return programme.gram(barrier()) + programme.ridge
+
+    def largest_change(_: Array, step: Array) -> float:
+        change = barrier() * programme.fitted(step) / np.minimum(point.up, point.down)
+        return float(np.abs(change).max())
 
     fit = minimize(
         value,
@@ -96,6 +107,6 @@ def centred(programme: Programme, theta: Array, mu: float) -> Point:
         jac=True,
         hess=curvature,
         method=semismooth_newton,
-        options={"xtol": CLOSE * mu, "max_iter": MAX_NEWTON},
+        options={"xtol": CLOSE, "max_iter": min(max_iter, MAX_NEWTON), "step_size": largest_change},
     )
-    return over(programme, fit.x, mu)
+    return over(programme, fit.x, mu) if fit.status == 0 else None, int(fit.nit)

@@ -9,7 +9,7 @@ in which they do not move, each of which meets one more row.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lstsq, qr
+from scipy.linalg import block_diag, cholesky, lstsq, qr, solve_triangular
 from scipy.optimize import OptimizeResult, lsq_linear
 
 from robustreg._arrays import EPS, Array, Index, Mask
@@ -19,6 +19,7 @@ INDEPENDENT = 1e-9  # rows of D are taken for dependent below this share of thei
 REFINEMENTS = 3  # the last digit of one solution is the first of the next
 BALANCED = 1e-12  # imbalance of slopes, relative to nu, that is rounding
 MAX_BOUNDED = 2000  # rows that bounded least squares can afford
+LIFTED = 1e-8  # of the largest curvature of a ridge: what makes it regular
 MAX_DESCENTS = 50  # from one vertex to the next
 
 
@@ -39,14 +40,15 @@ def vertex(
     """
     residual = programme.residuals(theta)
     basis = _independent(programme, nu, active_rows(programme, residual, nu, exact))
-    theta, residual = _through(programme, theta, basis, residual)
+    if programme.curved:
+        return _stationary(programme, theta, nu, basis, exact, most)
+    theta = _nearest(programme, theta, basis)
+    residual = programme.residuals(theta)
     for attempt in range(most + 1):
-        if not programme.curved:
-            theta, residual, basis = _purify(programme, theta, residual, basis)
-        zero = np.abs(residual) <= min(rounding(residual, exact), exact)
-        zero[basis] = True
+        theta, residual, basis = _purify(programme, theta, residual, basis)
+        zero = _on(residual, basis, exact)
         balance, excess = balanced(programme, theta, nu, residual, zero)
-        if programme.curved or attempt == most or excess is None:
+        if attempt == most or excess is None:
             break
         step = least_along(programme, residual, programme.fitted(excess))
         if step is None:
@@ -56,8 +58,86 @@ def vertex(
         near = np.abs(residual) <= min(rounding(residual, exact), exact)
         near[step[1]] = True
         basis = _independent(programme, 0.0 * nu, near)
-        theta, residual = _through(programme, theta, basis, residual)
-    return theta, balance, zero & (np.abs(residual) <= rounding(residual, exact))
+        theta = _nearest(programme, theta, basis)
+        residual = programme.residuals(theta)
+    return theta, balance, _fitted(programme, theta, residual, zero, exact)
+
+
+def _stationary(
+    programme: Programme, theta: Array, nu: Array, basis: Index, exact: float, most: int
+) -> tuple[Array, Array, Mask]:
+    """The same under a ridge, where the optimum is stationary on a face and need be no vertex.
+
+    The face is where the rows of the basis have residual 0. If the slopes cannot be balanced
+    at its stationary point, it is not the right one; Newton steps, each to the least point
+    along its way, then lead from theta over other faces.
+    """
+    side, least = programme.sign(programme.residuals(theta)), np.inf
+    for attempt in range(most + 1):
+        found = _settled(programme, theta, basis, side)
+        left = programme.residuals(found)
+        zero = _on(left, basis, exact)
+        balance, excess = balanced(programme, found, nu, left, zero)
+        if excess is None or attempt == most:
+            break
+        theta = _nearest(programme, theta, basis)
+        residual = programme.residuals(theta)
+        value = programme.value(theta, residual)
+        if value >= least:
+            break  # all that is left is rounding
+        least = value
+        on = _on(residual, basis, exact)
+        direction, change, side = _newton_on_face(programme, theta, residual, on)
+        pull, bend = (float(each @ programme.ridge @ direction) for each in (theta, direction))
+        step = least_along(programme, np.where(on, 0.0, residual), change, pull, bend)
+        if step is None:
+            break
+        theta = theta + step[0] * direction
+        near = on & (change == 0.0)
+        near[step[1]] = True
+        basis = _independent(programme, 0.0 * nu, near)
+    return found, balance, _fitted(programme, found, left, zero, exact)
+
+
+def _on(residual: Array, basis: Index, exact: float) -> Mask:
+    """The rows of a basis, and others that have residual 0 but for rounding."""
+    zero = np.abs(residual) <= min(rounding(residual, exact), exact)
+    zero[basis] = True
+    return zero
+
+
+def _fitted(programme: Programme, theta: Array, residual: Array, zero: Mask, exact: float) -> Mask:
+    """The zero rows that their equations have brought to 0, but for the rounding of ``D theta``."""
+    out = zero.copy()
+    lost = 64 * EPS * (np.abs(programme.take(zero)) @ np.abs(theta))
+    out[zero] = np.abs(residual[zero]) <= np.maximum(lost, rounding(residual, exact))
+    return out
+
+
+def _newton_on_face(
+    programme: Programme, theta: Array, residual: Array, zero: Mask
+) -> tuple[Array, Array, Array]:
+    """Newton's direction d from a point where some rows are 0, ``D d``, and nu as it begins.
+
+    The d that minimises ``-g'd + d'R d / 2`` and the losses of the zero rows, with R the ridge
+    and g the slopes of the others: by duality ``R d = g + D'(w nu) / W`` for the nu within
+    bounds that makes this least in the metric of the inverse of R. What lifts R where it is
+    singular does not change where steps end, since these repeat. Zero rows with nu inside its
+    bounds stay at 0, those with nu at a bound leave to its side only.
+    """
+    nu = np.where(zero, 0.0, programme.sign(residual))
+    lift = LIFTED * float(np.diag(programme.ridge).max())
+    factor = cholesky(programme.ridge + lift * np.eye(programme.size), lower=True)
+    columns = (programme.weight[zero, None] * programme.take(zero)).T / programme.total
+    columns = solve_triangular(factor, columns, lower=True)
+    excess = solve_triangular(factor, programme.imbalance(theta, nu), lower=True)
+    low, high = programme.low[zero], programme.high[zero]
+    nu[zero] = own = _bounded(columns, -excess, low, high, nu[zero])
+    direction = solve_triangular(factor, excess + columns @ own, lower=True, trans="T")
+    change = programme.fitted(direction)
+    falls, rises = np.maximum(change[zero], 0.0), np.minimum(change[zero], 0.0)
+    change[zero] = np.where(own <= low, falls, np.where(own >= high, rises, 0.0))
+    return direction, change, nu
 
 
 def descents(fit: OptimizeResult) -> int:
@@ -66,10 +146,15 @@ def descents(fit: OptimizeResult) -> int:
 
 
 def through(programme: Programme, theta: Array, mask: Mask) -> Array:
-    """The theta at which some rows, so far as they are independent, have residual 0."""
+    """The theta at which some rows, so far as they are independent, have residual 0.
+
+    The nearest to the given one; under a ridge the stationary one.
+    """
     residual = programme.residuals(theta)
     basis = _independent(programme, 0.0 * residual, mask)
-    return _through(programme, theta, basis, residual)[0]
+    if programme.curved:
+        return _settled(programme, theta, basis, programme.sign(residual))
+    return _nearest(programme, theta, basis)
 
 
 def rounding(residual: Array, exact: float) -> float:
@@ -106,27 +191,35 @@ def _independent(programme: Programme, nu: Array, active: Mask) -> Index:
     return chosen
 
 
-def _through(
-    programme: Programme, theta: Array, basis: Index, residual: Array
-) -> tuple[Array, Array]:
-    """The theta nearest to the given one, or stationary under a ridge, with r = 0 on a basis."""
-    chosen = np.zeros(len(residual), dtype=bool)
-    chosen[basis] = True
-    design, weight = programme.take(chosen), programme.weight[basis]
-    signs = np.where(chosen, 0.0, programme.sign(residual))
+def _nearest(programme: Programme, theta: Array, basis: Index) -> Array:
+    """The theta nearest to the given one with r = 0 on a basis."""
+    design = _rows(programme, basis)
+    for _ in range(REFINEMENTS if len(basis) else 0):
+        theta = theta + lstsq(design, programme.residuals(theta)[basis], cond=1e-12)[0]
+    return theta
+
+
+def _settled(programme: Programme, theta: Array, basis: Index, nu: Array) -> Array:
+    """The theta that is stationary with r = 0 on a basis and the given nu off it."""
+    design, weight = _rows(programme, basis), programme.weight[basis]
+    size, nu = programme.size, nu.copy()
+    system = block_diag(programme.ridge, np.zeros((len(basis), len(basis))))
+    system[:size, size:] = -(weight[:, None] * design).T / programme.total
+    system[size:, :size] = design
+    nu[basis] = 0.0
     for _ in range(REFINEMENTS):
-        if programme.curved:
-            size, extra = programme.size, len(basis)
-            system = np.zeros((size + extra, size + extra))
-            system[:size, :size] = programme.ridge
-            system[:size, size:] = -(weight[:, None] * design).T / programme.total
-            system[size:, :size] = design
-            side = np.concatenate([programme.imbalance(theta, signs), residual[basis]])
-            theta = theta + lstsq(system, side, cond=1e-14)[0][:size]
-        elif len(basis):
-            theta = theta + lstsq(design, residual[basis], cond=1e-12)[0]
-        residual = programme.residuals(theta)
-    return theta, residual
+        side = [programme.imbalance(theta, nu), programme.residuals(theta)[basis]]
+        step = lstsq(system, np.concatenate(side), cond=1e-14)[0]
+        theta = theta + step[:size]
+        nu[basis] += step[size:]
+    return theta
+
+
+def _rows(programme: Programme, index: Index) -> Array:
+    """Rows of D, in ascending order."""
+    mask = np.zeros(len(programme.target), dtype=bool)
+    mask[index] = True
+    return programme.take(mask)
 
 
 def _purify(
@@ -134,9 +227,7 @@ def _purify(
 ) -> tuple[Array, Array, Index]:
     """Moves along directions in which the basis stays fitted, to the least objective each."""
     for _ in range(programme.size - len(basis)):
-        chosen = np.zeros(len(residual), dtype=bool)
-        chosen[basis] = True
-        design = programme.take(chosen)
+        design = _rows(programme, basis)
         direction = qr(design.T)[0][:, len(basis)] if len(basis) else np.eye(programme.size)[0]
         change = programme.fitted(direction)
         change[basis] = 0.0
@@ -145,15 +236,19 @@ def _purify(
             break
         share, entering = step
         basis = np.sort(np.append(basis, entering))
-        theta, residual = _through(programme, theta + share * direction, basis, residual)
+        theta = _nearest(programme, theta + share * direction, basis)
+        residual = programme.residuals(theta)
     return theta, residual, basis
 
 
-def least_along(programme: Programme, residual: Array, change: Array) -> tuple[float, int] | None:
-    """The step t with the least sum of losses of ``r - t change``, and a row that is 0 there.
+def least_along(
+    programme: Programme, residual: Array, change: Array, pull: float = 0.0, bend: float = 0.0
+) -> tuple[float, Index] | None:
+    """The least point t of ``sum w losses(r - t change) / W + t pull + t^2 bend / 2``.
 
     The sum is convex and piecewise linear in t, with a kink where a residual changes its
-    sign. None where nothing changes.
+    sign. Returned beside t is the row that is 0 there, none if the least point is between two
+    kinks. None where nothing changes.
     """
     moving = np.flatnonzero(np.abs(change) > 1e3 * EPS * np.abs(change).max(initial=0.0))
     if not len(moving):
@@ -161,12 +256,17 @@ def least_along(programme: Programme, residual: Array, change: Array) -> tuple[f
     c, r = change[moving], residual[moving]
     weight, low, high = programme.weight[moving], programme.low[moving], programme.high[moving]
     order = np.argsort(r / c, kind="stable")
-    slope = -float(weight @ (c * np.where(c > 0, high, low)))  # as t goes to minus infinity
+    kinks, bend = (r / c)[order], bend * programme.total
+    # the slope as t goes to minus infinity, but for the parabola's
+    slope = pull * programme.total - float(weight @ (c * np.where(c > 0, high, low)))
     rises = np.cumsum((weight * np.abs(c) * (high - low))[order])
     # equal pieces of a flat optimum differ by rounding only
-    at = int(np.searchsorted(rises, -slope - 64 * EPS * rises[-1]))
-    row = order[min(at, len(order) - 1)]
-    return float(r[row] / c[row]), int(moving[row])
+    at = int(np.searchsorted(rises + bend * kinks, -slope - 64 * EPS * rises[-1]))
+    before = slope + (rises[at - 1] if at else 0.0)
+    if bend and (at == len(order) or before + bend * kinks[at] > 0.0):
+        return -before / bend, moving[:0]
+    at = min(at, len(order) - 1)
+    return float(kinks[at]), moving[order[at : at + 1]]
 
 
 def balanced(
@@ -193,7 +293,8 @@ def balanced(
             out[zero] = inside
             return out, excess if np.abs(excess).max() > tiny else None
         out[zero] = inside
-    return out, None
+    excess = programme.imbalance(theta, out)
+    return out, excess if np.abs(excess).max(initial=0.0) > tiny else None
 
 
 def _bounded(columns: Array, side: Array, low: Array, high: Array, clipped: Array) -> Array:

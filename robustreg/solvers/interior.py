@@ -20,7 +20,8 @@ TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
 CENTRAL = 10.0  # complementarity at the start, in the typical residual's: from near 0 steps jam
 JAMMED = 0.9  # share of the complementarity that a step must not leave
-RECENTRED = 2  # jammed steps after which the central path is looked for
+RECENTRED = 2  # jammed steps after which the central path is looked for,
+LOWERED = 0.1  # at this share of the complementarity
 MAX_STALLED = 5  # jammed steps that end the iteration
 
 
@@ -87,7 +88,9 @@ def iterate(
             status, message = 2, "No further decrease in floating point."
             break
         if stalled == RECENTRED:
-            point = centred(programme, point.theta, mu)
+            lower, steps = centred(programme, point.theta, LOWERED * mu, max_iter - iterations)
+            iterations += steps
+            point, mu = (lower, LOWERED * mu) if lower is not None else (point, mu)
         point = _step(programme, point, mu)
     fit = OptimizeResult(status=status, message=message, nit=iterations)
     return point.theta, point.nu, fit
