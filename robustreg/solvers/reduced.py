@@ -33,7 +33,7 @@ BAND = 3.0
 ALL_STEPS = 8  # on all rows, with the curvature of a sample
 ALL_XTOL = 0.03  # length of the last of them, in widths
 WIDER = 4.0  # the band, after a round with more wrong signs than open rows
-MAX_ROUNDS = 12
+MAX_ROUNDS = 8
 MAX_KEPT = 0.25  # share of the rows beyond which a reduction does not pay
 
 
@@ -78,16 +78,19 @@ def _rounds(
     n_open = int(np.sum(np.abs(first) <= width))
     band = width * min(1.0, BAND * np.sqrt(programme.size / max(n_open, 1)))
     rows = _Reduction(programme, first, band)
-    iterations = 0
+    iterations, begin = 0, theta
     for _ in range(MAX_ROUNDS):
         if len(rows.index) > MAX_KEPT * programme.n + 2 * programme.size:
             return None
         small = rows.programme()
-        theta, nu, fit = iterate(small, theta, max_iter - iterations, negligible)
-        theta, nu, zero = vertex(small, theta, nu, problem.exact, descents(fit))
+        # not from the last theta: a vertex has no interior to step through
+        theta, nu, fit = iterate(small, begin, max_iter - iterations, negligible)
         iterations += fit.nit
-        residual = programme.residuals(theta)
-        wrong = rows.wrong(residual)
+        wrong = rows.wrong(programme.residuals(theta))
+        if not len(wrong) or fit.status == 1:  # only now is a vertex worth its price
+            theta, nu, zero = vertex(small, theta, nu, problem.exact, descents(fit))
+            residual = programme.residuals(theta)
+            wrong = rows.wrong(residual)
         if not len(wrong) or fit.status == 1:
             fit.nit = iterations
             return judge(programme, frame, theta, *rows.expand(nu, zero), residual), fit
