@@ -608,3 +608,14 @@ def test_the_warning_speaks_in_the_units_of_y(unit):
     assert f"{model.dual_gap_:.2g} at an objective of {model.objective_:.2g}" in str(
         caught[0].message
     )
+
+
+@every_solver
+@pytest.mark.parametrize("size", [1e3, 1e9, 1e11, 1e12])
+def test_a_signal_far_above_the_noise_leaves_the_noise_its_size(solver, size):
+    """Residuals are only taken for 0 as far as the rounding of their terms explains them."""
+    rng = np.random.default_rng(0)
+    X, noise = rng.standard_normal((3000, 2)), rng.standard_normal(3000)
+    model = QuantileRegressor(0.3, solver=solver).fit(X, noise + size * X[:, 0])
+    least = QuantileRegressor(0.3).fit(X, noise).objective_
+    assert model.objective_ == pytest.approx(least, rel=1e-9, abs=4 * np.finfo(float).eps * size)

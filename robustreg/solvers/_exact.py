@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._certificate import dual_gap_from
+from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.solvers._frame import Frame, least_squares, unpack
 from robustreg.solvers._programme import Streamed, penalised
 from robustreg.solvers._report import result
+
+LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
 
 
 @dataclass
@@ -67,21 +70,40 @@ def judge(
 ) -> Candidate:
     """Objective and certificate of theta with a nearly feasible nu.
 
-    Residuals and coefficients of the ``zero`` rows are taken for 0, of which rounding has
-    left something.
+    Coefficients of the ``zero`` rows are taken for 0, and residuals as far as the rounding of
+    their own arithmetic explains what is left of them: no more, or the objective would be
+    too small and the certificate wrong.
     """
     objective = programme.objective
     beta = objective.unpack(theta)[0]
     coef = beta / objective.rows.unit
     if zero[programme.n :].any():
         coef[penalised(objective, frame)[zero[programme.n :]]] = 0.0
-    residual[zero] = 0.0
+    residual[programme.n :][zero[programme.n :]] = 0.0
+    data, fitted = residual[: programme.n], np.flatnonzero(zero[: programme.n])
+    explained = np.abs(data[fitted]) <= rounding_of(objective, theta, fitted)
+    data[fitted[explained]] = 0.0
     objective.residual = residual[: programme.n]
     loss = objective.loss.rho(objective.residual)
     value = objective.average(loss) + objective.penalty.value(coef)
     low, high = objective.loss.conjugate_domain
     nu = np.clip(nu[: programme.n], low, high)
     return Candidate(theta, residual, zero, value, dual_gap_from(objective, theta, value, nu, coef))
+
+
+def rounding_of(objective: Objective, theta: Array, index: Index) -> Array:
+    """What rounding may leave of the residuals of some rows, in their own arithmetic."""
+    rows = objective.rows
+    beta, intercept, _ = objective.unpack(theta)
+    shift = abs(intercept) + float(np.abs(rows.offset) @ np.abs(beta))
+    size = np.abs(objective.y[index]) + shift
+    for chunk in rows.chunks:
+        for part in chunk:
+            own = slice(*np.searchsorted(index, (part.start, part.stop)))
+            if own.start < own.stop:
+                block = rows.read(part)[index[own] - part.start]
+                size[own] += abs(block) @ np.abs(beta)
+    return LAST_PLACES * EPS * size
 
 
 def better(

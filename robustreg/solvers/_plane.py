@@ -21,6 +21,7 @@ from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.losses import Absolute
 from robustreg.scale import mad
+from robustreg.solvers._exact import rounding_of
 from robustreg.solvers._frame import Frame, make_objective
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
@@ -102,12 +103,15 @@ def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, f
     residual = objective.residuals(theta)
     objective.residual = residual
     on = np.abs(residual) <= exact
+    index = np.flatnonzero(on)
+    explained = np.abs(residual[index]) <= rounding_of(objective, theta, index)
+    residual[index[explained]] = 0.0
     if not (on.all() or np.isfinite(bound)):
         return np.inf, np.inf  # without a bound on psi, nothing but an exact fit has a limit
     beta = objective.unpack(theta)[0]
     value = objective.penalty.value(beta / rows.unit)
     signs = np.where(on, 0.0, np.sign(residual))
-    if not on.all():
+    if np.isfinite(bound):
         value += bound * objective.average(np.abs(residual))
         signs *= bound
     wanted = -objective.imbalance(theta, signs)
