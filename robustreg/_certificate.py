@@ -84,8 +84,9 @@ def dual_gap_from(
     if penalty.slope and not penalty.curvature and largest_excess > ROUNDING * size:
         steepest = float(np.abs(slope * unit).max(initial=0.0))
         shrink = min(shrink, penalty.slope / steepest) if steepest else shrink
-    conjugate_mean = objective.average(loss.conjugate(np.clip(shrink * nu, low, high)))
     linear = objective.average(nu * objective.residual)
+    nu *= shrink
+    conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))
     if objective.joint and conjugate_mean > objective.kappa:
         shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
     return _gap(objective, theta, value, shrink, linear, slope, conjugate_mean)

@@ -68,7 +68,7 @@ def judge(
     """Objective and certificate of theta with a nearly feasible nu.
 
     Residuals and coefficients of the ``zero`` rows are taken for 0, of which rounding has
-    left something.
+    left something. ``nu`` and ``residual`` are overwritten.
     """
     objective = programme.objective
     beta = objective.unpack(theta)[0]
@@ -77,10 +77,10 @@ def judge(
         coef[penalised(objective, frame)[zero[programme.n :]]] = 0.0
     residual[zero] = 0.0
     objective.residual = residual[: programme.n]
-    loss = objective.loss.rho(objective.residual)
-    value = objective.average(loss) + objective.penalty.value(coef)
-    low, high = objective.loss.conjugate_domain
-    nu = np.clip(nu[: programme.n], low, high)
+    loss = objective.average(programme.losses(residual)[: programme.n])
+    value = loss + objective.penalty.value(coef)
+    nu = nu[: programme.n]
+    np.clip(nu, *objective.loss.conjugate_domain, out=nu)
     return Candidate(theta, residual, zero, value, dual_gap_from(objective, theta, value, nu, coef))
 
 
