@@ -68,8 +68,8 @@ def dual_gap_from(
         excess = objective.reduce(slope - penalty.subgradient(corner, slope * unit) / unit)
         if not objective.rows.fit_intercept:
             mean = 0.0
-        largest = max(float(np.abs(excess).max(initial=0.0)), abs(mean))
-        if largest <= ROUNDING * size or attempt == MAX_CLEANING:
+        largest_excess = max(float(np.abs(excess).max(initial=0.0)), abs(mean))
+        if largest_excess <= ROUNDING * size or attempt == MAX_CLEANING:
             break
         _project(objective, nu, excess, mean)
     low, high = loss.conjugate_domain
@@ -79,11 +79,14 @@ def dual_gap_from(
         shrink = high / largest
     if smallest < low:
         shrink = min(shrink, low / smallest)
-    if penalty.slope and not penalty.curvature:  # then |v| <= alpha is a constraint
+    # An L1 norm alone demands |v| <= alpha: what exceeds that is in the excess, as every v is
+    # without a penalty, and nothing but rounding where that is.
+    if penalty.slope and not penalty.curvature and largest_excess > ROUNDING * size:
         steepest = float(np.abs(slope * unit).max(initial=0.0))
         shrink = min(shrink, penalty.slope / steepest) if steepest else shrink
-    conjugate_mean = objective.average(loss.conjugate(np.clip(shrink * nu, low, high)))
     linear = objective.average(nu * objective.residual)
+    nu *= shrink
+    conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))
     if objective.joint and conjugate_mean > objective.kappa:
         shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
     return _gap(objective, theta, value, shrink, linear, slope, conjugate_mean)

@@ -194,6 +194,16 @@ def test_penalised_fits_always_converge(kind, tau, alpha, l1_ratio):
         )
 
 
+@pytest.mark.parametrize("alpha", [1e-12, 1e-10])
+@pytest.mark.parametrize("tau", [0.01, 0.3, 0.5])
+def test_a_tiny_lasso_is_certified(alpha, tau):
+    """The slopes must not exceed alpha: the rounding of their sums does, by a large share."""
+    X, y = contaminated(n=150, p=6)
+    model = QuantileRegressor(tau, alpha=alpha, l1_ratio=1.0).fit(X, y)
+    assert model.dual_gap_ <= 1e-12 * model.objective_
+    assert model.n_iter_ < 50  # HiGHS has not been asked
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_small_random_problems(seed):
     """Ties, repeated rows and columns, weights, sparse and deficient X, extreme quantiles."""

@@ -72,7 +72,7 @@ def judge(
 
     Coefficients of the ``zero`` rows are taken for 0, and residuals as far as the rounding of
     their own arithmetic explains what is left of them: no more, or the objective would be
-    too small and the certificate wrong.
+    too small and the certificate wrong. ``nu`` and ``residual`` are overwritten.
     """
     objective = programme.objective
     beta = objective.unpack(theta)[0]
@@ -84,10 +84,10 @@ def judge(
     explained = np.abs(data[fitted]) <= rounding_of(objective, theta, fitted)
     data[fitted[explained]] = 0.0
     objective.residual = residual[: programme.n]
-    loss = objective.loss.rho(objective.residual)
-    value = objective.average(loss) + objective.penalty.value(coef)
-    low, high = objective.loss.conjugate_domain
-    nu = np.clip(nu[: programme.n], low, high)
+    loss = objective.average(programme.losses(residual)[: programme.n])
+    value = loss + objective.penalty.value(coef)
+    nu = nu[: programme.n]
+    np.clip(nu, *objective.loss.conjugate_domain, out=nu)
     return Candidate(theta, residual, zero, value, dual_gap_from(objective, theta, value, nu, coef))
 
 

@@ -114,10 +114,14 @@ class Programme(ABC):
         """The nu of rows that are not fitted exactly: a bound; 0 at a residual of 0."""
         return np.where(residual > 0, self.high, np.where(residual < 0, self.low, 0.0))
 
+    def losses(self, residual: Array) -> Array:
+        """The loss of every row, ``max(high r, low r)``."""
+        out = self.high * residual
+        return np.maximum(out, self.low * residual, out=out)
+
     def value(self, theta: Array, residual: Array) -> float:
         """The objective, given the residuals at theta."""
-        loss = self.average(np.maximum(self.high * residual, self.low * residual))
-        return loss + 0.5 * float(theta @ self.ridge @ theta)
+        return self.average(self.losses(residual)) + 0.5 * float(theta @ self.ridge @ theta)
 
     def kept(self, mask: Mask) -> Stored:
         """Some of the rows, in memory. W remains."""

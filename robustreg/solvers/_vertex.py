@@ -3,7 +3,8 @@
 Without a ridge some optimum passes exactly through as many rows as there are coordinates.
 The interior point method says which rows have residual 0; these are made equations. Where
 they are too few, the optimum is not unique, and the objective is minimised along directions
-in which they do not move, each of which meets one more row.
+in which they do not move, each of which meets one more row. Under a ridge the optimum is
+stationary on a face, where fewer rows may have residual 0.
 """
 
 from __future__ import annotations

@@ -38,9 +38,10 @@ def interior_point(
     With ``r = p - q`` (p, q >= 0) and dual variables ``low <= nu <= high``, Newton steps are
     taken for ``D'(w nu) = W ridge theta``, ``up p = mu``, ``down q = mu`` with the slacks
     ``up = high - nu``, ``down = nu - low`` while mu goes to 0 by Mehrotra's predictor and
-    corrector; Portnoy and Koenker (1997) call the method without penalty Frisch-Newton. The
-    rows that end at ``p = q = 0`` become equations, from which coefficients and nu are
-    computed anew, exactly. Should that fail, the linear programme is handed to ``linprog``.
+    corrector; Portnoy and Koenker (1997) call the method without penalty Frisch-Newton. Where
+    steps jam at the boundary, the central path is found again at a smaller mu. The rows
+    that end at ``p = q = 0`` become equations, from which coefficients and nu are computed
+    anew, exactly. Should that fail, the linear programme is handed to ``linprog``.
     Cost: O(n p^2) a step, O(n) memory. ``start`` has no effect.
     """
     if problem.spread == 0.0:

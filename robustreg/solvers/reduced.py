@@ -77,8 +77,9 @@ def _rounds(
     first = programme.residuals(theta)
     n_open = int(np.sum(np.abs(first) <= width))
     band = width * min(1.0, BAND * np.sqrt(programme.size / max(n_open, 1)))
-    rows = _Reduction(programme, first, band)
-    iterations, begin = 0, theta
+    rows, begin = _Reduction(programme, first, band), theta
+    del first  # of as many rows as y; seldom wanted again
+    iterations = 0
     for _ in range(MAX_ROUNDS):
         if len(rows.index) > MAX_KEPT * programme.n + 2 * programme.size:
             return None
@@ -98,7 +99,7 @@ def _rounds(
             rows.reopen(wrong)
         else:  # the open rows have not held theta in place: these are not the rows to add
             band *= WIDER
-            rows = _Reduction(programme, first, band)
+            rows = _Reduction(programme, programme.residuals(begin), band)
     return None
 
 
@@ -111,12 +112,12 @@ class _Reduction:
         self.whole, self.above = programme, above
         self.index: Index = np.flatnonzero(is_open)
         self.open = programme.kept(is_open)
-        sides = [above & ~is_open, ~above & ~is_open]
-        self.design = np.array([programme.slopes(1.0 * side) for side in sides])
-        self.design *= programme.total
-        weight = [side * programme.weight for side in sides]
-        self.weight = np.array([each.sum() for each in weight])
-        self.target = np.array([each @ programme.target for each in weight])
+        self.design = np.empty((2, programme.size))
+        self.weight, self.target = np.empty(2), np.empty(2)
+        for which, side in enumerate((above & ~is_open, ~above & ~is_open)):
+            self.design[which] = programme.total * programme.slopes(1.0 * side)
+            weight = side * programme.weight
+            self.weight[which], self.target[which] = weight.sum(), weight @ programme.target
 
     def programme(self) -> Stored:
         """The open rows, then the weighted mean of those above and of those below."""
