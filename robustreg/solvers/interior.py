@@ -41,7 +41,7 @@ def interior_point(
     corrector; Portnoy and Koenker (1997) call the method without penalty Frisch-Newton. Where
     steps jam at the boundary, the central path is found again at a smaller mu. The rows
     that end at ``p = q = 0`` become equations, from which coefficients and nu are computed
-    anew, exactly. Should that fail, the linear programme is handed to ``linprog``.
+    anew, exactly. Should that fail, the linear programme is handed to ``linprog`` as well.
     Cost: O(n p^2) a step, O(n) memory. ``start`` has no effect.
     """
     if problem.spread == 0.0:
@@ -59,7 +59,9 @@ def interior_point(
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
     if not outcome.success and fit.status != 1 and not problem.penalty.curvature:
-        return linprog(problem, tol=tol, frame=frame)  # slower, and never at a loss
+        other = linprog(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)
+        other.nit += fit.nit
+        return min(outcome, other, key=lambda each: each.dual_gap)
     return outcome
 
 
