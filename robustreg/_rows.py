@@ -21,7 +21,7 @@ BLOCK_BYTES = 2**22  # measured: smaller blocks let threads fight for the interp
 MAX_CHUNKS = 32
 WIDE = 50  # columns from which products cost more than everything else
 LONG_ROW = 1024  # entries a vectorised loop over a row should have
-PILOT_ROWS = 256  # rows that suggest the centre; any centre within a few sd will do
+PILOT_ROWS = 1024  # rows that suggest the centre; any centre within a few sd will do
 # Beyond this ratio of mean to spread, centring through the intercept loses more than six digits.
 MAX_MEAN_TO_SPREAD = 1e6
 # Beyond this one, Gram matrices of sparse rows are summed over dense centred blocks: what
