@@ -131,7 +131,7 @@ def compare_quantreg(args: argparse.Namespace, r: Quantreg | None) -> str:
 
 
 def compare_uneven(args: argparse.Namespace, r: Quantreg | None) -> str:
-    """Against R where one row in ten is noisier by a factor of 100: outer quantiles are hard."""
+    """Against R where one row in ten is noisier by a factor of 100."""
     if r is None:
         return NO_R
     rng = np.random.default_rng(0)
