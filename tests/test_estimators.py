@@ -480,6 +480,13 @@ def test_the_convergence_warning_says_what_to_do_and_points_at_the_caller():
     assert "HuberRegressor" in str(caught[0].message)
 
 
+def test_the_convergence_warning_reaches_code_without_a_module():
+    X, y = contaminated()
+    names = {"model": HuberRegressor(max_iter=1, delta=0.5), "X": X, "y": y}
+    with pytest.warns(ConvergenceWarning):
+        exec("model.fit(X, y)", names)
+
+
 @every_variant
 def test_a_converged_fit_is_silent(model):
     X, y = contaminated()

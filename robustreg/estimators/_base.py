@@ -305,7 +305,8 @@ def start_from(problem: Problem, coef: Array, intercept: float, scale: float) ->
 def _levels_to_the_user() -> int:
     """How many calls above ``_warn`` the code is that called ``fit``."""
     frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals["__name__"].startswith(("robustreg", "sklearn")):
+    ours = {"robustreg", "sklearn"}
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ours:
         frame, level = frame.f_back, level + 1
     return level
 
