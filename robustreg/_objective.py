@@ -133,6 +133,10 @@ class Objective:
             rounding=self.rounding,
         )
 
+    def take_residual(self, residual: Array) -> None:
+        """Hold the residuals of a theta that was not evaluated, and remember no other."""
+        self.residual, self._theta = residual, None
+
     def _near_hessian(self, theta: Array, sigma: float) -> bool:
         return float(np.linalg.norm(theta - self._hessian_theta)) <= SAME_HESSIAN * sigma
 

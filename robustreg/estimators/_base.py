@@ -270,6 +270,21 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         return tags
 
 
+class KinkedRegressor(LinearRegressor):
+    """Linear models whose loss has its kink at 0: absolute deviations and quantiles."""
+
+    def _robustness_weights(
+        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
+    ) -> Array:
+        """Influence over residual, relative to a residual of ``scale`` on the heavier side."""
+        size = np.abs(residual)
+        if scale == 0.0:
+            return (size <= problem.exact).astype(np.float64)
+        low, high = problem.loss.conjugate_domain
+        reach = np.where(residual < 0, -low, high) * (scale / max(-low, high))
+        return np.minimum(1.0, reach / np.maximum(size, reach))
+
+
 def rows_that_count(
     X: Any, y: Array, weight: Array | None, n_threads: int
 ) -> tuple[Data, NDArray[np.intp] | None]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.optimize import OptimizeResult
-
-from robustreg._arrays import Array
-from robustreg._problem import Problem
-from robustreg.estimators._base import LinearRegressor
+from robustreg.estimators._base import KinkedRegressor
 from robustreg.losses import Absolute, ConvexLoss
 
 
-class L1Regressor(LinearRegressor):
+class L1Regressor(KinkedRegressor):
     """Least absolute deviations (median regression), exact and certified.
 
     Minimises, with ``r = y - X beta - b``, weights w and ``W = sum w``,
@@ -117,11 +112,3 @@ class L1Regressor(LinearRegressor):
 
     def _get_loss(self) -> ConvexLoss:
         return Absolute()
-
-    def _robustness_weights(
-        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
-    ) -> Array:
-        size = np.abs(residual)
-        if scale == 0.0:
-            return (size <= problem.exact).astype(np.float64)
-        return np.minimum(1.0, scale / np.maximum(size, scale))

@@ -7,19 +7,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult
 from sklearn.metrics import r2_score
 
 from robustreg._arrays import Array
 from robustreg._compat import StrOptions
 from robustreg._problem import Problem
-from robustreg.estimators._base import LinearRegressor, rows_that_count, start_from
+from robustreg.estimators._base import KinkedRegressor, rows_that_count, start_from
 from robustreg.losses import ConvexLoss, Quantile
 from robustreg.solvers import SOLVERS
 from robustreg.solvers._frame import Start, make_frame
 
 
-class QuantileRegressor(LinearRegressor):
+class QuantileRegressor(KinkedRegressor):
     """Quantile regression, exact and certified, for one quantile or several.
 
     Minimises, with ``r = y - X beta - b``, weights w, ``W = sum w`` and the check loss
@@ -117,7 +116,7 @@ class QuantileRegressor(LinearRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **LinearRegressor._parameter_constraints,
+        **KinkedRegressor._parameter_constraints,
         "crossing": [StrOptions({"allow", "rearrange"})],
     }
 
@@ -188,16 +187,6 @@ class QuantileRegressor(LinearRegressor):
         if self.coef_.ndim == 1 or not np.array_equal(self.quantiles_, levels):
             return None
         return start_from(problem, self.coef_[index], self.intercept_[index], self.scale_[index])
-
-    def _robustness_weights(
-        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
-    ) -> Array:
-        size = np.abs(residual)
-        if scale == 0.0:
-            return (size <= problem.exact).astype(np.float64)
-        low, high = problem.loss.conjugate_domain
-        reach = np.where(residual < 0, -low, high) * (scale / max(-low, high))
-        return np.minimum(1.0, reach / np.maximum(size, reach))
 
     def predict(self, X: ArrayLike) -> NDArray[np.floating]:
         """Predict with the linear model.

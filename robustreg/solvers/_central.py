@@ -40,6 +40,11 @@ class Point:
     p: Array
     q: Array
 
+    @property
+    def barrier(self) -> Array:
+        """How much nu changes with r, ``phi''``."""
+        return 1.0 / (self.p / self.up + self.q / self.down)
+
     def move(self, step: Point, primal: float, dual: float) -> Point:
         """The point after a step of different lengths in the primal and the dual variables."""
         return Point(
@@ -91,14 +96,11 @@ def centred(
         loss = programme.average(phi) + 0.5 * float(theta @ pull)
         return loss, pull - programme.slopes(point.nu)
 
-    def barrier() -> Array:
-        return 1.0 / (point.p / point.up + point.q / point.down)
-
     def curvature(_: Array) -> Array:
-        return programme.gram(barrier()) + programme.ridge
+        return programme.gram(point.barrier) + programme.ridge
 
     def largest_change(_: Array, step: Array) -> float:
-        change = barrier() * programme.fitted(step) / np.minimum(point.up, point.down)
+        change = point.barrier * programme.fitted(step) / np.minimum(point.up, point.down)
         return float(np.abs(change).max())
 
     fit = minimize(

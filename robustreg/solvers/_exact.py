@@ -80,10 +80,8 @@ def judge(
     if zero[programme.n :].any():
         coef[penalised(objective, frame)[zero[programme.n :]]] = 0.0
     residual[programme.n :][zero[programme.n :]] = 0.0
-    data, fitted = residual[: programme.n], np.flatnonzero(zero[: programme.n])
-    explained = np.abs(data[fitted]) <= rounding_of(objective, theta, fitted)
-    data[fitted[explained]] = 0.0
-    objective.residual = residual[: programme.n]
+    objective.take_residual(residual[: programme.n])
+    drop_rounding(objective, theta, np.flatnonzero(zero[: programme.n]))
     loss = objective.average(programme.losses(residual)[: programme.n])
     value = loss + objective.penalty.value(coef)
     nu = nu[: programme.n]
@@ -91,8 +89,8 @@ def judge(
     return Candidate(theta, residual, zero, value, dual_gap_from(objective, theta, value, nu, coef))
 
 
-def rounding_of(objective: Objective, theta: Array, index: Index) -> Array:
-    """What rounding may leave of the residuals of some rows, in their own arithmetic."""
+def drop_rounding(objective: Objective, theta: Array, index: Index) -> None:
+    """Set those of some residuals to 0 that the rounding of their own terms explains."""
     rows = objective.rows
     beta, intercept, _ = objective.unpack(theta)
     shift = abs(intercept) + float(np.abs(rows.offset) @ np.abs(beta))
@@ -103,7 +101,8 @@ def rounding_of(objective: Objective, theta: Array, index: Index) -> Array:
             if own.start < own.stop:
                 block = rows.read(part)[index[own] - part.start]
                 size[own] += abs(block) @ np.abs(beta)
-    return LAST_PLACES * EPS * size
+    residual = objective.residual
+    residual[index[np.abs(residual[index]) <= LAST_PLACES * EPS * size]] = 0.0
 
 
 def better(

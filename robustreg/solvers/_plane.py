@@ -21,7 +21,7 @@ from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.losses import Absolute
 from robustreg.scale import mad
-from robustreg.solvers._exact import rounding_of
+from robustreg.solvers._exact import drop_rounding
 from robustreg.solvers._frame import Frame, make_objective
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
@@ -36,7 +36,7 @@ def at_scale_zero(
 
     None if the optimum is not at scale 0; then comes a point to go on from: the fit by least
     absolute deviations with the MAD of its residuals, where F is smaller there, else
-    ``theta``. ``objective.residual`` belongs to the point.
+    ``theta``. ``objective.residual`` belongs to the optimum.
     """
     if frame.moments is None:
         return theta, None  # too many columns for the equations below
@@ -101,11 +101,9 @@ def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, f
     """Value and duality gap of F at ``theta`` with scale 0."""
     rows, bound = objective.rows, objective.loss.conjugate_domain[1]
     residual = objective.residuals(theta)
-    objective.residual = residual
+    objective.take_residual(residual)
     on = np.abs(residual) <= exact
-    index = np.flatnonzero(on)
-    explained = np.abs(residual[index]) <= rounding_of(objective, theta, index)
-    residual[index[explained]] = 0.0
+    drop_rounding(objective, theta, np.flatnonzero(on))
     if not (on.all() or np.isfinite(bound)):
         return np.inf, np.inf  # without a bound on psi, nothing but an exact fit has a limit
     beta = objective.unpack(theta)[0]

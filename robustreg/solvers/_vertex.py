@@ -14,6 +14,7 @@ from scipy.linalg import block_diag, cholesky, lstsq, qr, solve_triangular
 from scipy.optimize import OptimizeResult, lsq_linear
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg.scale import weighted_median
 from robustreg.solvers._programme import Programme
 
 INDEPENDENT = 1e-9  # rows of D are taken for dependent below this share of their size
@@ -26,7 +27,7 @@ MAX_DESCENTS = 50  # from one vertex to the next
 
 def typical(size: Array) -> float:
     """A size of residuals that a few gross errors do not determine."""
-    return float(np.median(size)) or float(np.mean(size))
+    return weighted_median(size) or float(np.mean(size))
 
 
 def vertex(

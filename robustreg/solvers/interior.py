@@ -106,10 +106,9 @@ def _complementarity(programme: Programme, point: Point) -> float:
 
 def _step(programme: Programme, point: Point, mu: float) -> Point:
     """One predictor and corrector step with the same factorisation."""
-    barrier = 1.0 / (point.p / point.up + point.q / point.down)
-    matrix = programme.gram(barrier) + programme.ridge
+    matrix = programme.gram(point.barrier) + programme.ridge
     excess = programme.residuals(point.theta) - point.p + point.q
-    affine = _direction(programme, point, barrier, matrix, excess, 0.0, 0.0)
+    affine = _direction(programme, point, matrix, excess, 0.0, 0.0)
     primal, dual = _lengths(point, affine)
     centring = (_complementarity(programme, point.move(affine, primal, dual)) / mu) ** 3
     # the second-order term belongs to a full step: of a short one, only its share is true
@@ -118,20 +117,20 @@ def _step(programme: Programme, point: Point, mu: float) -> Point:
         centring * mu + share * affine.nu * affine.p,
         centring * mu - share * affine.nu * affine.q,
     )
-    step = _direction(programme, point, barrier, matrix, excess, *bent)
+    step = _direction(programme, point, matrix, excess, *bent)
     return point.move(step, *_lengths(point, step))
 
 
 def _direction(
     programme: Programme,
     point: Point,
-    barrier: Array,
     matrix: Array,
     excess: Array,
     target_p: Array | float,
     target_q: Array | float,
 ) -> Point:
     """Newton direction towards ``up p = target_p`` and ``down q = target_q``."""
+    barrier = point.barrier
     gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
     xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
     side = programme.imbalance(point.theta, point.nu + xi)
