@@ -26,8 +26,7 @@ from robustreg.solvers._frame import (
     unpack,
 )
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers._plane import at_scale_zero, limit_objective, solve_limit
-from robustreg.solvers._programme import Streamed
+from robustreg.solvers._plane import Limit, at_scale_zero
 from robustreg.solvers._report import null_result, result
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
@@ -204,8 +203,7 @@ def _approach(
         slow = fit.nit >= STAGE_STEPS and fit.status == 1
     objective.set_scale(target)
     if slow and frame.moments is not None:
-        limit = Streamed(limit_objective(problem, frame), frame)
-        theta = solve_limit(problem, limit, theta)
+        theta = Limit(problem, frame, objective).solve(theta)
     return theta, used
 
 
