@@ -25,6 +25,7 @@ __all__ = [
     "fit_context",
     "minres",
     "set_blas_threads",
+    "validate_parameters",
 ]
 
 # SciPy 1.14 removed the name that SciPy 1.11 still asks for.
@@ -44,6 +45,11 @@ _ALLOW = {_ZEROS: True} if _ZEROS in inspect.signature(_check_sample_weight).par
 def check_sample_weight(sample_weight: Any, X: Any) -> Array:
     """Sample weights as a float64 array of the right length, finite; None is all ones."""
     return _check_sample_weight(sample_weight, X, dtype=np.float64, **_ALLOW)
+
+
+def validate_parameters(estimator: Any) -> None:
+    """Check an estimator's parameters against its constraints, as ``fit`` does."""
+    estimator._validate_params()
 
 
 def set_blas_threads(library: Any, n_threads: int) -> None:

@@ -157,7 +157,18 @@ class Objective:
 
     def set_scale(self, scale: float) -> None:
         """Change the fixed scale (for continuation); the stored curvature stays valid."""
-        self.scale, self._theta = scale, None
+        self.scale = scale
+        self._forget()
+
+    def adopt(self, loss: ConvexLoss, penalty: ElasticNet) -> None:
+        """Change loss and penalty; the stored curvature stays valid."""
+        self.loss, self.penalty = loss, penalty
+        self.kappa = loss.kappa if self.joint else 0.0
+        self.kinks = self._make_kinks()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._theta = None
         self._hessian_theta = np.full(self.size, np.inf)
 
     def evaluate(self, theta: Array) -> Sums:

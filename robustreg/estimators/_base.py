@@ -6,9 +6,10 @@ import inspect
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,13 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from robustreg._arrays import Array
-from robustreg._compat import Interval, StrOptions, check_sample_weight, fit_context
+from robustreg._compat import (
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    fit_context,
+    validate_parameters,
+)
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg._problem import Problem, make_problem
 from robustreg._rows import NotFiniteError
@@ -31,6 +38,7 @@ from robustreg.scale import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, solver_names
 from robustreg.solvers._frame import Start
 
+T = TypeVar("T")
 NO_PENALTY = ElasticNet()
 OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
 
@@ -95,16 +103,21 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         before = self.__dict__.copy()
         try:
             self._check_parameters()
-            self._validate_and_fit(X, y, sample_weight)
+            self._with_data(X, y, sample_weight, self._fit)
         except BaseException:  # whatever happened, an interrupt included: nothing half-fitted
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
         return self
 
-    def _validate_and_fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> None:
+    def _with_data(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        work: Callable[[Any, Array, Array | None, np.dtype, int], T],
+    ) -> T:
+        """``work(X, y, weight, dtype, n_threads)`` on validated data."""
         data, target = validate_data(
             self,
             X,
@@ -122,13 +135,18 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             data = data.astype(np.float64, copy=False)
         try:
             with one_blas_thread() as n_threads, np.errstate(under="ignore"):
-                self._fit(data, target, weight, dtype, n_threads)
+                return work(data, target, weight, dtype, n_threads)
         except NotFiniteError:
             assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
             raise ValueError(
                 "X holds values so large that their squares overflow (beyond about 1e150); "
                 "rescale its columns."
             ) from None
+
+    def _check(self) -> None:
+        """Check the parameters, for callers other than ``fit``."""
+        validate_parameters(self)
+        self._check_parameters()
 
     def _check_parameters(self) -> None:
         """What the parameter constraints cannot say."""
@@ -138,15 +156,19 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
-        loss, scale = self._get_loss(), self._get_scale(data)
-        solver = self._select(data, loss, scale)
-        problem = self._problem(data, loss, scale, self._penalty())
+        problem, solver = self._prepare(data)
         fit = SOLVERS[solver].solve(
             problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
         )
         self.__dict__.update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
         if not fit.success:
             self._warn(fit, solver)
+
+    def _prepare(self, data: Data) -> tuple[Problem, str]:
+        """The problem that a fit solves, and the name of its solver."""
+        loss, scale = self._get_loss(), self._get_scale(data)
+        solver = self._select(data, loss, scale)
+        return self._problem(data, loss, scale, self._penalty()), solver
 
     def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
         """The name of the solver for a fit."""
