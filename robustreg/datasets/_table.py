@@ -2,13 +2,14 @@
 
 import gzip
 import io
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
-Categories = dict[str, tuple[str, ...]]
+Categories = Mapping[str, tuple[str, ...]]
 
 
 def load_table(
@@ -62,11 +63,19 @@ def _read(path: Any, categories: Categories) -> dict[str, Any]:
     names[-1] = names[-1].rstrip()
     widths = {name: f"U{max(map(len, values))}" for name, values in categories.items()}
     row = np.dtype([(name, widths.get(name, "f8")) for name in names])
-    table = np.loadtxt(text, delimiter=",", quotechar='"', dtype=row)
+    numbers: dict[int | str, Any] = {
+        i: _number for i, name in enumerate(names) if name not in categories
+    }
+    table = np.loadtxt(text, delimiter=",", quotechar='"', dtype=row, converters=numbers)
     return {
         name: _codes(table[name], categories[name]) if name in categories else table[name].copy()
         for name in names
     }
+
+
+def _number(field: str) -> float:
+    """An empty field is a missing number."""
+    return float(field or "nan")
 
 
 def _codes(labels: Any, values: tuple[str, ...]) -> Any:
