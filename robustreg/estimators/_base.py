@@ -21,10 +21,11 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from robustreg._arrays import Array
-from robustreg._compat import Interval, StrOptions, check_sample_weight, fit_context
+from robustreg._compat import Interval, StrOptions, fit_context
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg._problem import Problem, make_problem
 from robustreg._rows import NotFiniteError
+from robustreg._validation import check_weights
 from robustreg.losses import ConvexLoss
 from robustreg.scale import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, solver_names
@@ -343,15 +344,3 @@ def _distinct_rows(X: Any, index: NDArray[np.intp]) -> int:
     """How many different rows there are among some: repetition is not new information."""
     part = X[index].toarray() if sparse.issparse(X) else X[index]
     return len(np.unique(part, axis=0))
-
-
-def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
-    """Sample weights as float64, non-negative and not all zero."""
-    weight = check_sample_weight(sample_weight, X)
-    if weight.min() < 0.0:
-        raise ValueError(
-            f"sample_weight must not be negative, got a smallest weight of {weight.min():g}."
-        )
-    if not weight.any():
-        raise ValueError("sample_weight must have a positive entry: all weights are zero.")
-    return weight
