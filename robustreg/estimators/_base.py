@@ -17,10 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array
-from robustreg._compat import (
-    Interval,
-    fit_context,
-)
+from robustreg._compat import Interval, fit_context
 from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
 from robustreg.estimators._predictor import LinearPredictor

@@ -21,11 +21,11 @@ from robustreg._compat import (
     CALLBACK_STATE,
     Interval,
     StrOptions,
-    check_sample_weight,
     validate_parameters,
 )
 from robustreg._parallel import one_blas_thread
 from robustreg._rows import NotFiniteError
+from robustreg._validation import check_weights
 from robustreg.solvers import solver_names
 
 T = TypeVar("T")
@@ -122,15 +122,3 @@ class LinearPredictor(RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
-    """Sample weights as float64, non-negative and not all zero."""
-    weight = check_sample_weight(sample_weight, X)
-    if weight.min() < 0.0:
-        raise ValueError(
-            f"sample_weight must not be negative, got a smallest weight of {weight.min():g}."
-        )
-    if not weight.any():
-        raise ValueError("sample_weight must have a positive entry: all weights are zero.")
-    return weight
