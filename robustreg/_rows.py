@@ -152,9 +152,9 @@ class RowBlocks:
             part = (block if index is None else block[index]).toarray()
         else:  # take is twice as fast as indexing
             part = block if index is None else np.take(block, index, axis=0)
-        return self._minus_offset(part)
+        return self._minus_offset(part, np.empty_like(part) if part is block else part)
 
-    def _minus_offset(self, block: Array) -> Array:
+    def _minus_offset(self, block: Array, out: Array) -> Array:
         """``block - offset``, three times as fast as by broadcasting where rows are short.
 
         Several rows at a time are one long row, from which that many offsets are subtracted.
@@ -162,9 +162,8 @@ class RowBlocks:
         n, p = block.shape
         group = len(self._offsets) // p
         if group < 2 or n < group or not block.flags.c_contiguous:
-            return block - self.offset
-        out, bulk = np.empty_like(block), n - n % group
-        shape = (-1, group * p)
+            return np.subtract(block, self.offset, out=out)
+        bulk, shape = n - n % group, (-1, group * p)
         np.subtract(block[:bulk].reshape(shape), self._offsets, out=out[:bulk].reshape(shape))
         np.subtract(block[bulk:], self.offset, out=out[bulk:])
         return out
