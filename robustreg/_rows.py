@@ -101,21 +101,23 @@ class RowBlocks:
         if self.sparse:
             return self._survey_sparse()
         step = max(1, self.n // PILOT_ROWS)
-        pilot = np.asarray(self.X[::step], dtype=np.float64)
-        largest = np.abs(pilot).max(axis=0)
+        # one column a row: reductions along short rows take several times as long
+        pilot = np.array(self.X[::step].T, dtype=np.float64, order="C")
+        largest = np.abs(pilot).max(axis=1)
         if not np.isfinite(largest).all():
             raise NotFiniteError
         # A power of two keeps every digit, and the squares below in range.
         two = np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1] - 1)
-        pilot = pilot / two
-        share = np.full(len(pilot), 1.0) if self.weight is None else self.weight[::step]
+        pilot /= two[:, None]
+        share = np.full(pilot.shape[1], 1.0) if self.weight is None else self.weight[::step]
         share = share / share.sum()
         centre = np.zeros(self.p)
         if self.fit_intercept:
-            constant = (pilot == pilot[0]).all(axis=0)
-            centre = np.where(constant, pilot[0], share @ pilot)
-            pilot -= centre
-        spread = np.sqrt(share @ (pilot * pilot))
+            first = pilot[:, 0]
+            constant = (pilot == first[:, None]).all(axis=1)
+            centre = np.where(constant, first, pilot @ share)
+            pilot -= centre[:, None]
+        spread = np.sqrt(np.square(pilot, out=pilot) @ share)
         varies = np.all(spread > 0)  # what is left of a constant must be exactly 0: centre it
         spread = np.where(spread > 0, spread, 1.0)
         hard = np.any(np.abs(centre) > MAX_MEAN_TO_SPREAD * spread)
