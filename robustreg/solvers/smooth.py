@@ -164,7 +164,7 @@ def _first_theta(
     if start is not None:
         return pack(objective, frame, start)
     theta = np.append(least_squares(frame), 1.0)
-    residual = objective.residual = objective.residuals(theta)
+    residual = objective.locate(theta)
     sigma = mad(residual, problem.weight, center=0.0)
     floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
     theta[-1] = max(sigma, floor, 10 * SMALL_SCALES[0] * problem.spread)
@@ -182,7 +182,7 @@ def _approach(
     target, used = objective.scale, 0
     if problem.loss.homogeneity == 2:
         return theta, used
-    stage = mad(objective.residuals(theta), problem.weight, center=0.0)
+    stage = mad(objective.locate(theta), problem.weight, center=0.0)
     slow = target < TINY_SCALE * max(stage, problem.spread)
     while stage * STAGE > target and used < max_iter and not slow:
         objective.set_scale(stage)
