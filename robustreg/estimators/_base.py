@@ -26,10 +26,12 @@ from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg._problem import Problem, make_problem
 from robustreg._rows import NotFiniteError
 from robustreg.losses import ConvexLoss
+from robustreg.penalties import ElasticNet
 from robustreg.scale import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, solver_names
 from robustreg.solvers._frame import Start
 
+NO_PENALTY = ElasticNet()
 OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
 
 
@@ -49,6 +51,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0.0, None, closed="left")],
         "l1_ratio": [Interval(Real, 0.0, 1.0, closed="both")],
+        "positive": ["boolean"],
         "fit_intercept": ["boolean"],
         "solver": [StrOptions(set(solver_names()))],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -137,7 +140,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         data, kept = rows_that_count(X, y, weight, n_threads)
         loss, scale = self._get_loss(), self._get_scale(data)
         solver = self._select(data, loss, scale)
-        problem = self._problem(data, loss, scale, float(self.alpha), float(self.l1_ratio))
+        problem = self._problem(data, loss, scale, self._penalty())
         fit = SOLVERS[solver].solve(
             problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
         )
@@ -154,16 +157,19 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             scale="joint" if scale is None else scale,
             alpha=self.alpha,
             l1_ratio=self.l1_ratio,
+            positive=self.positive,
             solver=self.solver,
         )
+
+    def _penalty(self) -> ElasticNet:
+        return ElasticNet(float(self.alpha), float(self.l1_ratio), positive=bool(self.positive))
 
     def _problem(
         self,
         data: Data,
         loss: ConvexLoss,
         scale: float | None,
-        alpha: float = 0.0,
-        l1_ratio: float = 0.0,
+        penalty: ElasticNet = NO_PENALTY,
     ) -> Problem:
         return make_problem(
             data.X,
@@ -171,8 +177,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             data.weight,
             loss=loss,
             scale=scale,
-            alpha=alpha,
-            l1_ratio=l1_ratio,
+            penalty=penalty,
             fit_intercept=self.fit_intercept,
             n_threads=data.n_threads,
         )

@@ -20,12 +20,13 @@ from robustreg.solvers._frame import (
     make_objective,
     make_quick_frame,
     make_scaled_frame,
+    make_separable_frame,
     pack,
+    penalised_least_squares,
     unpack,
 )
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers._plane import at_scale_zero, limit_objective, solve_limit
-from robustreg.solvers._programme import Streamed
+from robustreg.solvers._plane import Limit, at_scale_zero
 from robustreg.solvers._report import null_result, result
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
@@ -104,8 +105,7 @@ def _optimise(
     xtol: float,
     minimise: Minimise,
 ) -> _Optimum:
-    wide = minimise is _minimise_lbfgs and problem.p > MAX_WHITENED
-    frame = make_scaled_frame(problem) if wide else make_quick_frame(problem)
+    frame = _make_frame(problem, minimise)
     objective = make_objective(problem, frame)
     theta = _first_theta(problem, objective, frame, start)
     if objective.joint and start is None:
@@ -137,6 +137,13 @@ def _optimise(
     return _Optimum(objective, frame, theta, fit, None)
 
 
+def _make_frame(problem: Problem, minimise: Minimise) -> Frame:
+    if problem.penalty.kinked:
+        return make_separable_frame(problem)
+    wide = minimise is _minimise_lbfgs and problem.p > MAX_WHITENED
+    return make_scaled_frame(problem) if wide else make_quick_frame(problem)
+
+
 def _may_be_zero(problem: Problem, fit: OptimizeResult) -> bool:
     """Whether the joint scale has become small, or was on the way when iterations ran out."""
     slow = fit.status == 1 and problem.joint and fit.x[-1] < SLOW_SCALE * problem.spread
@@ -163,7 +170,11 @@ def _first_theta(
     """The given start, else least squares with the MAD of its residuals as scale."""
     if start is not None:
         return pack(objective, frame, start)
-    theta = np.append(least_squares(frame), 1.0)
+    if objective.kinks is None:
+        found = least_squares(frame)
+    else:
+        found = penalised_least_squares(objective, frame, problem.scale or problem.spread)
+    theta = np.append(found, 1.0)
     residual = objective.locate(theta)
     sigma = mad(residual, problem.weight, center=0.0)
     floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
@@ -192,8 +203,7 @@ def _approach(
         slow = fit.nit >= STAGE_STEPS and fit.status == 1
     objective.set_scale(target)
     if slow and frame.moments is not None:
-        limit = Streamed(limit_objective(problem, frame), frame)
-        theta = solve_limit(problem, limit, theta)
+        theta = Limit(problem, frame, objective).solve(theta)
     return theta, used
 
 
@@ -212,6 +222,7 @@ def _minimise_newton(
         method=semismooth_newton,
         bounds=_bounds(objective, 0.0),
         options={
+            "kinks": objective.kinks,
             "xtol": xtol,
             "max_iter": max_iter,
             "floor": floor,
