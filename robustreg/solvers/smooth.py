@@ -219,7 +219,7 @@ def _first_theta(
     else:
         found = penalised_least_squares(objective, frame, problem.scale or problem.spread)
     theta = np.append(found, 1.0)
-    residual = objective.residual = objective.residuals(theta)
+    residual = objective.locate(theta)
     sigma = mad(residual, problem.weight, center=0.0)
     floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
     theta[-1] = max(sigma, floor, 10 * SMALL_SCALES[0] * problem.spread)
@@ -237,7 +237,7 @@ def _approach(
     target, used = objective.scale, 0
     if problem.loss.homogeneity == 2:
         return theta, used
-    stage = mad(objective.residuals(theta), problem.weight, center=0.0)
+    stage = mad(objective.locate(theta), problem.weight, center=0.0)
     slow = target < TINY_SCALE * max(stage, problem.spread)
     while stage * STAGE > target and used < max_iter and not slow:
         objective.set_scale(stage)
