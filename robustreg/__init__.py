@@ -10,6 +10,9 @@ from robustreg.estimators import (
     QuantileRegressor,
 )
 from robustreg.model_selection import (
+    HuberRegressorCV,
+    L1RegressorCV,
+    QuantileRegressorCV,
     huber_delta_path,
     huber_path,
     l1_path,
@@ -21,10 +24,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "HuberRegressor",
+    "HuberRegressorCV",
     "L1Regressor",
+    "L1RegressorCV",
     "L2Regressor",
     "MRegressor",
     "QuantileRegressor",
+    "QuantileRegressorCV",
     "__version__",
     "huber_delta_path",
     "huber_path",

@@ -1,5 +1,6 @@
 """Choosing penalties and losses: paths and cross-validation."""
 
+from robustreg.model_selection._cv import HuberRegressorCV, L1RegressorCV, QuantileRegressorCV
 from robustreg.model_selection._path import (
     AlphaPath,
     DeltaPath,
@@ -12,6 +13,9 @@ from robustreg.model_selection._path import (
 __all__ = [
     "AlphaPath",
     "DeltaPath",
+    "HuberRegressorCV",
+    "L1RegressorCV",
+    "QuantileRegressorCV",
     "huber_delta_path",
     "huber_path",
     "l1_path",
