@@ -135,15 +135,23 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
-        loss, scale = self._get_loss(), self._get_scale(data)
-        solver = self._select(data, loss, scale)
-        problem = self._problem(data, loss, scale, float(self.alpha), float(self.l1_ratio))
-        fit = SOLVERS[solver].solve(
-            problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
-        )
+        problem, solver, fit = self._solve(data)
         self.__dict__.update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
         if not fit.success:
             self._warn(fit, solver)
+
+    def _solve(self, data: Data) -> tuple[Problem, str, OptimizeResult]:
+        """The problem that the parameters state, its solver and the fit."""
+        return self._minimise(data, self._get_loss(), self._get_scale(data))
+
+    def _minimise(
+        self, data: Data, loss: ConvexLoss, scale: float | None, start: Start | None = None
+    ) -> tuple[Problem, str, OptimizeResult]:
+        solver = self._select(data, loss, scale)
+        problem = self._problem(data, loss, scale, float(self.alpha), float(self.l1_ratio))
+        start = start or self._start(problem)
+        fit = SOLVERS[solver].solve(problem, start=start, max_iter=self.max_iter, tol=self.tol)
+        return problem, solver, fit
 
     def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
         """The name of the solver for a fit."""
