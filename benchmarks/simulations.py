@@ -15,7 +15,13 @@ import numpy as np
 from _common import about_machine, table
 from scipy.stats import norm
 
-from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    QuantileRegressor,
+    huber_delta_path,
+)
 
 GROSS = 1e6  # size of the errors that are to break an estimator
 FIXED = np.append(np.arange(0.3, 3.0, 0.2), 3.0)  # the deltas that "auto" is compared with
@@ -170,9 +176,9 @@ def delta_row(name: str, n: int, repeats: int, limit: str) -> tuple[str, ...]:
     errors, chosen = np.empty((repeats, len(FIXED) + 1)), np.empty(repeats)
     for i, (rng, X, _) in enumerate(gaussian(n, 5, repeats)):
         y = NOISES[name](rng, X)
-        models = [HuberRegressor(delta).fit(X, y) for delta in (*FIXED, "auto")]
-        errors[i] = [np.sum(model.coef_**2) for model in models]
-        chosen[i] = models[-1].delta_
+        model = HuberRegressor("auto").fit(X, y)
+        coefs = np.c_[huber_delta_path(X, y, deltas=FIXED).coefs, model.coef_]
+        errors[i], chosen[i] = np.sum(coefs**2, axis=0), model.delta_
     mean = errors.mean(axis=0)
     best = mean[:-1].argmin()
     ratio = mean / mean[best]

@@ -9,6 +9,12 @@ from robustreg.estimators import (
     MRegressor,
     QuantileRegressor,
 )
+from robustreg.model_selection import (
+    huber_delta_path,
+    huber_path,
+    l1_path,
+    quantile_path,
+)
 from robustreg.solvers import select_solver
 
 __version__ = "0.1.0"
@@ -20,5 +26,9 @@ __all__ = [
     "MRegressor",
     "QuantileRegressor",
     "__version__",
+    "huber_delta_path",
+    "huber_path",
+    "l1_path",
+    "quantile_path",
     "select_solver",
 ]

@@ -6,7 +6,8 @@ the conjugate ``rho*`` and, for a joint scale, ``sum w rho*(nu) <= kappa W``,
     min F >= (1/W) sum w nu y - pen*(v) [- (s/W) sum w rho*(nu) for a fixed scale s],
 
 with ``v = X'(w nu) / W`` (Fenchel duality; docs/design.md, section 3). Without a penalty
-``v`` must vanish; under an L1 norm alone no component may exceed ``alpha``. The sum is taken
+``v`` must vanish; under an L1 norm alone no component may exceed ``alpha`` (of
+coefficients that must not be negative: from above). The sum is taken
 as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
 """
 
@@ -18,6 +19,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array
 from robustreg._compat import minres
+from robustreg._kinks import quadratic_step
 from robustreg._objective import MAX_PRODUCTS, Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
@@ -37,13 +39,16 @@ def dual_gap(objective: Objective, theta: Array) -> float:
     value, gradient = objective(theta)
     sums, total = objective.sums, objective.rows.total
     _, _, sigma = objective.unpack(theta)
-    lead = gradient[: objective.k + objective.rows.fit_intercept]
+    excess = gradient if objective.kinks is None else objective.kinks.excess(theta, gradient)
+    lead = excess[: objective.k + objective.rows.fit_intercept]
     if float(np.abs(lead).max(initial=0.0)) <= SMALL_GRADIENT * np.sqrt(sums.psi_psi / total):
         # nu = psi: rho*(psi(z)) = z psi(z) - rho(z), and shrinking keeps v = grad pen's multiple
         conjugate = sums.conjugate / total
-        shrink = min(1.0, objective.kappa / conjugate) if objective.joint and conjugate > 0 else 1.0
         linear = sigma * sums.psi_z / total
         slope = sums.psi_a / total
+        shrink = _into_l1(objective, slope)
+        if objective.joint and conjugate > 0:
+            shrink = min(shrink, objective.kappa / conjugate)
         return _gap(objective, theta, value, shrink, linear, slope, conjugate)
     nu = _linearised(objective, theta, gradient)
     return dual_gap_from(objective, theta, value, nu)
@@ -81,15 +86,23 @@ def dual_gap_from(
         shrink = min(shrink, low / smallest)
     # An L1 norm alone demands |v| <= alpha: what exceeds that is in the excess, as every v is
     # without a penalty, and nothing but rounding where that is.
-    if penalty.slope and not penalty.curvature and largest_excess > ROUNDING * size:
-        steepest = float(np.abs(slope * unit).max(initial=0.0))
-        shrink = min(shrink, penalty.slope / steepest) if steepest else shrink
+    if largest_excess > ROUNDING * size:
+        shrink = min(shrink, _into_l1(objective, slope))
     linear = objective.average(nu * objective.residual)
     nu *= shrink
     conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))
     if objective.joint and conjugate_mean > objective.kappa:
         shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
     return _gap(objective, theta, value, shrink, linear, slope, conjugate_mean)
+
+
+def _into_l1(objective: Objective, slope: Array) -> float:
+    """The factor, at most 1, with which slopes are within what an L1 norm alone can balance."""
+    penalty = objective.penalty
+    if not penalty.slope or penalty.curvature:
+        return 1.0
+    steepest = float(penalty.steepness(slope * objective.rows.unit).max(initial=0.0))
+    return min(1.0, penalty.slope / steepest) if steepest > 0.0 else 1.0
 
 
 def _gap(
@@ -118,10 +131,15 @@ def _linearised(objective: Objective, theta: Array, gradient: Array) -> Array:
     z = objective.residual / sigma
     nu = np.asarray(objective.loss.psi(z))
     hessian = objective.hessian(theta)
+    step: Array | None
     if isinstance(hessian, LinearOperator):
         step = minres(hessian, -gradient, rtol=1e-12, maxiter=MAX_PRODUCTS)
-    else:
+    elif objective.kinks is None:
         step = lstsq(hessian, -gradient, cond=1e-12)[0]
+    else:  # psi + psi' dz then balances the penalty's subgradient
+        step = quadratic_step(hessian, gradient, theta, objective.kinks)
+    if step is None:
+        return nu
     beta, intercept, dsigma = objective.unpack(step)
     if not objective.joint:
         dsigma = 0.0

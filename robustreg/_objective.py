@@ -12,12 +12,13 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, lstsq
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array, Mask
-from robustreg._block import Sums, block_sums
+from robustreg._block import Sums, block_sums, write_residual
 from robustreg._compat import minres
+from robustreg._kinks import Kinks
 from robustreg._rows import RowBlocks, product
 from robustreg._whiten import Moments, weighted_gram
 from robustreg.losses import ConvexLoss
@@ -64,6 +65,8 @@ class Objective:
     ----------
     residual : ndarray of shape (n,)
         Residuals at the theta evaluated last.
+    kinks : Kinks or None
+        Where coordinates are single columns, the part of F that has no gradient.
     """
 
     def __init__(
@@ -89,14 +92,27 @@ class Objective:
         self.size = self.k + rows.fit_intercept + self.joint
         self.residual = np.empty(rows.n)
         self.rounding, self.precise = rounding, precise
+        self.kinks = self._make_kinks()
         self.sums: Sums
         self._theta: Array | None = None
+        self._place: Array | None = None  # [u, b] that self.residual belongs to, if any
         self._hessian_theta: Array = np.full(self.size, np.inf)
         self._curvature: Array | None = None
         self._gram_basis = basis if whitened_gram else None
         self._single = single
+        self._moments = moments
         if moments is not None:
             self._start_gram(moments)
+
+    def _make_kinks(self) -> Kinks | None:
+        """The kinks of the penalty, as functions of the single coordinates."""
+        if not self.penalty.kinked or self.basis.ndim == 2:
+            return None
+        slopes, positive = np.zeros(self.size), np.zeros(self.size, dtype=bool)
+        # a constant column has no slope: with any kink its coefficient stays 0
+        own = np.where(self.basis > 0, self.penalty.slope * self.basis / self.rows.unit, 1.0)
+        slopes[: self.k], positive[: self.k] = own, self.penalty.positive
+        return Kinks(slopes, positive)
 
     def _start_gram(self, moments: Moments) -> None:
         """The Gram matrix of all rows at psi' = 1, from which refreshing starts."""
@@ -135,14 +151,34 @@ class Objective:
 
     def take_residual(self, residual: Array) -> None:
         """Hold the residuals of a theta that was not evaluated, and remember no other."""
-        self.residual, self._theta = residual, None
+        self.residual, self._theta, self._place = residual, None, None
+
+    def locate(self, theta: Array) -> Array:
+        """The residuals at ``theta``, held for an evaluation there at any scale."""
+        self.take_residual(self.residuals(theta))
+        self._place = self._location(theta)
+        return self.residual
+
+    def _location(self, theta: Array) -> Array:
+        return theta[: self.k + self.rows.fit_intercept].copy()
 
     def _near_hessian(self, theta: Array, sigma: float) -> bool:
         return float(np.linalg.norm(theta - self._hessian_theta)) <= SAME_HESSIAN * sigma
 
     def set_scale(self, scale: float) -> None:
         """Change the fixed scale (for continuation); the stored curvature stays valid."""
-        self.scale, self._theta = scale, None
+        self.scale = scale
+        self._forget()
+
+    def adopt(self, loss: ConvexLoss, penalty: ElasticNet) -> None:
+        """Change loss and penalty; the stored curvature stays valid."""
+        self.loss, self.penalty = loss, penalty
+        self.kappa = loss.kappa if self.joint else 0.0
+        self.kinks = self._make_kinks()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._theta = None
         self._hessian_theta = np.full(self.size, np.inf)
 
     def evaluate(self, theta: Array) -> Sums:
@@ -151,6 +187,9 @@ class Objective:
             return self.sums
         beta, intercept, sigma = self.unpack(theta)
         shift = intercept - float(self.rows.offset @ beta)
+        place = self._location(theta)
+        known = self._place is not None and np.array_equal(place, self._place)
+        self._place = None  # until the residuals of all blocks are there
         curvature = None if self._near_hessian(theta, sigma) else self._curvature
 
         def block(part: slice) -> Sums:
@@ -163,6 +202,7 @@ class Objective:
                 sigma,
                 self.loss,
                 self.residual[part],
+                known,
                 curvature[part] if curvature is not None else None,
                 self._gram_basis,
                 self.joint,
@@ -178,11 +218,11 @@ class Objective:
             if self.sums.gram is not None:
                 self._gram += self.sums.gram
             self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
-        self._theta = theta.copy()
+        self._theta, self._place = theta.copy(), place
         return self.sums
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """F and its gradient."""
+        """F and its gradient, without the penalty's kinks."""
         sums, total = self.evaluate(theta), self.rows.total
         beta, _, sigma = self.unpack(theta)
         coef = beta / self.rows.unit
@@ -238,7 +278,14 @@ class Objective:
     def residuals(self, theta: Array) -> Array:
         """``y`` minus the prediction at ``theta``."""
         beta, intercept, _ = self.unpack(theta)
-        return self.y - self.fitted(beta, intercept)
+        out, shift = np.empty(self.rows.n), intercept - float(self.rows.offset @ beta)
+
+        def work(chunk: list[slice]) -> None:
+            for part in chunk:
+                write_residual(self.rows.read(part), self.y[part], beta, shift, out[part])
+
+        self.rows.walk(work)
+        return out
 
     def slopes(self, nu: Array) -> tuple[Array, float]:
         """``(A - offset)'(w nu) / W`` and ``sum w nu / W``."""
@@ -301,6 +348,11 @@ class Objective:
         """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""
         if self.basis.ndim == 2:
             return slope  # white by construction
+        if self._moments is not None:
+            index, out = np.flatnonzero(slope), np.zeros(self.k)
+            gram = self._in_coordinates(self._moments.gram)[np.ix_(index, index)]
+            out[index] = lstsq(gram / self.rows.total, slope[index], cond=1e-14)[0]
+            return out
 
         def times(vector: Array) -> Array:
             change = self.fitted(self.expand(vector.ravel()), 0.0)
@@ -356,7 +408,8 @@ class Objective:
             for part in chunk:
                 index = np.flatnonzero(mask[part])
                 if len(index):
-                    parts.append(rows.centred(rows.read(part), index) @ self.basis)
+                    block = rows.centred(rows.read(part), index)
+                    parts.append(self.reduce(block))
         q = np.vstack(parts) if parts else np.zeros((0, self.k))
         return np.hstack([q, np.ones((len(q), 1))]) if rows.fit_intercept else q
 
@@ -366,6 +419,8 @@ class Objective:
 
     def penalty_hessian(self) -> Array:
         """Second derivative of the penalty in the coordinates u."""
+        if self.basis.ndim == 1:
+            return np.diag(self.penalty.curvature * (self.basis / self.rows.unit) ** 2)
         scaled = self.basis / self.rows.unit[:, None]
         return self.penalty.curvature * (scaled.T @ scaled)
 
@@ -373,6 +428,9 @@ class Objective:
         """A Gram matrix as accumulated, of ``[q, 1]`` in the coordinates u."""
         if self._gram_basis is not None:
             return gram
+        if self.basis.ndim == 1:
+            scale = np.append(self.basis, 1.0)
+            return scale[:, None] * gram * scale
         lifted = np.zeros((self.rows.p + 1, self.k + 1))
         lifted[:-1, :-1], lifted[-1, -1] = self.basis, 1.0
         return lifted.T @ gram @ lifted

@@ -38,6 +38,8 @@ class Problem:
         Fixed scale in units of ``y_unit``; None estimates it jointly.
     penalty : ElasticNet
         Penalty in the same units.
+    alpha_unit : float
+        What the user's alpha was multiplied by for that.
     fit_intercept : bool
         Whether the model has a free intercept.
     n_threads : int
@@ -60,6 +62,7 @@ class Problem:
     loss: ConvexLoss
     scale: float | None
     penalty: ElasticNet
+    alpha_unit: float
     fit_intercept: bool
     n_threads: int
     y_offset: float
@@ -90,6 +93,18 @@ class Problem:
         """Number of columns."""
         return int(self.X.shape[1])
 
+    def with_alpha(self, alpha: float) -> Problem:
+        """The same problem with another strength of the penalty, as the user states it."""
+        return replace(self, penalty=replace(self.penalty, alpha=self.alpha_unit * alpha))
+
+    def with_loss(self, loss: ConvexLoss) -> Problem:
+        """The same problem with another loss of the same kind: joint or fixed scale, units."""
+        step = max(1, self.n // SURVEY_ROWS)
+        null = _null_objective(
+            self.y, self.weight, step, loss, self.scale, self.spread, self.fit_intercept
+        )
+        return replace(self, loss=loss, null_objective=null)
+
     def subset(self, index: Any, **changes: Any) -> Problem:
         """The same problem on some of the rows, in the same units."""
         weight = None if self.weight is None else self.weight[index]
@@ -103,17 +118,19 @@ def make_problem(
     *,
     loss: ConvexLoss,
     scale: float | None,
-    alpha: float,
-    l1_ratio: float,
+    penalty: ElasticNet,
     fit_intercept: bool,
     n_threads: int,
 ) -> Problem:
-    """Bring y near 1 by a shift and a power of two, and convert scale and penalty with it."""
+    """Bring y near 1 by a shift and a power of two, and convert scale and penalty with it.
+
+    The unit of ``penalty`` is set here.
+    """
     if weight is not None:
         weight = weight / weight.max()
     quadratic = loss.homogeneity == 2
     # alpha needs the penalty's unit itself, which is a statistic of all rows
-    step = 1 if alpha else max(1, len(y) // SURVEY_ROWS)
+    step = 1 if penalty.alpha else max(1, len(y) // SURVEY_ROWS)
     rough = _power_of_two(float(max(y.max(), -y.min())))
     centre, spread, width, step = _centre_and_spread(y, rough, weight, step, fit_intercept)
     # The largest |y| may be an outlier: the unit is the spread's, unless squares are taken.
@@ -131,16 +148,19 @@ def make_problem(
     fixed = scale
     if scale is not None:
         fixed = 1.0 if loss.homogeneity in (1, 2) else scale / y_unit
-    penalty_unit = width or 1.0
+    unit, alpha_unit = width or 1.0, 1.0
     if fixed is not None and loss.homogeneity != 1:
-        penalty_unit = fixed
+        unit = fixed
+    if scale is not None and quadratic and penalty.l1_ratio:
+        unit = alpha_unit = scale / y_unit  # F goes with the square of y, an L1 norm with y
     return Problem(
         X=X,
         y=scaled,
         weight=weight,
         loss=loss,
         scale=fixed,
-        penalty=ElasticNet(alpha, l1_ratio, penalty_unit),
+        penalty=replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit),
+        alpha_unit=alpha_unit,
         fit_intercept=fit_intercept,
         n_threads=n_threads,
         y_offset=centre * y_unit,

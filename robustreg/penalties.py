@@ -20,6 +20,8 @@ from robustreg._arrays import Array
 class ElasticNet:
     """The penalty ``alpha [l1_ratio |beta|_1 + (1 - l1_ratio) / (2 u) |beta|_2^2]``.
 
+    With ``positive``, infinite where a coefficient is negative.
+
     Parameters
     ----------
     alpha : float, default=0.0
@@ -28,6 +30,8 @@ class ElasticNet:
         Share of the L1 norm, from 0 (ridge) to 1 (lasso).
     unit : float, default=1.0
         The unit ``u`` > 0, in the units of ``y``.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
 
     Examples
     --------
@@ -42,6 +46,12 @@ class ElasticNet:
     alpha: float = 0.0
     l1_ratio: float = 0.0
     unit: float = 1.0
+    positive: bool = False
+
+    @property
+    def kinked(self) -> bool:
+        """Whether there is a kink at coefficients of 0."""
+        return self.slope > 0.0 or self.positive
 
     @property
     def curvature(self) -> float:
@@ -65,20 +75,25 @@ class ElasticNet:
     def subgradient(self, coef: Array, near: Array) -> Array:
         """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice."""
         smooth = self.gradient(coef)
-        if not self.slope:
+        if not self.kinked:
             return smooth
-        free = np.clip(near, -self.slope, self.slope)
+        free = np.clip(near, -np.inf if self.positive else -self.slope, self.slope)
         return smooth + np.where(coef == 0, free, self.slope * np.sign(coef))
 
     def conjugate(self, slope: Array) -> float:
         """``sup_beta slope'beta - pen(beta)``.
 
         For each coefficient the supremum of ``v b - alpha l1_ratio |b| - curvature b^2 / 2``
-        is ``(|v| - alpha l1_ratio)_+^2 / (2 curvature)``. Without a quadratic part it is 0
-        for ``|v| <= alpha l1_ratio`` and infinite elsewhere; the caller guarantees such a
-        slope there, up to rounding.
+        is ``(|v| - alpha l1_ratio)_+^2 / (2 curvature)``, with v in place of ``|v|`` where b
+        must not be negative. Without a quadratic part it is 0 for slopes up to
+        ``alpha l1_ratio`` and infinite beyond; the caller guarantees such slopes there, up to
+        rounding.
         """
         if not self.curvature:
             return 0.0
-        excess = np.maximum(np.abs(slope) - self.slope, 0.0)
+        excess = np.maximum(self.steepness(slope) - self.slope, 0.0)
         return 0.5 * float(excess @ excess) / self.curvature
+
+    def steepness(self, slope: Array) -> Array:
+        """What of slopes an L1 norm has to balance: not those that a sign constraint does."""
+        return slope if self.positive else np.abs(slope)

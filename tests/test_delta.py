@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from robustreg import HuberRegressor, L1Regressor
+from robustreg import HuberRegressor, L1Regressor, huber_path
 from robustreg._delta import choose_delta
 from robustreg.losses import Huber
 
@@ -133,6 +133,9 @@ PARAMETERS = {
     "fixed-far": {"scale": 1e5},
     "ridge": {"alpha": 0.1},
     "fixed-ridge": {"scale": 2.0, "alpha": 0.1},
+    "lasso": {"alpha": 0.1, "l1_ratio": 1.0},
+    "fixed-elastic-net": {"scale": 2.0, "alpha": 0.1, "l1_ratio": 0.5},
+    "positive": {"positive": True},
     "lbfgs": {"solver": "lbfgs"},
     "no-intercept": {"fit_intercept": False},
 }
@@ -236,11 +239,11 @@ def test_exact_fits_keep_the_default(X, y, scale, weighted):
 def test_the_fit_moves_with_the_data(setting, table):
     X, y = table(n=80)
     model = auto(**setting).fit(X, y)
-    factor = -1e3
+    factor = 1e3 if model.positive else -1e3
     if isinstance(setting.get("scale"), float):
         setting = setting | {"scale": setting["scale"] * abs(factor)}
     moved = factor * y + (20.0 if model.fit_intercept else 0.0)
-    shift = np.zeros(3) if model.alpha else np.array([5.0, -3.0, 0.5])
+    shift = np.zeros(3) if model.alpha or model.positive else np.array([5.0, -3.0, 0.5])
     found = auto(**setting).fit(X, moved + X @ shift)
     assert found.delta_ == pytest.approx(model.delta_, rel=1e-6)
     np.testing.assert_allclose(found.coef_, factor * model.coef_ + shift, rtol=1e-6, atol=1e-6)
@@ -287,6 +290,12 @@ def test_a_grid_search_takes_auto_beside_numbers():
     grid = {"delta": ["auto", 1.0, 2.0]}
     search = GridSearchCV(HuberRegressor(), grid, scoring="neg_median_absolute_error", cv=3)
     assert search.fit(X, y).best_params_["delta"] in grid["delta"]
+
+
+def test_a_path_needs_a_number():
+    X, y = clean()
+    with pytest.raises(ValueError, match="delta must be a number for a path, got 'auto'"):
+        huber_path(X, y, delta="auto")
 
 
 def test_other_words_are_refused():

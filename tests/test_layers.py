@@ -24,6 +24,7 @@ LAYERS = {
     # mathematics of one residual, one coefficient
     "losses": 1,
     "penalties": 1,
+    "_kinks": 1,
     # mathematics of a sample
     "scale": 2,
     "metrics": 2,

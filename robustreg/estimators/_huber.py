@@ -44,7 +44,9 @@ class HuberRegressor(ScaledRegressor):
         Strength of the ridge penalty, at least 0. Its unit u is the scale where that is
         fixed, the MAD of y for a joint scale; the fit then moves with the units of y.
     l1_ratio : float, default=0.0
-        Share of the L1 norm in the penalty; with ``alpha`` above 0 only 0 is available yet.
+        Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     scale : "joint", "mad" or float, default="joint"
         "joint" estimates the scale with the coefficients. "mad" holds the MAD of the
         residuals of an L1 fit fixed. A number is a fixed scale in the units of y.
@@ -147,6 +149,7 @@ class HuberRegressor(ScaledRegressor):
         *,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
+        positive: bool = False,
         scale: str | float = "joint",
         fit_intercept: bool = True,
         solver: str = "auto",
@@ -157,6 +160,7 @@ class HuberRegressor(ScaledRegressor):
         self.delta = delta
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.positive = positive
         self.scale = scale
         self.fit_intercept = fit_intercept
         self.solver = solver
@@ -170,18 +174,18 @@ class HuberRegressor(ScaledRegressor):
     def _solve(self, data: Data) -> tuple[Problem, str, OptimizeResult]:
         if self.delta != "auto":
             return super()._solve(data)
-        scale = None if self.scale == "joint" else self._l1_scale(data)
-        problem, solver, fit = self._minimise(data, self._get_loss(), scale)
+        problem, solver = self._prepare(data)
+        if not isinstance(self.scale, str):
+            problem = _in_scale(problem, self._l1_scale(data) / problem.y_unit)
+        fit = self._minimise(problem, solver, self._start(problem))
         if not fit.success:
             self._warn(fit, solver, of=" at the delta to start from")
         delta = _delta_of_residuals(problem, fit)
         if delta is None:
             return super()._solve(data)
+        problem = problem.with_loss(Huber(delta))
         start = Start(fit.coef, fit.intercept, fit.sigma)
-        problem, solver, fit = self._minimise(data, Huber(delta), scale, start)
-        if scale is not None and not isinstance(self.scale, str):
-            problem = _in_given_scale(problem, delta * scale, float(self.scale))
-        return problem, solver, fit
+        return problem, solver, self._minimise(problem, solver, start)
 
     def _attributes(
         self,
@@ -193,7 +197,10 @@ class HuberRegressor(ScaledRegressor):
         dtype: np.dtype,
     ) -> dict[str, Any]:
         found = super()._attributes(X, y, kept, problem, fit, dtype)
-        return found | {"delta_": problem.loss.delta}  # type: ignore[attr-defined]
+        delta = problem.loss.delta  # type: ignore[attr-defined]
+        if problem.scale is not None and not isinstance(self.scale, str):
+            delta *= problem.scale * problem.y_unit / self.scale  # 1 unless chosen
+        return found | {"delta_": delta}
 
 
 def _delta_of_residuals(problem: Problem, fit: OptimizeResult) -> float | None:
@@ -204,13 +211,15 @@ def _delta_of_residuals(problem: Problem, fit: OptimizeResult) -> float | None:
     return choose_delta(fit.residual, problem.weight, scale=problem.scale, zero=problem.exact)
 
 
-def _in_given_scale(problem: Problem, threshold: float, scale: float) -> Problem:
-    """The problem whose optimum is the same, with its threshold counted in another scale.
+def _in_scale(problem: Problem, scale: float) -> Problem:
+    """The problem in another fixed scale, its penalty such that only the threshold changes.
 
-    F is ``1/s`` times the mean of Huber's loss at the threshold and the penalty, whatever s.
-    Solved in the scale of the noise, it is solved to the noise's precision.
+    ``s rho(r / s)`` is 1/s times Huber's loss in units of y: F, and the penalty with it, is
+    multiplied by the old scale over the new one.
     """
     assert problem.scale is not None
-    fixed = scale / problem.y_unit
-    unit = problem.objective_unit * (problem.scale / fixed)
-    return replace(problem, loss=Huber(threshold / scale), scale=fixed, objective_unit=unit)
+    factor = problem.scale / scale
+    penalty = replace(problem.penalty, alpha=factor * problem.penalty.alpha)
+    unit = problem.objective_unit / factor
+    moved = replace(problem, scale=scale, penalty=penalty, objective_unit=unit)
+    return moved.with_loss(problem.loss)

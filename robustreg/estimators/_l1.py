@@ -26,6 +26,8 @@ class L1Regressor(KinkedRegressor):
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso). The unit u of the
         quadratic part is the MAD of y about its median (about 0 without an intercept), so
         that the fit moves with the units of y.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     solver : {"auto", "reduced", "interior", "linprog"}, default="auto"
@@ -96,6 +98,7 @@ class L1Regressor(KinkedRegressor):
         *,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
+        positive: bool = False,
         fit_intercept: bool = True,
         solver: str = "auto",
         max_iter: int = 100_000,
@@ -104,6 +107,7 @@ class L1Regressor(KinkedRegressor):
     ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.positive = positive
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.max_iter = max_iter

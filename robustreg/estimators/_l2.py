@@ -23,7 +23,9 @@ class L2Regressor(LinearRegressor):
         Strength of the ridge penalty, at least 0. scikit-learn's ``Ridge`` gives the same
         fit at ``alpha_ridge = W alpha``.
     l1_ratio : float, default=0.0
-        Share of the L1 norm in the penalty; with ``alpha`` above 0 only 0 is available yet.
+        Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     solver : {"auto", "direct", "newton", "lbfgs"}, default="auto"
@@ -78,6 +80,7 @@ class L2Regressor(LinearRegressor):
         *,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
+        positive: bool = False,
         fit_intercept: bool = True,
         solver: str = "auto",
         max_iter: int = 100,
@@ -86,6 +89,7 @@ class L2Regressor(LinearRegressor):
     ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.positive = positive
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.max_iter = max_iter

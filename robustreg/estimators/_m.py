@@ -64,7 +64,9 @@ class MRegressor(ScaledRegressor):
         Strength of the ridge penalty, at least 0. Its unit u is the scale where that is
         fixed, the MAD of y for a joint scale; the fit then moves with the units of y.
     l1_ratio : float, default=0.0
-        Share of the L1 norm in the penalty; with ``alpha`` above 0 only 0 is available yet.
+        Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     scale : "joint", "mad" or float, default="joint"
         "joint" estimates the scale with the coefficients. "mad" holds the MAD of the
         residuals of an L1 fit fixed. A number is a fixed scale in the units of y;
@@ -113,6 +115,7 @@ class MRegressor(ScaledRegressor):
         *,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
+        positive: bool = False,
         scale: str | float = "joint",
         fit_intercept: bool = True,
         solver: str = "auto",
@@ -123,6 +126,7 @@ class MRegressor(ScaledRegressor):
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.positive = positive
         self.scale = scale
         self.fit_intercept = fit_intercept
         self.solver = solver

@@ -41,6 +41,8 @@ class QuantileRegressor(KinkedRegressor):
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso). The unit u of the
         quadratic part is the MAD of y about its median (about 0 without an intercept), so
         that the fit moves with the units of y.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     crossing : {"allow", "rearrange"}, default="allow"
@@ -126,6 +128,7 @@ class QuantileRegressor(KinkedRegressor):
         *,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
+        positive: bool = False,
         fit_intercept: bool = True,
         crossing: str = "allow",
         solver: str = "auto",
@@ -136,6 +139,7 @@ class QuantileRegressor(KinkedRegressor):
         self.quantile = quantile
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.positive = positive
         self.fit_intercept = fit_intercept
         self.crossing = crossing
         self.solver = solver
@@ -162,7 +166,7 @@ class QuantileRegressor(KinkedRegressor):
         frame, start = None, None
         for index in np.argsort(levels):  # neighbours start from each other
             loss = Quantile(levels[index])
-            problem = self._problem(data, loss, 1.0, float(self.alpha), float(self.l1_ratio))
+            problem = self._problem(data, loss, 1.0, self._penalty())
             start = self._own_start(problem, int(index), levels) or start
             if frame is None and problem.spread > 0.0:
                 frame = make_frame(problem)

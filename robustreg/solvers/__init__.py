@@ -43,9 +43,9 @@ class SolverSpec:
     losses : {"quadratic", "smooth", "homogeneous"}
         Which losses it minimises; "smooth" includes the quadratic ones, "homogeneous" are
         absolute deviations and quantiles.
-    joint_scale, ridge, l1 : bool
-        Whether it estimates the scale jointly, and which penalties it takes; an elastic net
-        needs both.
+    joint_scale, ridge, l1, positive : bool
+        Whether it estimates the scale jointly, which penalties it takes (an elastic net needs
+        both), and whether it keeps coefficients from being negative.
     max_columns : int or None
         "auto" passes it over for more columns than this.
     min_rows : int
@@ -57,13 +57,16 @@ class SolverSpec:
     joint_scale: bool
     ridge: bool
     l1: bool = False
+    positive: bool = False
     max_columns: int | None = None
     min_rows: int = 0
 
 
 SOLVERS: dict[str, SolverSpec] = {
     "direct": SolverSpec(direct, "quadratic", joint_scale=False, ridge=True, max_columns=2000),
-    "newton": SolverSpec(newton, "smooth", joint_scale=True, ridge=True, max_columns=1000),
+    "newton": SolverSpec(
+        newton, "smooth", joint_scale=True, ridge=True, l1=True, positive=True, max_columns=1000
+    ),
     "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
     "reduced": SolverSpec(
         reduced, "homogeneous", joint_scale=False, ridge=True, l1=True, min_rows=2000
@@ -86,6 +89,7 @@ def select_solver(
     scale: Any = "joint",
     alpha: float = 0.0,
     l1_ratio: float = 0.0,
+    positive: bool = False,
     solver: str = "auto",
 ) -> str:
     """Name of the solver that a fit will use.
@@ -104,6 +108,8 @@ def select_solver(
         Strength of the penalty.
     l1_ratio : float, default=0.0
         Share of the L1 norm in it.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     solver : str, default="auto"
         The solver asked for; "auto" takes the first that applies.
 
@@ -131,7 +137,7 @@ def select_solver(
         raise ValueError(f"solver must be one of {solver_names()}, got {solver!r}.")
     missing: dict[str, str] = {}
     for name, spec in SOLVERS.items():
-        lack = _lacks(spec, loss, scale, alpha, l1_ratio)
+        lack = _lacks(spec, loss, scale, alpha, l1_ratio, positive)
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
         unsuited = too_wide or n_samples < spec.min_rows
         if lack:
@@ -144,7 +150,9 @@ def select_solver(
     raise ValueError(f"No solver serves this problem: {reasons}.")
 
 
-def _lacks(spec: SolverSpec, loss: Loss, scale: Any, alpha: float, l1_ratio: float) -> str:
+def _lacks(
+    spec: SolverSpec, loss: Loss, scale: Any, alpha: float, l1_ratio: float, positive: bool
+) -> str:
     """The capability a solver lacks for a problem; empty if none."""
     kinds = {"smooth"} if isinstance(loss, ConvexLoss) and loss.smoothness >= 1 else set()
     if loss.homogeneity == 2:
@@ -159,4 +167,6 @@ def _lacks(spec: SolverSpec, loss: Loss, scale: Any, alpha: float, l1_ratio: flo
         return f"a ridge penalty (alpha={alpha!r}, l1_ratio={l1_ratio!r})"
     if alpha and l1_ratio and not spec.l1:
         return f"an L1 penalty (alpha={alpha!r}, l1_ratio={l1_ratio!r})"
+    if positive and not spec.positive:
+        return "positive=True"
     return ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustreg._arrays import EPS, Array
+from robustreg._kinks import Kinks, quadratic_step
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg._rows import NotFiniteError, RowBlocks
@@ -75,6 +76,19 @@ def make_scaled_frame(problem: Problem) -> Frame:
     width = np.sqrt(spread**2 + ridge)
     basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
     return Frame(rows, None, basis, by_rows=False, ridge=ridge)
+
+
+def make_separable_frame(problem: Problem) -> Frame:
+    """The columns in units of their standard deviations, with their moments.
+
+    Penalties with kinks are sums over coefficients, and need coordinates that are, too.
+    """
+    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    single = rows.single and problem.n > problem.p
+    second = moments(rows, _tamed(problem, GROSS), single=single)
+    spread = _spread(second, rows)
+    basis = np.divide(1.0, spread, out=np.zeros(rows.p), where=spread > 0)
+    return Frame(rows, second, basis, by_rows=False, ridge=np.zeros(rows.p), single=single)
 
 
 def make_quick_frame(problem: Problem) -> Frame:
@@ -166,7 +180,7 @@ def pack(objective: Objective, frame: Frame, start: Start) -> Array:
     """``theta`` of a start; coefficients outside of the coordinates' range are dropped."""
     rows, total = frame.rows, frame.rows.total
     beta = start.coef * rows.unit
-    if frame.moments is None:
+    if frame.moments is None or frame.basis.ndim == 1:
         u = np.divide(beta, frame.basis, out=np.zeros(rows.p), where=frame.basis > 0)
     elif frame.by_rows:
         u = np.linalg.lstsq(frame.basis, beta, rcond=None)[0]
@@ -198,3 +212,18 @@ def least_squares(frame: Frame) -> Array:
         u = frame.basis.T @ frame.moments.cross / frame.rows.total
         intercept = frame.moments.mean_y
     return np.append(u, intercept) if frame.rows.fit_intercept else u
+
+
+def penalised_least_squares(objective: Objective, frame: Frame, sigma: float) -> Array:
+    """``[u, b]`` of the same in separable coordinates: the loss at scale sigma is its parabola."""
+    assert frame.moments is not None
+    assert objective.kinks is not None
+    k, bound = objective.k, objective.loss.curvature / (sigma * frame.rows.total)
+    scaled = frame.basis[:, None] * frame.moments.gram[:k, :k] * frame.basis
+    hessian = bound * (scaled + LEAST_PULL * frame.rows.total * np.eye(k))
+    hessian += objective.penalty_hessian()
+    slope = -bound * frame.basis * frame.moments.cross
+    kinks = Kinks(objective.kinks.slopes[:k], objective.kinks.positive[:k])
+    u = quadratic_step(hessian, slope, np.zeros(k), kinks)
+    u = np.zeros(k) if u is None else u
+    return np.append(u, frame.moments.mean_y) if frame.rows.fit_intercept else u

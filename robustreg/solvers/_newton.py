@@ -13,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import EPS, Array
 from robustreg._compat import minres
+from robustreg._kinks import LEAST_PIVOT, Kinks, quadratic_step
 
 ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
@@ -38,6 +39,7 @@ def semismooth_newton(
     jac: Callable[..., Array],
     hess: Callable[..., Array],
     bounds: Any = None,
+    kinks: Kinks | None = None,
     slope_along: Callable[[Array, Array], Callable[[float], float]] | None = None,
     step_size: Callable[[Array, Array], float] | None = None,
     xtol: float = 1e-10,
@@ -54,13 +56,20 @@ def semismooth_newton(
     as Levenberg and Marquardt do, which also covers a singular H. For piecewise quadratic
     functions the method ends at the exact minimiser after finitely many steps.
 
+    With ``kinks`` the function is ``f + h``, f smooth and h as in
+    :class:`robustreg._kinks.Kinks`; d then minimises the quadratic model of f plus h
+    (a proximal Newton step; Lee, Sun and Saunders, 2014), and variables become exactly 0.
+
     Parameters
     ----------
     fun, x0, args, jac, hess, bounds
         As in :func:`scipy.optimize.minimize`; of the bounds only finite lower ones are
-        used. The variables should be scaled such that H is near a multiple of I.
+        used. The variables should be scaled such that H is near a multiple of I. Of a
+        function with kinks, ``fun`` is ``f + h``, ``jac`` and ``hess`` are those of f.
+    kinks : Kinks, default=None
+        The part h; None is 0. ``x0`` must keep its constraints.
     slope_along : callable, default=None
-        ``slope_along(x, d)`` returns the function ``t -> (d/dt) fun(x + t d)``, where that is
+        ``slope_along(x, d)`` returns the function ``t -> (d/dt) f(x + t d)``, where that is
         cheaper than a gradient; None uses the gradient.
     step_size : callable, default=None
         ``step_size(x, d)``: length of a step in the units of ``xtol``; None is its norm.
@@ -84,7 +93,11 @@ def semismooth_newton(
     lower = _lower(bounds, len(x0))
     length = step_size or (lambda _, step: float(np.linalg.norm(step)))
     along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
-    point = _Point(x0.copy(), fun(x0), jac(x0))
+
+    def at(x: Array) -> _Point:
+        return _Point(x, fun(x), jac(x), kinks)
+
+    point = at(x0.copy())
     damping, status, step_length, evaluations = 0.0, 1, np.inf, 1
     iterations, stalled, smallest, rejected = 0, 0, np.inf, False
     while iterations < max_iter and status == 1:
@@ -93,20 +106,21 @@ def semismooth_newton(
             fun(point.x)  # the Hessian belongs to the point evaluated last
         step, damping, room = _propose(hess(point.x), point, damping, lower)
         step_length = length(point.x, step)
-        negligible = -float(point.gradient @ step) <= NOISE * abs(point.value) + rounding
+        promised = -point.change(step)
+        negligible = promised <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):
             status = 0
             if step_length > 0.1 * xtol:  # one more evaluation brings the gradient to rounding
-                point, evaluations = _polish(fun, jac, point, step), evaluations + 1
+                point, evaluations = _polish(at, point, step), evaluations + 1
             break
-        trial, count, share = _search(fun, jac, along, point, min(1.0, room) * step, negligible)
+        trial, count, share = _search(at, along, point, min(1.0, room) * step, negligible)
         evaluations += count
         rejected = trial is None
         if trial is None:
             status = 2 if damping >= MAX_DAMPING else 1
             damping = max(10.0 * damping, 1e-2)
             continue
-        if -float(point.gradient @ step) <= STUCK * abs(point.value) + rounding:
+        if promised <= STUCK * abs(point.value) + rounding:
             stalled = 0 if trial.slope <= 0.5 * smallest else stalled + 1
             smallest = min(smallest, trial.slope)
             status = 2 if stalled >= MAX_STALLED else 1
@@ -132,12 +146,29 @@ def semismooth_newton(
 class _Point:
     x: Array
     value: float
-    gradient: Array
+    gradient: Array  # of the smooth part
+    kinks: Kinks | None
 
     @property
     def slope(self) -> float:
-        """The gradient's largest component."""
-        return float(np.abs(self.gradient).max())
+        """The largest component of the gradient, or of the subgradient closest to 0."""
+        excess = self.gradient
+        if self.kinks is not None:
+            excess = self.kinks.excess(self.x, self.gradient)
+        return float(np.abs(excess).max())
+
+    def change(self, step: Array) -> float:
+        """What a step changes, its smooth part to first order."""
+        kinked = 0.0 if self.kinks is None else self.kinks.change(self.x, step)
+        return float(self.gradient @ step) + kinked
+
+    def slope_along(self, step: Array) -> float:
+        """Derivative along a step; of its one-sided ones what is closest to 0 between them."""
+        slope = float(self.gradient @ step)
+        if self.kinks is None:
+            return slope
+        left, right = self.kinks.derivatives(self.x, step)
+        return float(np.clip(0.0, slope + left, slope + right))
 
 
 def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Array], Any]:
@@ -154,41 +185,48 @@ def _lower(bounds: Any, size: int) -> Array:
 
 
 def _newton_step(
-    hessian: Array | LinearOperator, gradient: Array, damping: float
+    hessian: Array | LinearOperator, point: _Point, damping: float
 ) -> tuple[Array, float]:
     """Solve for the step, damping until the matrix is numerically positive definite."""
     if isinstance(hessian, LinearOperator):
-        return minres(hessian, -gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
+        return minres(hessian, -point.gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
     reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
     while True:
         damped = hessian
         if damping:
             damped = hessian + damping * reference * np.eye(len(hessian))
-        factor, failed = lapack.dpotrf(damped)
-        if not failed and damping == 0.0:
-            pivots = np.diag(factor)
-            failed = pivots.min() ** 2 < 1e-13 * pivots.max() ** 2
-        if not failed:
-            return lapack.dpotrs(factor, -gradient)[0], damping
+        step = _solve(damped, point, regular=damping > 0.0)
+        if step is not None:
+            return step, damping
         damping = max(10.0 * damping, 1e-9)
+
+
+def _solve(hessian: Array, point: _Point, regular: bool) -> Array | None:
+    """The minimiser of the quadratic model; None where its matrix is singular."""
+    if point.kinks is not None:
+        return quadratic_step(hessian, point.gradient, point.x, point.kinks)
+    factor, failed = lapack.dpotrf(hessian)
+    pivots = np.diag(factor)
+    if failed or not (regular or pivots.min() ** 2 >= LEAST_PIVOT * pivots.max() ** 2):
+        return None
+    return lapack.dpotrs(factor, -point.gradient)[0]
 
 
 def _propose(
     hessian: Array | LinearOperator, point: _Point, damping: float, lower: Array
 ) -> tuple[Array, float, float]:
     """Step, damping, and the share of the step that the bounds leave room for."""
-    step, damping = _newton_step(hessian, point.gradient, damping)
+    step, damping = _newton_step(hessian, point, damping)
     room = _room(point.x, step, lower)
     while room < MIN_ROOM and damping < MAX_DAMPING:  # a mix of directions, not a tiny step
-        step, damping = _newton_step(hessian, point.gradient, max(10.0 * damping, 1e-9))
+        step, damping = _newton_step(hessian, point, max(10.0 * damping, 1e-9))
         room = _room(point.x, step, lower)
     return step, damping, room
 
 
-def _polish(fun: Any, jac: Any, point: _Point, step: Array) -> _Point:
+def _polish(at: Callable[[Array], _Point], point: _Point, step: Array) -> _Point:
     """The point after a last step, if its gradient is smaller."""
-    x = point.x + step
-    last = _Point(x, fun(x), jac(x))
+    last = at(point.x + step)
     return last if last.slope < point.slope else point
 
 
@@ -206,7 +244,7 @@ def _room(x: Array, step: Array, lower: Array) -> float:
 
 
 def _search(
-    fun: Any, jac: Any, slope_along: Any, point: _Point, step: Array, negligible: bool
+    at: Callable[[Array], _Point], slope_along: Any, point: _Point, step: Array, negligible: bool
 ) -> tuple[_Point | None, int, float]:
     """The full step if it decreases enough, else the least point along it.
 
@@ -215,21 +253,28 @@ def _search(
 
     Returns the point (None: no decrease), the evaluations spent and the share of the step.
     """
-    slope, share = float(point.gradient @ step), 1.0
+    change, share = point.change(step), 1.0
     for count in (1, 2, 3):
-        x = point.x + share * step
-        trial = _Point(x, fun(x), jac(x))
+        trial = at(point.x + share * step)
         if negligible:
-            accepted = abs(float(trial.gradient @ step)) <= 0.5 * abs(slope) or count == 2
+            accepted = abs(trial.slope_along(step)) <= 0.5 * abs(change) or count == 2
         else:
-            accepted = trial.value <= point.value + ARMIJO * share * slope
+            accepted = trial.value <= point.value + ARMIJO * share * change
         if accepted:
             return trial, count, share
         if count == 1:
-            share = _least(slope_along(point.x, step), share)
+            share = _least(_total_slope(slope_along(point.x, step), point, step), share)
         else:
             share *= 0.1
     return None, count, share
+
+
+def _total_slope(smooth: Callable[[float], float], point: _Point, step: Array) -> Any:
+    """The slope along a step of the smooth part and of the kinks."""
+    kinks, x = point.kinks, point.x
+    if kinks is None:
+        return smooth
+    return lambda t: smooth(t) + kinks.derivatives(x + t * step, step)[1]
 
 
 def _least(slope: Callable[[float], float], high: float) -> float:

@@ -1,0 +1,130 @@
+"""Functions with a kink at 0 of some variables: L1 norms and sign constraints.
+
+Minimisers of ``f(x) + sum slopes |x|``, with f smooth, are sought by steps to the minimiser
+of the same sum with a quadratic model in place of f, as proximal Newton methods do; that
+minimiser is found exactly, by an active-set method in the manner of the feature-sign search
+of Lee, Battle, Raina and Ng (2007).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from robustreg._arrays import EPS, Array, Mask
+
+BALANCED = 64 * EPS  # of the terms of a slope: rounding
+FEW = 10  # variables that may become free at once, besides as many as are free already
+LEAST_PIVOT = 1e-13  # squared pivots below this share of the largest say that a matrix is singular
+
+
+@dataclass(frozen=True)
+class Kinks:
+    """``h(x) = sum slopes |x|``, infinite where a variable with ``positive`` is below 0.
+
+    Attributes
+    ----------
+    slopes : ndarray of shape (k,)
+        At least 0; 0 for variables without a kink.
+    positive : ndarray of shape (k,), bool
+        Variables that must not be negative.
+    """
+
+    slopes: Array
+    positive: Mask
+
+    @property
+    def bent(self) -> Mask:
+        """Variables with a kink at 0."""
+        return (self.slopes > 0) | self.positive
+
+    def change(self, x: Array, step: Array) -> float:
+        """``h(x + step) - h(x)`` for steps that keep the constraints."""
+        return float(self.slopes @ (np.abs(x + step) - np.abs(x)))
+
+    def derivatives(self, x: Array, step: Array) -> tuple[float, float]:
+        """Derivatives of ``t -> h(x + t step)`` at 0 from the left and from the right."""
+        inner = float(self.slopes @ (np.sign(x) * step))
+        at_zero = x == 0
+        outer = float(self.slopes[at_zero] @ np.abs(step[at_zero]))
+        return inner - outer, inner + outer
+
+    def excess(self, x: Array, gradient: Array) -> Array:
+        """The subgradient of ``f + h`` that is closest to 0, given the gradient of f."""
+        sides = gradient + self.slopes * np.sign(x)
+        low, high = gradient - self.slopes, gradient + self.slopes
+        low = np.where(self.positive, -np.inf, low)
+        at_zero = np.where(low > 0, low, np.where(high < 0, high, 0.0))
+        return np.where((x == 0) & self.bent, at_zero, sides)
+
+
+def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> Array | None:
+    """The d that minimises ``gradient'd + d'hessian d / 2 + h(x + d)``; zeros are exact.
+
+    Some variables are free, the bent ones among them with a given sign; the others are 0.
+    The minimiser over the free ones solves linear equations. Where one of them would change
+    its sign on the way there, it is stopped at 0; once the minimiser is reached, variables at
+    0 whose slope exceeds the kink's become free. The sum falls with every move, so that no
+    set of free variables comes back and the method ends.
+
+    Returns None where the matrix of the free variables is singular.
+    """
+    y = x.copy()
+    bent, linear = kinks.bent, gradient - hessian @ x
+    noise = BALANCED * (np.abs(linear) + np.abs(hessian) @ np.abs(x))
+    free = (y != 0) | ~bent
+    signs: Array = np.where(bent, np.sign(y), 0.0)
+    entered, excess = np.zeros_like(free), x
+    for _ in range(20 * len(x) + 50):
+        target = _stationary(hessian, linear + kinks.slopes * signs, free)
+        if target is None:
+            return None
+        turned = free & bent & (target * signs <= 0)
+        back = turned & (y == 0)
+        if back.any():  # of several that entered together: alone, one goes the right way
+            remaining = entered & ~back
+            if not remaining.any():
+                remaining[np.argmax(np.where(entered, np.abs(excess), -1.0))] = True
+                if entered.sum() == 1:
+                    break  # its slope was rounding
+            free, entered = free & (~entered | remaining), remaining
+            continue
+        if turned.any():
+            share = y[turned] / (y[turned] - target[turned])
+            y = y + share.min() * (target - y)
+            stopped = np.flatnonzero(turned)[share == share.min()]
+            y[stopped], free[stopped] = 0.0, False
+            continue
+        y = target
+        excess = kinks.excess(y, linear + hessian @ y)
+        entered = _steepest(~free & (np.abs(excess) > noise), excess, int(free.sum()) + FEW)
+        if not entered.any():
+            break
+        free, signs = free | entered, np.where(entered, -np.sign(excess), signs)
+    return y - x
+
+
+def _steepest(mask: Mask, excess: Array, most: int) -> Mask:
+    """Those of some variables, at most so many, that have the largest excess."""
+    index = np.flatnonzero(mask)
+    if len(index) <= most:
+        return mask
+    chosen = np.zeros_like(mask)
+    chosen[index[np.argsort(-np.abs(excess[index]), kind="stable")[:most]]] = True
+    return chosen
+
+
+def _stationary(hessian: Array, slopes: Array, free: Mask) -> Array | None:
+    """The least ``slopes'y + y'hessian y / 2`` over the free variables, 0 elsewhere."""
+    index = np.flatnonzero(free)
+    out = np.zeros(len(slopes))
+    if not len(index):
+        return out
+    factor, failed = lapack.dpotrf(hessian[np.ix_(index, index)])
+    pivots = np.diag(factor)
+    if failed or pivots.min() ** 2 < LEAST_PIVOT * pivots.max() ** 2:
+        return None
+    out[index] = lapack.dpotrs(factor, -slopes[index])[0]
+    return out

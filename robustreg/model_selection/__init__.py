@@ -1,0 +1,19 @@
+"""Choosing penalties and losses: paths and cross-validation."""
+
+from robustreg.model_selection._path import (
+    AlphaPath,
+    DeltaPath,
+    huber_delta_path,
+    huber_path,
+    l1_path,
+    quantile_path,
+)
+
+__all__ = [
+    "AlphaPath",
+    "DeltaPath",
+    "huber_delta_path",
+    "huber_path",
+    "l1_path",
+    "quantile_path",
+]
