@@ -90,19 +90,24 @@ class LinearRegressor(LinearPredictor, ABC):
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
-        problem, solver = self._prepare(data)
-        fit = SOLVERS[solver].solve(
-            problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
-        )
+        problem, solver, fit = self._solve(data)
         self.__dict__.update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
         if not fit.success:
             self._warn(fit, solver)
+
+    def _solve(self, data: Data) -> tuple[Problem, str, OptimizeResult]:
+        """The problem that a fit solves, the name of its solver, and what that found."""
+        problem, solver = self._prepare(data)
+        return problem, solver, self._minimise(problem, solver, self._start(problem))
 
     def _prepare(self, data: Data) -> tuple[Problem, str]:
         """The problem that a fit solves, and the name of its solver."""
         loss, scale = self._get_loss(), self._get_scale(data)
         solver = self._select(data, loss, scale)
         return self._problem(data, loss, scale, self._penalty()), solver
+
+    def _minimise(self, problem: Problem, solver: str, start: Start | None) -> OptimizeResult:
+        return SOLVERS[solver].solve(problem, start=start, max_iter=self.max_iter, tol=self.tol)
 
     def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
         """The name of the solver for a fit."""

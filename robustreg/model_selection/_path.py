@@ -134,6 +134,8 @@ def huber_path(
     >>> (coefs != 0).sum(axis=0)
     array([0, 2, 4, 5])
     """
+    if isinstance(delta, str):
+        raise ValueError(f"delta must be a number for a path, got {delta!r}.")
     model = HuberRegressor(delta, l1_ratio=l1_ratio, **parameters)
     return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
 
