@@ -75,7 +75,7 @@ def huber_path(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    delta: float = 1.345,
+    delta: float | str = 1.345,
     l1_ratio: float = 1.0,
     alphas: ArrayLike | None = None,
     n_alphas: int = 100,
