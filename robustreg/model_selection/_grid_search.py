@@ -233,15 +233,12 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         data, _ = rows_that_count(table.X[train], table.y[train], weight, table.n_threads)
         problem, solver = model._prepare(data)
         sequence = Sequence(solver, self.max_iter, self.tol)
-        scores, failed, first = np.empty((len(rows), len(alphas))), 0, None
+        scores, failed = np.empty((len(rows), len(alphas))), 0
         held_out = HeldOut(model, self._scorer(), table, test)
         for i, row in enumerate(rows):
-            own, fit = self._row_problem(problem, row), first
-            fits = []
-            for alpha in alphas:
-                fit = sequence.fit(own.with_alpha(float(alpha)), fit)
-                fits.append(fit)
-            first, failed = fits[0], failed + sum(not fit.success for fit in fits)
+            own = self._row_problem(problem, row)
+            fits = list(sequence.row(own, alphas))
+            failed += sum(not fit.success for fit in fits)
             scores[i] = held_out.scores(own, fits)
             self._announce(number, row, alphas, scores[i])
             tasks.done(f"fold {number}, " + _describe(row))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg._arrays import Array
@@ -281,8 +282,11 @@ def huber_delta_path(
 
     def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> Columns:
         problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
-        cells = (problem.with_loss(Huber(float(delta))) for delta in grid)
-        return _walk(model, cells, solver, dtype)
+        sequence = Sequence(solver, model.max_iter, model.tol)
+        alphas = np.array([model.alpha], dtype=np.float64)
+        rows = (problem.with_loss(Huber(float(delta))) for delta in grid)
+        fits = (fit for row in rows for fit in sequence.row(row, alphas))
+        return _columns(model, problem, fits, solver, dtype)
 
     return DeltaPath(grid, *model._with_data(X, y, sample_weight, work))
 
@@ -309,8 +313,8 @@ def alpha_path(
         if model.l1_ratio:
             largest = alpha_max(problem, model.tol, model.max_iter)
         grid = alpha_grid(largest, n_alphas, eps) if given is None else given
-        cells = (problem.with_alpha(float(alpha)) for alpha in grid)
-        return grid, _walk(model, cells, solver, dtype), largest
+        fits = Sequence(solver, model.max_iter, model.tol).row(problem, grid)
+        return grid, _columns(model, problem, fits, solver, dtype), largest
 
     grid, columns, largest = model._with_data(X, y, sample_weight, work)
     return AlphaPath(grid, *columns, largest)
@@ -326,15 +330,17 @@ def alpha_grid(largest: float, n_alphas: int, eps: float) -> NDArray[np.float64]
     return np.geomspace(1.0, eps, n_alphas) * (largest or TINY)
 
 
-def _walk(
-    model: LinearRegressor, cells: Iterable[Problem], solver: str, dtype: np.dtype
+def _columns(
+    model: LinearRegressor,
+    problem: Problem,
+    fits: Iterable[OptimizeResult],
+    solver: str,
+    dtype: np.dtype,
 ) -> Columns:
-    """Coefficients, gaps, intercepts, scales and iterations of a row of neighbours."""
-    sequence, fit = Sequence(solver, model.max_iter, model.tol), None
-    rows, failed = [], 0
-    for problem in cells:
-        fit = sequence.fit(problem, fit)
-        unit, failed = problem.y_unit, failed + (not fit.success)
+    """Coefficients, gaps, intercepts, scales and iterations of fits in the same units."""
+    unit, rows, failed = problem.y_unit, [], 0
+    for fit in fits:
+        failed += not fit.success
         intercept = fit.intercept * unit + problem.y_offset if problem.fit_intercept else 0.0
         scale = model._noise_scale(problem, fit) * unit
         gap = fit.dual_gap * problem.objective_unit
