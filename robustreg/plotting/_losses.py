@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from robustreg.losses import Loss, get_loss
-from robustreg.plotting._axes import import_pyplot
+from robustreg.plotting._axes import import_pyplot, merge_style
 
 
 class LossDisplay:
@@ -114,7 +114,7 @@ class LossDisplay:
         r = np.sort(np.concatenate([self.r, *sides]))
         style = {"label": _label(loss), "linestyle": ("-", "--", "-.", ":")[number % 4]}
         return [
-            panel.plot(r, curve(r), **(style | line_kwargs))[0]
+            panel.plot(r, curve(r), **merge_style(style, line_kwargs))[0]
             for panel, curve in zip(axes, (loss.rho, loss.psi, loss.weights), strict=True)
         ]
 
