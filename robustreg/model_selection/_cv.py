@@ -16,8 +16,8 @@ from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.estimators._m import ScaledRegressor
 from robustreg.losses import Huber
+from robustreg.model_selection._grid import check_grid
 from robustreg.model_selection._grid_search import GridSearch
-from robustreg.model_selection._sequence import check_grid
 
 DELTAS = (0.5, 0.75, 1.0, 1.345, 2.0, 3.0)
 

@@ -25,8 +25,8 @@ from robustreg._problem import Problem
 from robustreg.estimators._base import LinearRegressor, rows_that_count
 from robustreg.estimators._predictor import LinearPredictor
 from robustreg.model_selection._alpha_max import alpha_max
-from robustreg.model_selection._path import alpha_grid
-from robustreg.model_selection._sequence import Sequence, check_grid
+from robustreg.model_selection._grid import alpha_grid, check_grid
+from robustreg.model_selection._sequence import Sequence
 
 Index = NDArray[np.intp]
 
