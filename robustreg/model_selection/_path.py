@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from robustreg._arrays import Array
 from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
-from robustreg.estimators._base import LinearRegressor, rows_that_count
+from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
 from robustreg.losses import Huber
 from robustreg.model_selection._alpha_max import alpha_max
 from robustreg.model_selection._grid import alpha_grid, check_eps, check_grid, check_length
@@ -344,7 +344,7 @@ def _columns(
             f"{failed} of {len(rows)} points of the path did not converge with solver "
             f"{solver!r} and max_iter={model.max_iter}; dual_gaps says how far they are.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=levels_to_the_user(),
         )
     coefs, gaps, intercepts, scales, n_iters = (
         np.array(column) for column in zip(*rows, strict=True)
