@@ -325,7 +325,7 @@ class QuantileRegressorCV(GridSearch):
     def _model(self, row: dict[str, Any], alpha: float) -> QuantileRegressor:
         return QuantileRegressor(self.quantile, alpha=alpha, **self._shared())
 
-    def _scorer(self) -> Any:
-        if isinstance(self.scoring, str) and self.scoring == "pinball":
+    def _named_scorer(self, name: str) -> Any:
+        if name == "pinball":
             return make_scorer(mean_pinball_loss, alpha=self.quantile, greater_is_better=False)
-        return super()._scorer()
+        return super()._named_scorer(name)

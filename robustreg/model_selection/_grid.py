@@ -36,7 +36,7 @@ def check_length(name: str, value: Any) -> int:
 
 def check_eps(value: Any) -> None:
     """The smallest value of a grid over its largest, above 0 and below 1."""
-    if not (isinstance(value, Real) and 0.0 < value < 1.0):
+    if not (isinstance(value, Real) and 0.0 < float(value) < 1.0):
         raise ValueError(f"eps must be a number between 0 and 1, got {value!r}.")
 
 
