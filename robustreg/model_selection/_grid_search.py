@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
+from sklearn import config_context, get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
@@ -299,11 +299,11 @@ class HeldOut:
         ]
 
     def _score(self, coef: Array, intercept: Any, prediction: Array) -> float:
-        candidate = self.Candidate(**self.model.get_params())
-        candidate.n_features_in_ = self.X.shape[1]
-        candidate.coef_, candidate.intercept_ = coef, intercept
-        candidate.prediction = prediction
-        return float(self.scorer(candidate, self.X, self.y, **self.params))
+        candidate = self.Candidate.__new__(self.Candidate)
+        candidate.__dict__.update(vars(self.model), coef_=coef, intercept_=intercept)
+        candidate.n_features_in_, candidate.prediction = self.X.shape[1], prediction
+        with config_context(skip_parameter_validation=True):  # always the same parameters
+            return float(self.scorer(candidate, self.X, self.y, **self.params))
 
 
 def _describe(row: dict[str, Any]) -> str:
