@@ -67,13 +67,12 @@ def dual_gap_from(
     """
     loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
     coef = objective.unpack(theta)[0] / unit if coef is None else coef
-    corner = coef
-    if penalty.slope:  # of a tiny coefficient the slope may be any: its share of F is nothing
-        corner = np.where(penalty.slope * np.abs(coef) <= NO_SHARE * objective.rounding, 0.0, coef)
+    # of a coefficient whose share of F is nothing the L1 norm may have any slope
+    tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
     size = np.sqrt(objective.average(nu * nu))
     for attempt in range(MAX_CLEANING + 1):
         slope, mean = objective.slopes(nu)
-        balanced = penalty.subgradient(corner, slope * unit) / unit
+        balanced = penalty.subgradient(coef, slope * unit, tiny) / unit
         excess = objective.reduce(slope - balanced)
         if not objective.rows.fit_intercept:
             mean = 0.0

@@ -190,6 +190,15 @@ def test_copies_in_other_units_under_a_lasso_are_certified():
     assert model.dual_gap_ <= 1e-9 * model.objective_
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e-5, 1.0])
+@pytest.mark.parametrize("loss", [HalfSquared(), Huber(1e12)])
+def test_a_strong_ridge_beside_a_weak_l1_norm(loss, scale):
+    """The unit of a ridge is the scale: one that small leaves nothing of the L1 norm's share."""
+    X, y = clean(n=6, p=10)
+    model = MRegressor(loss, scale=scale, alpha=1e-5, l1_ratio=0.7).fit(X, y)
+    assert model.dual_gap_ <= 1e-9 * model.objective_
+
+
 @pytest.mark.parametrize("loss", [HalfSquared(), Squared()])
 @pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
 @pytest.mark.parametrize("weighted", [False, True])
