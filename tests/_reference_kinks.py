@@ -14,6 +14,7 @@ from scipy.optimize import linprog, minimize
 ROUNDS = 40
 
 
+@np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore")
 def kinked_minimum(problem):
     """The best of all points met: coefficients, intercept and scale."""
     guess = _split_minimum(problem)
@@ -28,11 +29,11 @@ def kinked_minimum(problem):
             continue
         points.append((coef, intercept, sigma))
         excess = problem.excess(coef, intercept, sigma)
-        excess[coef != 0] = 0.0
-        if np.abs(excess).max(initial=0.0) <= 1e-12 * steepness(problem, intercept, coef, sigma):
+        worst = np.argmax(np.where(excess * signs < 0, 0.0, np.abs(excess)))
+        if abs(excess[worst]) <= 1e-12 * steepness(problem, intercept, coef, sigma):
             break
-        worst = np.argmax(np.abs(excess))
-        signs[worst] = -np.sign(excess[worst])
+        # of copies Newton's method keeps both: the dearer one wants to shrink
+        signs[worst] = 0.0 if coef[worst] else -np.sign(excess[worst])
     return min(points, key=lambda point: problem.value(*point))
 
 
@@ -80,7 +81,7 @@ class _Split:
     def scales(self):
         if self.problem.joint or np.isinf(steepest(self.problem.loss)):
             return [self.scale]
-        count = max(0, int(np.ceil(np.log10(max(self.unit / self.scale, 1.0)))))
+        count = int(np.clip(np.ceil(np.log10(self.unit / self.scale)), 0, 20))
         return [self.scale * 10.0**power for power in range(count, -1, -1)]
 
     def parts(self, theta):

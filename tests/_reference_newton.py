@@ -23,6 +23,7 @@ def minimise(fun, jac, hess, x):
     return x
 
 
+@np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore")
 def smooth_minimum(problem, signs=None):
     """Coefficients, intercept and scale; polished by plain Newton steps.
 
@@ -35,15 +36,14 @@ def smooth_minimum(problem, signs=None):
     for scale in white.scales(theta):
         white.scale = scale
         theta = minimise(white.value, white.slope, white.curvature, theta)
-    size = np.abs(white.slope(theta)).max(initial=0.0)
+    size = np.abs(white.slope(theta)).max()
     for _ in range(5):  # values no longer tell, gradients do
         step = np.linalg.lstsq(white.curvature(theta), white.slope(theta), rcond=1e-12)[0]
         trial = theta - step
-        if (problem.joint and trial[-1] <= 0) or not np.abs(white.slope(trial)).max(
-            initial=0.0
-        ) < size:
+        trial_size = np.abs(white.slope(trial)).max()
+        if (problem.joint and trial[-1] <= 0) or not trial_size < size:
             break
-        theta, size = trial, np.abs(white.slope(trial)).max()
+        theta, size = trial, trial_size
     return white.unpack(theta)
 
 
