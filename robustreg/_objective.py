@@ -16,7 +16,7 @@ from scipy.linalg import lapack, lstsq
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array, Mask
-from robustreg._block import Sums, block_sums
+from robustreg._block import Sums, block_sums, write_residual
 from robustreg._compat import minres
 from robustreg._kinks import Kinks
 from robustreg._rows import RowBlocks, product
@@ -95,6 +95,7 @@ class Objective:
         self.kinks = self._make_kinks()
         self.sums: Sums
         self._theta: Array | None = None
+        self._place: Array | None = None  # [u, b] that self.residual belongs to, if any
         self._hessian_theta: Array = np.full(self.size, np.inf)
         self._curvature: Array | None = None
         self._gram_basis = basis if whitened_gram else None
@@ -150,14 +151,34 @@ class Objective:
 
     def take_residual(self, residual: Array) -> None:
         """Hold the residuals of a theta that was not evaluated, and remember no other."""
-        self.residual, self._theta = residual, None
+        self.residual, self._theta, self._place = residual, None, None
+
+    def locate(self, theta: Array) -> Array:
+        """The residuals at ``theta``, held for an evaluation there at any scale."""
+        self.take_residual(self.residuals(theta))
+        self._place = self._location(theta)
+        return self.residual
+
+    def _location(self, theta: Array) -> Array:
+        return theta[: self.k + self.rows.fit_intercept].copy()
 
     def _near_hessian(self, theta: Array, sigma: float) -> bool:
         return float(np.linalg.norm(theta - self._hessian_theta)) <= SAME_HESSIAN * sigma
 
     def set_scale(self, scale: float) -> None:
         """Change the fixed scale (for continuation); the stored curvature stays valid."""
-        self.scale, self._theta = scale, None
+        self.scale = scale
+        self._forget()
+
+    def adopt(self, loss: ConvexLoss, penalty: ElasticNet) -> None:
+        """Change loss and penalty; the stored curvature stays valid."""
+        self.loss, self.penalty = loss, penalty
+        self.kappa = loss.kappa if self.joint else 0.0
+        self.kinks = self._make_kinks()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._theta = None
         self._hessian_theta = np.full(self.size, np.inf)
 
     def evaluate(self, theta: Array) -> Sums:
@@ -166,6 +187,9 @@ class Objective:
             return self.sums
         beta, intercept, sigma = self.unpack(theta)
         shift = intercept - float(self.rows.offset @ beta)
+        place = self._location(theta)
+        known = self._place is not None and np.array_equal(place, self._place)
+        self._place = None  # until the residuals of all blocks are there
         curvature = None if self._near_hessian(theta, sigma) else self._curvature
 
         def block(part: slice) -> Sums:
@@ -178,6 +202,7 @@ class Objective:
                 sigma,
                 self.loss,
                 self.residual[part],
+                known,
                 curvature[part] if curvature is not None else None,
                 self._gram_basis,
                 self.joint,
@@ -193,7 +218,7 @@ class Objective:
             if self.sums.gram is not None:
                 self._gram += self.sums.gram
             self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
-        self._theta = theta.copy()
+        self._theta, self._place = theta.copy(), place
         return self.sums
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
@@ -253,7 +278,14 @@ class Objective:
     def residuals(self, theta: Array) -> Array:
         """``y`` minus the prediction at ``theta``."""
         beta, intercept, _ = self.unpack(theta)
-        return self.y - self.fitted(beta, intercept)
+        out, shift = np.empty(self.rows.n), intercept - float(self.rows.offset @ beta)
+
+        def work(chunk: list[slice]) -> None:
+            for part in chunk:
+                write_residual(self.rows.read(part), self.y[part], beta, shift, out[part])
+
+        self.rows.walk(work)
+        return out
 
     def slopes(self, nu: Array) -> tuple[Array, float]:
         """``(A - offset)'(w nu) / W`` and ``sum w nu / W``."""

@@ -20,6 +20,8 @@ VARIANTS = DEFAULTS | {
     "huber-mad": HuberRegressor(scale="mad"),
     "huber-lbfgs": HuberRegressor(solver="lbfgs"),
     "huber-ridge": HuberRegressor(alpha=0.1),
+    "huber-auto": HuberRegressor("auto"),
+    "huber-auto-fixed-ridge": HuberRegressor("auto", scale=2.0, alpha=0.1),
     "huber-lasso": HuberRegressor(alpha=0.1, l1_ratio=1.0),
     "huber-elastic-net": HuberRegressor(alpha=0.1, l1_ratio=0.5),
     "huber-positive": HuberRegressor(positive=True),
@@ -70,6 +72,11 @@ SMOOTH_LOSSES = {
 def is_l1(model):
     """Whether the fit is that of a linear programme: exact zeros, and perhaps not unique."""
     return isinstance(model, (L1Regressor, QuantileRegressor))
+
+
+def loss_of(model):
+    """The loss that a fitted model has minimised."""
+    return Huber(model.delta_) if isinstance(model, HuberRegressor) else model._get_loss()
 
 
 def linear(n=60, p=3, seed=0):
