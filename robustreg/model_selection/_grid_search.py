@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
+from sklearn import config_context, get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
@@ -300,7 +300,7 @@ class HeldOut:
         self, kind: Any, scorer: Any, params: dict[str, Any], table: Table, test: Index
     ) -> None:
         self.scorer, self.params, self.dtype = scorer, params, table.dtype
-        self.X, self.y = table.X[test], table.y[test]
+        self.X, self.y, self.validated = table.X[test], table.y[test], False
 
         class Candidate(kind):
             """The model; predictions of the held-out rows have been computed already."""
@@ -327,11 +327,15 @@ class HeldOut:
     def _score(
         self, model: LinearRegressor, coef: Array, intercept: Any, prediction: Array
     ) -> float:
-        candidate = self.Candidate(**model.get_params())
+        candidate = self.Candidate.__new__(self.Candidate)
+        candidate.__dict__.update(vars(model), coef_=coef, intercept_=intercept)
         candidate.n_features_in_ = self.X.shape[1]
-        candidate.coef_, candidate.intercept_ = coef, intercept
-        candidate.held_out, candidate.prediction = self.X, np.ascontiguousarray(prediction)
-        return float(self.scorer(candidate, self.X, self.y, **self.params))
+        candidate.held_out, candidate.prediction = self.X, prediction
+        # the scorer's parameters have been checked with the first candidate
+        with config_context(skip_parameter_validation=self.validated or None):
+            score = float(self.scorer(candidate, self.X, self.y, **self.params))
+        self.validated = True
+        return score
 
 
 def _best(scores: Array) -> int:

@@ -258,7 +258,7 @@ def _minimise_newton(
 ) -> OptimizeResult:
     def in_scales(theta: Array, step: Array) -> float:
         # a scale of 1e-9 does not make coefficients more precise than floating point
-        return float(np.linalg.norm(step)) / max(objective.unpack(theta)[2], SMALL_SCALES[0])
+        return float(np.linalg.norm(step)) / max(objective.scale_at(theta), SMALL_SCALES[0])
 
     return minimize(
         objective,
