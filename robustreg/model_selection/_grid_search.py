@@ -237,9 +237,7 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         if self.l1_ratio:
             data, _ = rows_that_count(X, y, weight, n_threads)
             problem, _ = self._model(rows[0], 1.0)._prepare(data)
-            largest = max(
-                alpha_max(self._row_problem(problem, row), self.tol, self.max_iter) for row in rows
-            )
+            largest = max(alpha_max(self._row_problem(problem, row)) for row in rows)
         return alpha_grid(largest, int(self.alphas), self.eps)
 
     def _fold(

@@ -315,7 +315,7 @@ def alpha_path(
         problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
         largest = np.nan
         if model.l1_ratio:
-            largest = alpha_max(problem, model.tol, model.max_iter)
+            largest = alpha_max(problem)
         grid = alpha_grid(largest, length, eps) if given is None else given
         fits = Sequence(solver, model.max_iter, model.tol).row(problem, grid)
         return grid, _columns(model, problem, fits, solver, dtype), largest
