@@ -79,9 +79,11 @@ class HuberRegressorCV(GridSearch):
         Scores of all cells on the held-out rows of all folds.
     best_score_ : float
         Mean score of the best cell.
-    coef_, intercept_, scale_, weights_, outliers_, objective_, dual_gap_, n_iter_, converged_
+    coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.HuberRegressor` with ``delta_`` and ``alpha_``, fitted to all
         rows.
+    objective_, dual_gap_, n_iter_, converged_, solver_
+        Of the same fit.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -170,7 +172,8 @@ class L1RegressorCV(GridSearch):
     l1_ratio : float, default=1.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     eps, positive, fit_intercept, cv, n_jobs, verbose, solver, max_iter, tol
-        As of :class:`HuberRegressorCV`.
+        As of :class:`HuberRegressorCV`; max_iter is 100000 by default, since the simplex
+        method of solver="linprog" takes many cheap iterations.
     scoring : str, callable or None, default="neg_mean_absolute_error"
         What judges predictions on held-out rows; higher is better.
 
@@ -184,8 +187,10 @@ class L1RegressorCV(GridSearch):
         Scores on the held-out rows of all folds.
     best_score_ : float
         Mean score of ``alpha_``.
-    coef_, intercept_, scale_, weights_, outliers_, objective_, dual_gap_, n_iter_, converged_
+    coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.L1Regressor` with ``alpha_``, fitted to all rows.
+    objective_, dual_gap_, n_iter_, converged_, solver_
+        Of the same fit.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -216,7 +221,7 @@ class L1RegressorCV(GridSearch):
         n_jobs: int | None = None,
         verbose: int = 0,
         solver: str = "auto",
-        max_iter: int = 100,
+        max_iter: int = 100_000,
         tol: float = 1e-7,
     ) -> None:
         self.alphas = alphas
@@ -251,7 +256,8 @@ class QuantileRegressorCV(GridSearch):
     l1_ratio : float, default=1.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     eps, positive, fit_intercept, cv, n_jobs, verbose, solver, max_iter, tol
-        As of :class:`HuberRegressorCV`.
+        As of :class:`HuberRegressorCV`; max_iter is 100000 by default, since the simplex
+        method of solver="linprog" takes many cheap iterations.
     scoring : str, callable or None, default="pinball"
         What judges predictions on held-out rows; higher is better. "pinball" is minus the
         mean quantile loss of the same quantile.
@@ -266,8 +272,10 @@ class QuantileRegressorCV(GridSearch):
         Scores on the held-out rows of all folds.
     best_score_ : float
         Mean score of ``alpha_``.
-    coef_, intercept_, scale_, weights_, outliers_, objective_, dual_gap_, n_iter_, converged_
+    coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.QuantileRegressor` with ``alpha_``, fitted to all rows.
+    objective_, dual_gap_, n_iter_, converged_, solver_
+        Of the same fit.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -305,7 +313,7 @@ class QuantileRegressorCV(GridSearch):
         n_jobs: int | None = None,
         verbose: int = 0,
         solver: str = "auto",
-        max_iter: int = 100,
+        max_iter: int = 100_000,
         tol: float = 1e-7,
     ) -> None:
         self.quantile = quantile
