@@ -19,8 +19,9 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array
 from robustreg._compat import minres
+from robustreg._design import MAX_PRODUCTS
 from robustreg._kinks import quadratic_step
-from robustreg._objective import MAX_PRODUCTS, Objective
+from robustreg._objective import Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
 SMALL_GRADIENT = 2e-11
