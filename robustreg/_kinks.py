@@ -71,16 +71,16 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
 
     Returns None where the matrix of the free variables is singular.
     """
-    y = x.copy()
-    bent, linear = kinks.bent, gradient - hessian @ x
-    noise = BALANCED * (np.abs(linear) + np.abs(hessian) @ np.abs(x))
+    y, bent = x.copy(), kinks.bent
+    noise = BALANCED * (np.abs(gradient) + np.abs(hessian) @ np.abs(x))
     free = (y != 0) | ~bent
     signs: Array = np.where(bent, np.sign(y), 0.0)
-    entered, excess = np.zeros_like(free), x
+    entered, excess, slope = np.zeros_like(free), x, gradient
     for _ in range(20 * len(x) + 50):
-        target = _stationary(hessian, linear + kinks.slopes * signs, free)
-        if target is None:
+        move = _newton_step(hessian, slope + kinks.slopes * signs, free)
+        if move is None:
             return None
+        target = y + move
         turned = free & bent & (target * signs <= 0)
         back = turned & (y == 0)
         if back.any():  # of several that entered together: alone, one goes the right way
@@ -92,13 +92,15 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
             free, entered = free & (~entered | remaining), remaining
             continue
         if turned.any():
-            share = y[turned] / (y[turned] - target[turned])
-            y = y + share.min() * (target - y)
+            share = y[turned] / -move[turned]
+            y = y + share.min() * move
             stopped = np.flatnonzero(turned)[share == share.min()]
             y[stopped], free[stopped] = 0.0, False
+            slope = gradient + hessian @ (y - x)
             continue
         y = target
-        excess = kinks.excess(y, linear + hessian @ y)
+        slope = gradient + hessian @ (y - x)
+        excess = kinks.excess(y, slope)
         entered = _steepest(~free & (np.abs(excess) > noise), excess, int(free.sum()) + FEW)
         if not entered.any():
             break
@@ -116,15 +118,15 @@ def _steepest(mask: Mask, excess: Array, most: int) -> Mask:
     return chosen
 
 
-def _stationary(hessian: Array, slopes: Array, free: Mask) -> Array | None:
-    """The least ``slopes'y + y'hessian y / 2`` over the free variables, 0 elsewhere."""
+def _newton_step(hessian: Array, slope: Array, free: Mask) -> Array | None:
+    """The step of the free variables to where their slopes are 0; 0 for the others."""
     index = np.flatnonzero(free)
-    out = np.zeros(len(slopes))
+    out = np.zeros(len(slope))
     if not len(index):
         return out
     factor, failed = lapack.dpotrf(hessian[np.ix_(index, index)])
     pivots = np.diag(factor)
     if failed or pivots.min() ** 2 < LEAST_PIVOT * pivots.max() ** 2:
         return None
-    out[index] = lapack.dpotrs(factor, -slopes[index])[0]
+    out[index] = lapack.dpotrs(factor, -slope[index])[0]
     return out

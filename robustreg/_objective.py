@@ -93,8 +93,11 @@ class Objective:
         self.residual = np.empty(rows.n)
         self.rounding, self.precise = rounding, precise
         self.kinks = self._make_kinks()
+        self._pull: Array | None = None  # the penalty's Hessian
+        self._lifted: Array | None = None  # the basis, with the intercept's coordinate
         self.sums: Sums
-        self._theta: Array | None = None
+        self._theta: bytes | None = None  # of the last evaluation; bytes are compared fastest
+        self._answer: tuple[float, Array] | None = None
         self._place: Array | None = None  # [u, b] that self.residual belongs to, if any
         self._hessian_theta: Array = np.full(self.size, np.inf)
         self._curvature: Array | None = None
@@ -127,7 +130,11 @@ class Objective:
         """Coefficients in the blocks' units, intercept at the centre, and scale."""
         beta = self.expand(theta[: self.k])
         intercept = float(theta[self.k]) if self.rows.fit_intercept else 0.0
-        return beta, intercept, float(theta[-1]) if self.joint else self.scale
+        return beta, intercept, self.scale_at(theta)
+
+    def scale_at(self, theta: Array) -> float:
+        """The scale alone."""
+        return float(theta[-1]) if self.joint else self.scale
 
     def expand(self, u: Array) -> Array:
         """``beta = T u``."""
@@ -174,7 +181,7 @@ class Objective:
         """Change loss and penalty; the stored curvature stays valid."""
         self.loss, self.penalty = loss, penalty
         self.kappa = loss.kappa if self.joint else 0.0
-        self.kinks = self._make_kinks()
+        self.kinks, self._pull = self._make_kinks(), None
         self._forget()
 
     def _forget(self) -> None:
@@ -183,7 +190,7 @@ class Objective:
 
     def evaluate(self, theta: Array) -> Sums:
         """One pass over X at ``theta``; remembered until ``theta`` changes."""
-        if self._theta is not None and np.array_equal(theta, self._theta):
+        if theta.tobytes() == self._theta:
             return self.sums
         beta, intercept, sigma = self.unpack(theta)
         shift = intercept - float(self.rows.offset @ beta)
@@ -218,12 +225,14 @@ class Objective:
             if self.sums.gram is not None:
                 self._gram += self.sums.gram
             self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
-        self._theta, self._place = theta.copy(), place
+        self._theta, self._place, self._answer = theta.tobytes(), place, None
         return self.sums
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """F and its gradient, without the penalty's kinks."""
         sums, total = self.evaluate(theta), self.rows.total
+        if self._answer is not None:
+            return self._answer
         beta, _, sigma = self.unpack(theta)
         coef = beta / self.rows.unit
         value = sigma * ((sums.psi_z - sums.conjugate) / total + self.kappa)
@@ -234,7 +243,8 @@ class Objective:
             gradient[self.k] = -sums.psi / total
         if self.joint:
             gradient[-1] = self.kappa - sums.conjugate / total
-        return value, gradient
+        self._answer = value, gradient
+        return self._answer
 
     def hessian(self, theta: Array) -> Array | LinearOperator:
         """Generalised Hessian, ``sum w psi' [x, 1, z][x, 1, z]' / (W sigma) + penalty``.
@@ -244,7 +254,7 @@ class Objective:
         if self._curvature is None:
             return self._hessian_operator(theta)
         self.evaluate(theta)
-        sums, sigma = self._hessian_sums, self.unpack(self._hessian_theta)[2]
+        sums, sigma = self._hessian_sums, self.scale_at(self._hessian_theta)
         curve_z = sums.curve_z
         gram = self._in_coordinates(self._gram)
         if self._single and _least_pivot(gram) < LEAST_LEFT * self.rows.total:
@@ -259,7 +269,9 @@ class Objective:
             hessian[-1, -1] = sums.curve_zz
         hessian /= self.rows.total * sigma
         if self.penalty.alpha:
-            hessian[: self.k, : self.k] += self.penalty_hessian()
+            if self._pull is None:
+                self._pull = self.penalty_hessian()
+            hessian[: self.k, : self.k] += self._pull
         return hessian
 
     def fitted(self, beta: Array, intercept: float) -> Array:
@@ -431,9 +443,10 @@ class Objective:
         if self.basis.ndim == 1:
             scale = np.append(self.basis, 1.0)
             return scale[:, None] * gram * scale
-        lifted = np.zeros((self.rows.p + 1, self.k + 1))
-        lifted[:-1, :-1], lifted[-1, -1] = self.basis, 1.0
-        return lifted.T @ gram @ lifted
+        if self._lifted is None:
+            self._lifted = np.zeros((self.rows.p + 1, self.k + 1))
+            self._lifted[:-1, :-1], self._lifted[-1, -1] = self.basis, 1.0
+        return self._lifted.T @ gram @ self._lifted
 
 
 def _least_pivot(matrix: Array) -> float:
