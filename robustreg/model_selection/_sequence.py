@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from robustreg._arrays import Array
 from robustreg._problem import Problem
 from robustreg.solvers import SOLVERS
 from robustreg.solvers._frame import Start
@@ -17,7 +18,7 @@ LEAST_SCALE = 1e-3  # of the spread of y: a joint scale below is no start for an
 
 
 class Sequence:
-    """Fits with one solver; the next may start where another of them ended.
+    """Fits with one solver along rows of a grid, each from where its neighbours point to.
 
     Parameters
     ----------
@@ -30,27 +31,41 @@ class Sequence:
     def __init__(self, solver: str, max_iter: int, tol: float) -> None:
         self.options: dict[str, Any] = {"max_iter": max_iter, "tol": tol}
         self.solve = Series().newton if solver == "newton" else SOLVERS[solver].solve
+        self.above: list[Array] = []
 
-    def fit(self, problem: Problem, neighbour: OptimizeResult | None = None) -> OptimizeResult:
-        """The fit of a problem. Its residuals are good until the next fit."""
-        start = None
-        if neighbour is not None:
-            scale_is_small = neighbour.sigma <= LEAST_SCALE * problem.spread
-            if not (problem.joint and scale_is_small):
-                start = Start(neighbour.coef, neighbour.intercept, neighbour.sigma)
-        return self.solve(problem, start=start, **self.options)
+    def row(self, problem: Problem, alphas: Array) -> Iterator[OptimizeResult]:
+        """Fits of a problem for falling strengths of the penalty.
+
+        The residuals of a fit are good until the next one only.
+        """
+        here: list[Array] = []
+        for alpha in alphas:
+            cell = problem.with_alpha(float(alpha))
+            start = _to_start(cell, self._guess(here, alphas))
+            fit = self.solve(cell, start=start, **self.options)
+            here.append(np.array([*fit.coef, fit.intercept, fit.sigma]))
+            yield fit
+        self.above = here
+
+    def _guess(self, here: list[Array], alphas: Array) -> Array | None:
+        """Where the next fit of a row will be: a bilinear or linear continuation.
+
+        A fit hardly changes with alpha in another way than it did in the row above. Along
+        the first row it goes on in a straight line, as lasso paths do between two kinks.
+        """
+        j, above = len(here), self.above
+        if above:
+            return above[0] if j == 0 else here[-1] + (above[j] - above[j - 1])
+        if j < 2 or alphas[j - 1] == alphas[j - 2]:
+            return here[-1] if here else None
+        share = (alphas[j] - alphas[j - 1]) / (alphas[j - 1] - alphas[j - 2])
+        return here[-1] + share * (here[-1] - here[-2])
 
 
-def check_grid(name: str, values: Any, zero: bool) -> NDArray[np.float64]:
-    """A grid as a sorted array of finite numbers above 0, or at least 0 where ``zero``."""
-    allowed = "at least 0" if zero else "above 0"
-    try:
-        grid = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError):
-        grid = np.zeros(0)
-    inside = np.isfinite(grid) & ((grid >= 0.0) if zero else (grid > 0.0))
-    if grid.ndim != 1 or not len(grid) or not inside.all():
-        raise ValueError(
-            f"{name} must be a sequence of one or more finite numbers {allowed}, got {values!r}."
-        )
-    return np.sort(grid)
+def _to_start(problem: Problem, guess: Array | None) -> Start | None:
+    if guess is None or (problem.joint and guess[-1] <= LEAST_SCALE * problem.spread):
+        return None
+    coef = guess[:-2]
+    if problem.penalty.positive:
+        coef = np.maximum(coef, 0.0)
+    return Start(coef, float(guess[-2]), float(guess[-1]))
