@@ -15,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import minres as scipy_minres
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from robustreg._arrays import Array
 
@@ -35,8 +35,10 @@ __all__ = [
     "Tasks",
     "check_sample_weight",
     "fit_context",
+    "method_params",
     "minres",
     "set_blas_threads",
+    "takes_sample_weight",
     "validate_parameters",
 ]
 
@@ -57,6 +59,18 @@ _ALLOW = {_ZEROS: True} if _ZEROS in inspect.signature(_check_sample_weight).par
 def check_sample_weight(sample_weight: Any, X: Any) -> Array:
     """Sample weights as a float64 array of the right length, finite; None is all ones."""
     return _check_sample_weight(sample_weight, X, dtype=np.float64, **_ALLOW)
+
+
+def method_params(X: Any, params: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """Of parameters with an entry for each row of X the entries of some rows; others as given."""
+    return _check_method_params(X, params, rows)
+
+
+def takes_sample_weight(scorer: Any) -> bool:
+    """Whether a scorer can weight rows: one of ``make_scorer`` if its metric can."""
+    parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
+    variadic = inspect.Parameter.VAR_KEYWORD
+    return "sample_weight" in parameters or variadic in {p.kind for p in parameters.values()}
 
 
 # What scikit-learn's ``fit_context`` looks for after a fit, also after one that failed.

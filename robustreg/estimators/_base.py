@@ -151,7 +151,7 @@ class LinearRegressor(LinearPredictor, ABC):
             f"{type(self).__name__} did not converge{of} with solver {solver!r}: {fit.message} "
             f"{advice} dual_gap_ bounds how far objective_ is from its minimum.",
             ConvergenceWarning,
-            stacklevel=_levels_to_the_user(),
+            stacklevel=levels_to_the_user(),
         )
 
     def _start(self, problem: Problem) -> Start | None:
@@ -261,7 +261,7 @@ def start_from(problem: Problem, coef: Array, intercept: float, scale: float) ->
     )
 
 
-def _levels_to_the_user() -> int:
+def levels_to_the_user() -> int:
     """How many calls above ``_warn`` the code is that called ``fit``."""
     frame, level = inspect.currentframe(), 0
     ours = {"robustreg", "sklearn"}

@@ -21,7 +21,7 @@ BALANCED = 1e-9  # of the largest slope: what equations leave
 ROUNDING = 1e-11  # relative: from alpha_max on coefficients are 0 in floating point, too
 
 
-def alpha_max(problem: Problem, tol: float, max_iter: int) -> float:
+def alpha_max(problem: Problem) -> float:
     """The least alpha, as the user states it, at which all coefficients are 0.
 
     At the null fit (intercept and scale alone) the slopes ``v = X'(w nu) / W`` of its dual
@@ -33,14 +33,14 @@ def alpha_max(problem: Problem, tol: float, max_iter: int) -> float:
     """
     if problem.spread == 0.0:
         return 0.0
-    steepest = _smooth(problem, tol, max_iter)
+    steepest = _smooth(problem)
     return (1.0 + ROUNDING) * steepest / (problem.penalty.l1_ratio * problem.alpha_unit)
 
 
-def _smooth(problem: Problem, tol: float, max_iter: int) -> float:
+def _smooth(problem: Problem) -> float:
     """Largest slope of the null fit of a smooth loss, in units of the problem."""
     bare = replace(problem, X=np.zeros((problem.n, 1)), penalty=ElasticNet())
-    null = newton(bare, max_iter=max_iter, tol=tol)
+    null = newton(bare)
     frame = make_separable_frame(problem)
     objective = make_objective(problem, frame)
     theta = pack(objective, frame, Start(np.zeros(problem.p), null.intercept, null.sigma))

@@ -16,8 +16,8 @@ from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.estimators._m import ScaledRegressor
 from robustreg.losses import Huber
+from robustreg.model_selection._grid import check_grid
 from robustreg.model_selection._grid_search import GridSearch
-from robustreg.model_selection._sequence import check_grid
 
 DELTAS = (0.5, 0.75, 1.0, 1.345, 2.0, 3.0)
 
@@ -79,9 +79,11 @@ class HuberRegressorCV(GridSearch):
         Scores of all cells on the held-out rows of all folds.
     best_score_ : float
         Mean score of the best cell.
-    coef_, intercept_, scale_, weights_, outliers_, objective_, dual_gap_, n_iter_, converged_
+    coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.HuberRegressor` with ``delta_`` and ``alpha_``, fitted to all
         rows.
+    objective_, dual_gap_, n_iter_, converged_, solver_
+        Of the same fit.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -173,7 +175,8 @@ class L1RegressorCV(GridSearch):
     l1_ratio : float, default=1.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     eps, positive, fit_intercept, cv, n_jobs, verbose, solver, max_iter, tol
-        As of :class:`HuberRegressorCV`.
+        As of :class:`HuberRegressorCV`; max_iter is 100000 by default, since the simplex
+        method of solver="linprog" takes many cheap iterations.
     scoring : str, callable or None, default="neg_mean_absolute_error"
         What judges predictions on held-out rows; higher is better.
 
@@ -187,8 +190,10 @@ class L1RegressorCV(GridSearch):
         Scores on the held-out rows of all folds.
     best_score_ : float
         Mean score of ``alpha_``.
-    coef_, intercept_, scale_, weights_, outliers_, objective_, dual_gap_, n_iter_, converged_
+    coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.L1Regressor` with ``alpha_``, fitted to all rows.
+    objective_, dual_gap_, n_iter_, converged_, solver_
+        Of the same fit.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -219,7 +224,7 @@ class L1RegressorCV(GridSearch):
         n_jobs: int | None = None,
         verbose: int = 0,
         solver: str = "auto",
-        max_iter: int = 100,
+        max_iter: int = 100_000,
         tol: float = 1e-7,
     ) -> None:
         self.alphas = alphas
@@ -254,7 +259,8 @@ class QuantileRegressorCV(GridSearch):
     l1_ratio : float, default=1.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     eps, positive, fit_intercept, cv, n_jobs, verbose, solver, max_iter, tol
-        As of :class:`HuberRegressorCV`.
+        As of :class:`HuberRegressorCV`; max_iter is 100000 by default, since the simplex
+        method of solver="linprog" takes many cheap iterations.
     scoring : str, callable or None, default="pinball"
         What judges predictions on held-out rows; higher is better. "pinball" is minus the
         mean quantile loss of the same quantile.
@@ -269,8 +275,10 @@ class QuantileRegressorCV(GridSearch):
         Scores on the held-out rows of all folds.
     best_score_ : float
         Mean score of ``alpha_``.
-    coef_, intercept_, scale_, weights_, outliers_, objective_, dual_gap_, n_iter_, converged_
+    coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.QuantileRegressor` with ``alpha_``, fitted to all rows.
+    objective_, dual_gap_, n_iter_, converged_, solver_
+        Of the same fit.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -308,7 +316,7 @@ class QuantileRegressorCV(GridSearch):
         n_jobs: int | None = None,
         verbose: int = 0,
         solver: str = "auto",
-        max_iter: int = 100,
+        max_iter: int = 100_000,
         tol: float = 1e-7,
     ) -> None:
         self.quantile = quantile
@@ -328,7 +336,7 @@ class QuantileRegressorCV(GridSearch):
     def _model(self, row: dict[str, Any], alpha: float) -> QuantileRegressor:
         return QuantileRegressor(self.quantile, alpha=alpha, **self._shared())
 
-    def _scorer(self) -> Any:
-        if isinstance(self.scoring, str) and self.scoring == "pinball":
+    def _named_scorer(self, name: str) -> Any:
+        if name == "pinball":
             return make_scorer(mean_pinball_loss, alpha=self.quantile, greater_is_better=False)
-        return super()._scorer()
+        return super()._named_scorer(name)

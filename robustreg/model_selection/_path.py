@@ -14,14 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from robustreg._arrays import Array
 from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
-from robustreg.estimators._base import LinearRegressor, rows_that_count
+from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
 from robustreg.losses import Huber
 from robustreg.model_selection._alpha_max import alpha_max
-from robustreg.model_selection._sequence import Sequence, check_grid
+from robustreg.model_selection._grid import alpha_grid, check_eps, check_grid, check_length
+from robustreg.model_selection._sequence import Sequence
 
 Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
-
-TINY = np.finfo(np.float64).tiny
 
 
 class AlphaPath(NamedTuple):
@@ -137,7 +136,7 @@ def huber_path(
     """
     if isinstance(delta, str):
         raise ValueError(f"delta must be a number for a path, got {delta!r}.")
-    model = HuberRegressor(delta, l1_ratio=l1_ratio, **parameters)
+    model = HuberRegressor(delta, alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters)
     return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
 
 
@@ -178,7 +177,7 @@ def l1_path(
     >>> path.coefs.round(3)
     array([[0.   , 0.426, 0.56 ]])
     """
-    model = L1Regressor(l1_ratio=l1_ratio, **parameters)
+    model = L1Regressor(alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters)
     return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
 
 
@@ -224,7 +223,9 @@ def quantile_path(
     """
     if np.ndim(quantile):
         raise ValueError(f"quantile must be one number for a path, got {quantile!r}.")
-    model = QuantileRegressor(quantile, l1_ratio=l1_ratio, **parameters)
+    model = QuantileRegressor(
+        quantile, alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters
+    )
     return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
 
 
@@ -275,9 +276,10 @@ def huber_delta_path(
     >>> path.coefs.round(3)
     array([[0.545, 0.537, 0.503]])
     """
-    chosen = np.geomspace(0.1, 5.0, n_deltas) if deltas is None else deltas
+    length = check_length("n_deltas", n_deltas)
+    chosen = np.geomspace(0.1, 5.0, length) if deltas is None else deltas
     grid = check_grid("deltas", chosen, zero=False)
-    model = HuberRegressor(**parameters)
+    model = HuberRegressor(1.0, warm_start=False, **parameters)
     model._check()
 
     def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> Columns:
@@ -302,6 +304,8 @@ def alpha_path(
 ) -> AlphaPath:
     """Fits of a model along a grid of alpha; see :func:`huber_path`."""
     given = None if alphas is None else check_grid("alphas", alphas, zero=True)[::-1]
+    length = check_length("n_alphas", n_alphas)
+    check_eps(eps)
     model.set_params(alpha=1.0)
     model._check()
 
@@ -311,23 +315,13 @@ def alpha_path(
         problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
         largest = np.nan
         if model.l1_ratio:
-            largest = alpha_max(problem, model.tol, model.max_iter)
-        grid = alpha_grid(largest, n_alphas, eps) if given is None else given
+            largest = alpha_max(problem)
+        grid = alpha_grid(largest, length, eps) if given is None else given
         fits = Sequence(solver, model.max_iter, model.tol).row(problem, grid)
         return grid, _columns(model, problem, fits, solver, dtype), largest
 
     grid, columns, largest = model._with_data(X, y, sample_weight, work)
     return AlphaPath(grid, *columns, largest)
-
-
-def alpha_grid(largest: float, n_alphas: int, eps: float) -> NDArray[np.float64]:
-    """From the alpha at which all coefficients vanish down, in equal ratios."""
-    if np.isnan(largest):
-        raise ValueError(
-            "alphas must be given for l1_ratio=0: a ridge penalty has no alpha at which the "
-            "coefficients vanish, from which a grid could start."
-        )
-    return np.geomspace(1.0, eps, n_alphas) * (largest or TINY)
 
 
 def _columns(
@@ -350,7 +344,7 @@ def _columns(
             f"{failed} of {len(rows)} points of the path did not converge with solver "
             f"{solver!r} and max_iter={model.max_iter}; dual_gaps says how far they are.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=levels_to_the_user(),
         )
     coefs, gaps, intercepts, scales, n_iters = (
         np.array(column) for column in zip(*rows, strict=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
@@ -57,7 +56,7 @@ class Sequence:
         j, above = len(here), self.above
         if above:
             return above[0] if j == 0 else here[-1] + (above[j] - above[j - 1])
-        if j < 2:
+        if j < 2 or alphas[j - 1] == alphas[j - 2]:
             return here[-1] if here else None
         share = (alphas[j] - alphas[j - 1]) / (alphas[j - 1] - alphas[j - 2])
         return here[-1] + share * (here[-1] - here[-2])
@@ -70,18 +69,3 @@ def _to_start(problem: Problem, guess: Array | None) -> Start | None:
     if problem.penalty.positive:
         coef = np.maximum(coef, 0.0)
     return Start(coef, float(guess[-2]), float(guess[-1]))
-
-
-def check_grid(name: str, values: Any, zero: bool) -> NDArray[np.float64]:
-    """A grid as a sorted array of finite numbers above 0, or at least 0 where ``zero``."""
-    allowed = "at least 0" if zero else "above 0"
-    try:
-        grid = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError):
-        grid = np.zeros(0)
-    inside = np.isfinite(grid) & ((grid >= 0.0) if zero else (grid > 0.0))
-    if grid.ndim != 1 or not len(grid) or not inside.all():
-        raise ValueError(
-            f"{name} must be a sequence of one or more finite numbers {allowed}, got {values!r}."
-        )
-    return np.sort(grid)

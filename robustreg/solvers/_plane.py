@@ -60,16 +60,16 @@ def at_scale_zero(
 class Limit:
     """F over ``c = sup |psi|`` as the scale falls to 0: least absolute deviations.
 
-    Where psi is unbounded only exact fits remain, among which the penalty decides. Points are
+    Where psi is unbounded only exact fits remain, among which the penalty decides; c is then
+    what the joint scale's constraint leaves any |nu|: deviations that cost so much are none
+    where an exact fit is the optimum. Points are
     taken and returned in the coordinates of F; a programme under a penalty with kinks has
     coordinates of its own, white ones.
     """
 
     def __init__(self, problem: Problem, frame: Frame, objective: Objective) -> None:
-        bound = problem.loss.conjugate_domain[1]
         penalty = problem.penalty
-        if np.isfinite(bound):
-            penalty = replace(penalty, alpha=penalty.alpha / bound)
+        penalty = replace(penalty, alpha=penalty.alpha / _largest_nu(problem))
         absolute = replace(problem, loss=Absolute(), scale=1.0, penalty=penalty)
         self.problem, self.objective, self.frame = problem, objective, frame
         self.own = frame if objective.kinks is None else make_frame(absolute)
@@ -112,6 +112,17 @@ class Limit:
         return pack(self.objective, self.frame, found)[: self.lead]
 
 
+def _largest_nu(problem: Problem) -> float:
+    """``sup |psi|``; where that is infinite, the nu with ``w rho*(nu) = kappa W`` in a row."""
+    loss, weight = problem.loss, problem.weight
+    bound = loss.conjugate_domain[1]
+    if np.isfinite(bound):
+        return bound
+    smallest = 1.0 / problem.n if weight is None else float(weight.min() / weight.sum())
+    # such losses are quadratic, so that rho*(psi(z)) = rho(z)
+    return float(loss.psi(np.sqrt(loss.kappa / smallest / loss.rho(1.0))))
+
+
 def _through_near_rows(
     problem: Problem, objective: Objective, limit: Limit, theta: Array
 ) -> Array | None:
@@ -129,7 +140,7 @@ def _least_absolute_deviations(
     problem: Problem, objective: Objective, limit: Limit, theta: Array
 ) -> Array | None:
     """The optimum of the limit, by interior point."""
-    if not np.isfinite(objective.loss.conjugate_domain[1]):
+    if objective.kinks is None and not np.isfinite(objective.loss.conjugate_domain[1]):
         return None
     return np.append(limit.solve(theta), 0.0)
 

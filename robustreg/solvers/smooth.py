@@ -85,13 +85,14 @@ class Series:
     """Newton fits of the same rows with other losses and penalties.
 
     Coordinates, moments and the psi'-weighted Gram matrix stay from fit to fit, and each fit
-    starts where the last one ended. Only where the penalty decides which directions there
-    are, with more columns than the rank of X, every fit has coordinates of its own.
+    starts where the last one ended. Coordinates depend on whether the penalty has kinks and
+    whether there is one: without, those of X with less than full rank have fewer directions.
+    Only where the penalty decides which directions there are, with more columns than the rank
+    of X, every fit has coordinates of its own.
     """
 
     def __init__(self) -> None:
-        self.frame: Frame | None = None
-        self.objective: Objective | None = None
+        self.kept: dict[tuple[bool, bool], tuple[Frame, Objective]] = {}
 
     def newton(
         self, problem: Problem, *, start: Start | None, max_iter: int, tol: float
@@ -99,16 +100,17 @@ class Series:
         """As the function ``newton``, for problems that differ in loss and penalty only."""
         if problem.spread == 0.0:
             return null_result(problem)
-        if self.frame is None or self.objective is None:
+        kinked = problem.penalty.kinked
+        kind = kinked, problem.penalty.alpha > 0.0
+        if kind not in self.kept:
             frame = _make_frame(problem, _minimise_newton)
-            if not problem.penalty.kinked and (frame.by_rows or frame.basis.shape[-1] < problem.p):
+            if not kinked and (frame.by_rows or frame.basis.shape[-1] < problem.p):
                 return newton(problem, start=start, max_iter=max_iter, tol=tol)
-            self.frame, self.objective = frame, make_objective(problem, frame)
             start = start or _pilot(problem, max_iter)
-        self.objective.adopt(problem.loss, problem.penalty)
-        return _certified(
-            problem, self.frame, self.objective, start, max_iter, tol, _minimise_newton
-        )
+            self.kept[kind] = frame, make_objective(problem, frame)
+        frame, objective = self.kept[kind]
+        objective.adopt(problem.loss, problem.penalty)
+        return _certified(problem, frame, objective, start, max_iter, tol, _minimise_newton)
 
 
 def _certified(
@@ -256,7 +258,7 @@ def _minimise_newton(
 ) -> OptimizeResult:
     def in_scales(theta: Array, step: Array) -> float:
         # a scale of 1e-9 does not make coefficients more precise than floating point
-        return float(np.linalg.norm(step)) / max(objective.unpack(theta)[2], SMALL_SCALES[0])
+        return float(np.linalg.norm(step)) / max(objective.scale_at(theta), SMALL_SCALES[0])
 
     return minimize(
         objective,
