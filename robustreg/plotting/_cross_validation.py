@@ -207,9 +207,9 @@ class CVCurveDisplay:
         ax = self.ax_
         self.image_ = ax.imshow(means, aspect="auto", origin="lower", vmin=lowest)
         self.figure_.colorbar(self.image_, ax=ax, label=self._score_label(), extend="min")
-        for axis, grid in ((ax.xaxis, self.alphas), (ax.yaxis, self.deltas)):
+        for axis, grid, digits in ((ax.xaxis, self.alphas, 2), (ax.yaxis, self.deltas, 4)):
             shown = np.linspace(0.0, len(grid) - 1.0, min(len(grid), TICKS)).round().astype(int)
-            axis.set_ticks(shown, [f"{value:.4g}" for value in grid[shown]])
+            axis.set_ticks(shown, [f"{value:.{digits}g}" for value in grid[shown]])
         row, column = self._best_cell()
         self._mark(column, row)
         ax.set(xlabel="alpha", ylabel="delta")
