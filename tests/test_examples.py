@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart.py"
 QUANTILES = ROOT / "examples" / "quantiles.py"
+PENALTY = ROOT / "examples" / "penalty.py"
 PICTURES = sorted((ROOT / "docs" / "images").glob("*.png"))
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -48,6 +49,11 @@ def quantiles(tmp_path_factory):
     return output_of(QUANTILES, tmp_path_factory)
 
 
+@pytest.fixture(scope="module")
+def penalty(tmp_path_factory):
+    return output_of(PENALTY, tmp_path_factory)
+
+
 def row(text, label):
     """The three numbers behind a label of the first table."""
     (line,) = [line for line in text.splitlines() if line.startswith(label)]
@@ -80,7 +86,7 @@ def test_quickstart_lists_impossible_stones(quickstart):
     assert listed[0][2:5] == [8.09, 58.9, 8.06]
 
 
-@pytest.mark.parametrize("example", ["quickstart", "quantiles"])
+@pytest.mark.parametrize("example", ["quickstart", "quantiles", "penalty"])
 def test_example_draws_a_picture(example, request):
     _, picture = request.getfixturevalue(example)
     content = picture.read_bytes()
@@ -189,7 +195,14 @@ def plain_signature(obj):
 
 
 @pytest.mark.parametrize(
-    "module", ["robustreg", "robustreg.losses", "robustreg.metrics", "robustreg.solvers"]
+    "module",
+    [
+        "robustreg",
+        "robustreg.losses",
+        "robustreg.metrics",
+        "robustreg.plotting",
+        "robustreg.solvers",
+    ],
 )
 def test_api_page_lists_every_public_name(module):
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -210,6 +223,25 @@ def test_choosing_shows_the_coverage_that_the_example_prints(quantiles):
         # the optimum need not be unique, prices being whole dollars: a few stones may move
         assert shown[:-1] == pytest.approx(shares, abs=0.2)
         assert shown[-1] == pytest.approx(width, abs=0.02)
+
+
+def test_choosing_shows_the_errors_that_the_penalty_example_prints(penalty):
+    text, _ = penalty
+    page = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    with_penalty, without, squares = (
+        (name, row(text, name))
+        for name in (
+            "Huber, L1 penalty, both chosen",
+            "Huber, no penalty",
+            "least squares, no penalty",
+        )
+    )
+    assert with_penalty[1][0] < without[1][0] < squares[1][0]
+    assert with_penalty[1][2] < without[1][2]
+    for name, printed in (with_penalty, without, squares):
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+        shown = [float(cell) for cell in line.split("|")[2:-1]]
+        assert shown == pytest.approx(printed, abs=0.11)
 
 
 def test_readme_shows_what_the_demo_prints(quickstart):
