@@ -174,8 +174,9 @@ def active_rows(programme: Programme, residual: Array, nu: Array, exact: float) 
 
 
 def _slack(programme: Programme, nu: Array) -> Array:
-    """Distance of nu from its bounds, relative to the bound."""
-    return np.minimum(1.0 - nu / programme.high, 1.0 - nu / programme.low)
+    """Distance of nu from the nearer one of its bounds, relative to half of their distance."""
+    low, high = programme.low, programme.high
+    return np.minimum(high - nu, nu - low) / (0.5 * (high - low))
 
 
 def _independent(programme: Programme, nu: Array, active: Mask) -> Index:
