@@ -2,7 +2,7 @@
 
 With ``low <= nu <= high`` the domain of the conjugate, ``rho(r) = max(high r, low r)``:
 absolute deviations have -1 and 1, the tau-quantile tau - 1 and tau. An L1 penalty is more of
-the same: ``alpha l1_ratio |coef_j|`` is a row with target 0, the bounds -1 and 1, and
+the same: ``alpha l1_ratio |coef_j|`` is a row with target 0, bounds of opposite sign, and
 ``-coef_j`` as residual. So is the constraint that ``coef_j`` must not be negative: psi is
 bounded, hence so is what the data gain by a negative one, and a slope above that gain keeps
 coefficients out of there exactly. The programme is therefore one list of rows
@@ -164,12 +164,16 @@ class Stored(Programme):
 
 
 class Streamed(Programme):
-    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end."""
+    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end.
 
-    def __init__(self, objective: Objective, frame: Frame) -> None:
+    ``sharpness`` is the unit of the penalty rows' residuals: it changes the programme only
+    where its kinks are rounded off, by as much less for these rows.
+    """
+
+    def __init__(self, objective: Objective, frame: Frame, sharpness: float = 1.0) -> None:
         self.objective, self.n = objective, objective.rows.n
         self.kinked = _kinked_columns(objective, frame)
-        self.extra, extra_weight, extra_low = _penalty_rows(objective, frame, self.kinked)
+        self.extra, *extra = _penalty_rows(objective, frame, self.kinked, sharpness)
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
         ridge: Array = np.zeros((objective.k, objective.k))
@@ -177,9 +181,9 @@ class Streamed(Programme):
             ridge = objective.penalty_hessian()
         super().__init__(
             self._extend(objective.y, np.zeros(len(self.extra))),
-            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra_weight),
-            self._extend(np.broadcast_to(low, self.n), extra_low),
-            self._extend(np.broadcast_to(high, self.n), np.ones(len(self.extra))),
+            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra[0]),
+            self._extend(np.broadcast_to(low, self.n), extra[1]),
+            self._extend(np.broadcast_to(high, self.n), extra[2]),
             objective.rows.total,
             block_diag(ridge, 0.0) if objective.rows.fit_intercept else ridge,
         )
@@ -227,7 +231,7 @@ class Streamed(Programme):
             return sums
 
         sums = sum(rows.walk(work)) / self.total
-        loss, nu = _round_off(residual[self.n :], self.low[self.n :], 1.0, width)
+        loss, nu = _round_off(residual[self.n :], self.low[self.n :], self.high[self.n :], width)
         extra = float(self.weight[self.n :] @ loss) / self.total
         slopes = self._reduced(sums[:-2], sums[-2]) + self._extra_slopes(nu)
         return Rounded(sums[-1] + extra, slopes, residual)
@@ -248,22 +252,27 @@ def _kinked_columns(objective: Objective, frame: Frame) -> Index:
 
 
 def _penalty_rows(
-    objective: Objective, frame: Frame, columns: Index
-) -> tuple[Array, Array, Array]:
-    """D, weights and lower bounds of the rows of the penalty's kinks.
+    objective: Objective, frame: Frame, columns: Index, sharpness: float
+) -> tuple[Array, Array, Array, Array]:
+    """D, weights and bounds of nu of the rows of the penalty's kinks.
 
-    In units of the columns' standard deviations ``s_j``: the residuals ``-s_j coef_j`` of all
-    rows are then of the order of y. With the weight ``W steepest_j`` the upper bound is 1: it
-    is the slope below 0, ``alpha l1_ratio / s_j`` or, under a sign constraint, at least
-    ``REPULSION sup |psi|``. The slopes of the data are below ``sup |psi|``, for
-    ``|sum w nu (x - c)| / W <= sup |psi| s_j``, c the mean (0 without an intercept).
+    The residual of row j is ``-sharpness width_j coef_j``, with ``y / width_j`` the order of
+    coefficients, the ridge included. The bounds are the slopes of the penalty, in that unit,
+    over the row's share of the weight: that of one row of mean weight, or less if the upper
+    bound would be below 1. Below 0 the slope is ``alpha l1_ratio`` or, under a
+    sign constraint, at least ``REPULSION sup |psi| s_j``: the slopes of the data are smaller,
+    ``|sum w nu (x - c)| / W <= sup |psi| s_j`` with s_j the standard deviation about c, the
+    mean (0 without an intercept).
     """
     penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
-    width = spread + penalty.curvature / (spread * unit**2)
+    width = sharpness * (spread + penalty.curvature / (spread * unit**2))
     design = np.zeros((len(columns), objective.size))
     design[:, : objective.k] = width[:, None] * objective.basis[columns]
-    slope = steepest = penalty.slope / (width * unit)
+    slope = steepest = penalty.slope / unit
     if penalty.positive:
         low, high = objective.loss.conjugate_domain
-        steepest = np.maximum(slope, REPULSION * max(-low, high) * spread / width)
-    return design, objective.rows.total * steepest, -slope / steepest
+        steepest = np.maximum(slope, REPULSION * max(-low, high) * spread)
+    total = objective.rows.total
+    weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)
+    to_bound = total / (weight * width)
+    return design, weight, -slope * to_bound, steepest * to_bound
