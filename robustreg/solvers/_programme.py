@@ -26,7 +26,7 @@ from robustreg._objective import Objective
 from robustreg._rows import product
 from robustreg.solvers._frame import Frame
 
-# Slope on the forbidden side, in the steepest that the data can have; any factor above 1 will do.
+# Slope that no coefficient can overcome, in the steepest of the data; any factor above 1 will do.
 REPULSION = 1.25
 
 
@@ -259,19 +259,19 @@ def _penalty_rows(
     The residual of row j is ``-sharpness width_j coef_j``, with ``y / width_j`` the order of
     coefficients, the ridge included. The bounds are the slopes of the penalty, in that unit,
     over the row's share of the weight: that of one row of mean weight, or less if the upper
-    bound would be below 1. Below 0 the slope is ``alpha l1_ratio`` or, under a
-    sign constraint, at least ``REPULSION sup |psi| s_j``: the slopes of the data are smaller,
-    ``|sum w nu (x - c)| / W <= sup |psi| s_j`` with s_j the standard deviation about c, the
-    mean (0 without an intercept).
+    bound would be below 1. A slope is ``alpha l1_ratio`` or, beyond a sign constraint,
+    ``REPULSION sup |psi| s_j``: the slopes of the data are smaller, ``|sum w nu (x - c)| / W
+    <= sup |psi| s_j`` with s_j the standard deviation about c, the mean (0 without an
+    intercept). No slope need be larger than that for a coefficient to be 0.
     """
     penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
     width = sharpness * (spread + penalty.curvature / (spread * unit**2))
     design = np.zeros((len(columns), objective.size))
     design[:, : objective.k] = width[:, None] * objective.basis[columns]
-    slope = steepest = penalty.slope / unit
-    if penalty.positive:
-        low, high = objective.loss.conjugate_domain
-        steepest = np.maximum(slope, REPULSION * max(-low, high) * spread)
+    low, high = objective.loss.conjugate_domain
+    prohibitive = REPULSION * max(-low, high) * spread
+    slope = np.minimum(penalty.slope / unit, prohibitive)
+    steepest = prohibitive if penalty.positive else slope
     total = objective.rows.total
     weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)
     to_bound = total / (weight * width)
