@@ -182,6 +182,8 @@ def least_conjugate(
     balance at 0. Their dual function ``sum share rho(-Q a) + slopes'a + h(a)`` is minimised.
     """
     design, loss = -objective.coordinates(on), objective.loss
+    if not len(slopes):  # only columns of zeros, no intercept
+        return np.zeros(len(design))
 
     def dual(a: Array) -> tuple[float, Array]:
         z = design @ a
