@@ -34,13 +34,13 @@ X = RNG.normal(size=(60, 4)) * [1.0, 10.0, 0.1, 1.0]
 Y = X @ [2.0, -0.3, 5.0, 0.0] + RNG.standard_t(2, size=60)
 WEIGHT = np.arange(60) % 4.0
 ALPHAS = [0.3, 0.1, 0.03]
-LASSOS = [
+PENALISED = [
     HuberRegressor(0.8, l1_ratio=1.0),
     HuberRegressor(l1_ratio=0.5, scale="mad", fit_intercept=False),
-    L1Regressor(l1_ratio=1.0),
+    L1Regressor(),
     L2Regressor(l1_ratio=1.0, positive=True),
     MRegressor("log_cosh", l1_ratio=0.7),
-    QuantileRegressor(0.8, l1_ratio=1.0),
+    QuantileRegressor(0.8),
 ]
 
 
@@ -66,14 +66,13 @@ def assert_drawn(display, grid, coefs):
 
 
 def legend_of(display):
-    (legend,) = display.figure_.legends
-    return [text.get_text() for text in legend.get_texts()]
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
 
 
 # ---- paths
 
 
-@pytest.mark.parametrize("estimator", LASSOS, ids=repr)
+@pytest.mark.parametrize("estimator", PENALISED, ids=repr)
 def test_path_over_alpha_shows_the_estimators_own_fits(estimator):
     before = vars(estimator).copy()
     display = CoefficientPathDisplay.from_estimator(
@@ -116,7 +115,7 @@ def test_path_over_delta(ridge):
 
 
 def test_own_alpha_is_marked():
-    model = L1Regressor(alpha=0.123456, l1_ratio=1.0)
+    model = L1Regressor(alpha=0.123456)
     display = CoefficientPathDisplay.from_estimator(model, X, Y, alphas=ALPHAS)
     assert_array_equal(display.chosen_.get_xdata(), 0.123456)
     assert legend_of(display)[-1] == "alpha = 0.1235"
@@ -150,7 +149,7 @@ def test_path_of_a_search_spans_its_range_and_marks_its_choice(search, over):
 
 @pytest.mark.parametrize("kind", [L1RegressorCV, QuantileRegressorCV])
 def test_path_of_other_searches(kind):
-    model = kind(alphas=ALPHAS, cv=3).fit(X, Y)
+    model = kind(alphas=ALPHAS, l1_ratio=0.0, cv=3).fit(X, Y)
     display = CoefficientPathDisplay.from_estimator(model, X, Y, alphas=[model.alpha_])
     assert_allclose(display.coefs[:, 0], model.coef_, atol=1e-5)
     assert display.chosen == model.alpha_
@@ -166,11 +165,15 @@ def test_search_of_one_alpha_has_no_range():
 
 def test_names_and_their_order():
     table = pd.DataFrame(X, columns=["a", "b", "c", "d"])
-    display = CoefficientPathDisplay.from_estimator(LASSOS[0], table, Y, alphas=ALPHAS)
+    display = CoefficientPathDisplay.from_estimator(PENALISED[0], table, Y, alphas=ALPHAS)
     ends = display.coefs[:, -1]
-    assert legend_of(display) == [f"{'abcd'[j]}" for j in np.argsort(-ends, kind="stable")]
+    assert legend_of(display) == ["abcd"[j] for j in np.argsort(-ends, kind="stable")]
     assert display.feature_names == ["a", "b", "c", "d"]
-    nameless = CoefficientPathDisplay.from_estimator(LASSOS[0], X, Y, alphas=ALPHAS)
+    renamed = CoefficientPathDisplay.from_estimator(
+        PENALISED[0], table, Y, alphas=ALPHAS, feature_names=["p", "q", "r", "s"]
+    )
+    assert renamed.feature_names == ["p", "q", "r", "s"]
+    nameless = CoefficientPathDisplay.from_estimator(PENALISED[0], X, Y, alphas=ALPHAS)
     assert nameless.feature_names == ["x0", "x1", "x2", "x3"]
 
 
@@ -249,8 +252,8 @@ def test_own_axes():
     again = display.plot(axes)
     assert again is display
     assert display.ax_ is axes
-    assert not figure.legends
-    assert len(axes.get_legend().get_texts()) == 4
+    assert display.figure_ is figure
+    assert len(legend_of(display)) == 4
     left, right = axes.get_xlim()
     assert left > right
 
@@ -274,6 +277,12 @@ def test_properties_by_their_short_names_reach_grey_lines_too():
         (HuberRegressor(alpha="a"), {}, ValueError, "'alpha' parameter"),
         (HuberRegressor(), {}, ValueError, "alphas must be given for l1_ratio=0"),
         (HuberRegressor(), {"alphas": [-1.0]}, ValueError, "alphas must be a sequence"),
+        (
+            HuberRegressorCV(alphas=ALPHAS, cv=2).fit(X, Y),
+            {"n_alphas": 0},
+            ValueError,
+            "n_alphas must be",
+        ),
         (HuberRegressor(), {"deltas": [1.0]}, ValueError, "deltas must be None for over='alpha'"),
         (
             HuberRegressor(),
@@ -353,8 +362,7 @@ def test_a_curve_for_each_delta(search):
     assert len(display.lines_) == 3
     for line, scores in zip(display.lines_, search.scores_path_, strict=True):
         assert_allclose(line.get_ydata(), scores.mean(axis=1), rtol=1e-12)
-    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert texts == ["delta = 0.5", "delta = 1", "delta = 2"]
+    assert legend_of(display) == ["delta = 0.5", "delta = 1", "delta = 2"]
     assert_allclose(display.best_.get_xydata()[0], [search.alpha_, search.best_score_])
     best = list(search.deltas_).index(search.delta_)
     color = display.lines_[best].get_color()
@@ -421,7 +429,7 @@ def test_score_name(scoring, name):
 def test_curve_of_bad_arguments(search):
     with pytest.raises(NotFittedError):
         CVCurveDisplay.from_estimator(HuberRegressorCV())
-    with pytest.raises(TypeError, match=r"estimator must be a HuberRegressorCV.* HuberRegressor$"):
+    with pytest.raises(TypeError, match=r"must be a HuberRegressorCV.* got HuberRegressor"):
         CVCurveDisplay.from_estimator(HuberRegressor())
     with pytest.raises(ValueError, match=r"kind must be .* got 'map'"):
         CVCurveDisplay.from_estimator(search, kind="map")

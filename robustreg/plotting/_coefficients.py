@@ -11,24 +11,27 @@ from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array
 from robustreg.estimators import HuberRegressor
 from robustreg.estimators._base import LinearRegressor
 from robustreg.model_selection import AlphaPath, DeltaPath, huber_delta_path
+from robustreg.model_selection._grid import check_length
 from robustreg.model_selection._grid_search import GridSearch
 from robustreg.model_selection._path import alpha_path
 from robustreg.plotting._axes import merge_style, one_axes, point_marker, scale_grid_axis
 
 NAMED = 10  # lines in the legend: as many as matplotlib's cycle has colours
 N_DELTAS = 30
+WALKED = ("delta", "warm_start")  # what a path over delta sets by itself
 
 
 class CoefficientPathDisplay:
     """Plot of coefficients over the strength of the penalty, or over Huber's delta.
 
     The axis of the grid is logarithmic. alpha falls to the right, delta grows. The ten
-    coefficients that become largest have colours and names, in the order in which they end;
-    the others are grey.
+    coefficients that are largest on average over the grid have colours and names, in the order
+    in which they end on the right; the others are grey. The legend is beside the axes: figures of
+    your own want ``layout="constrained"``.
 
     Parameters
     ----------
@@ -116,6 +119,7 @@ class CoefficientPathDisplay:
         deltas: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         standardize: bool = False,
+        feature_names: Sequence[str] | None = None,
         ax: Any = None,
         **line_kwargs: Any,
     ) -> CoefficientPathDisplay:
@@ -128,7 +132,7 @@ class CoefficientPathDisplay:
             a fitted ``HuberRegressorCV``, ``L1RegressorCV`` or ``QuantileRegressorCV``, whose
             choice is kept. It is not changed.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Regressors. Names of columns go into the legend.
+            Regressors.
         y : array-like of shape (n_samples,)
             Targets.
         over : {"alpha", "delta"}, default="alpha"
@@ -149,6 +153,8 @@ class CoefficientPathDisplay:
         standardize : bool, default=False
             Multiply each coefficient by its column's weighted standard deviation, which makes
             columns with different units comparable. The fits do not change.
+        feature_names : sequence of str of length n_features, default=None
+            Names of the columns for the legend; by default those that X has, or "x0", ...
         ax : matplotlib Axes, default=None
             Where to draw; by default in a new figure.
         **line_kwargs
@@ -180,16 +186,17 @@ class CoefficientPathDisplay:
             path = alpha_path(model, X, y, sample_weight, grid, n_alphas, eps)
         else:
             grid = _searched(estimator, "deltas_", N_DELTAS) if deltas is None else deltas
-            others = model.get_params()
-            del others["delta"]
+            others = {k: v for k, v in model.get_params().items() if k not in WALKED}
             path = huber_delta_path(X, y, deltas=grid, sample_weight=sample_weight, **others)
         columns = StandardScaler(with_mean=False).fit(X, sample_weight=sample_weight)
         unit = np.sqrt(columns.var_)[:, None] if standardize else 1.0
+        if feature_names is None:
+            feature_names = columns.get_feature_names_out()
         return cls(
             path[0],
             path.coefs * unit,
             over=over,
-            feature_names=columns.get_feature_names_out(),
+            feature_names=feature_names,
             chosen=chosen,
             standardized=standardize,
         ).plot(ax, **line_kwargs)
@@ -251,7 +258,7 @@ class CoefficientPathDisplay:
         axes = one_axes(ax)
         scale_grid_axis(axes, self.over, self.grid)
         end = self.coefs[:, -1 if self.over == "delta" else np.argmin(self.grid)]
-        largest = np.argsort(-np.abs(self.coefs).max(axis=1), kind="stable")[:NAMED]
+        largest = np.argsort(-np.abs(self.coefs).mean(axis=1), kind="stable")[:NAMED]
         self.lines_ = np.empty(len(self.coefs), dtype=object)
         for j, coef in enumerate(self.coefs):
             style: dict[str, Any] = {"color": "0.75", "linewidth": 1.0}
@@ -265,18 +272,13 @@ class CoefficientPathDisplay:
         axes.set_ylabel("coefficient x standard deviation" if self.standardized else "coefficient")
         axes.grid(alpha=0.3)
         self.ax_, self.figure_ = axes, axes.figure
-        self._add_legend(largest[np.argsort(-end[largest], kind="stable")], outside=ax is None)
-        return self
-
-    def _add_legend(self, named: Index, outside: bool) -> None:
-        handles = list(self.lines_[named])
+        handles = list(self.lines_[largest[np.argsort(-end[largest], kind="stable")]])
         if self.chosen_ is not None:
             self.chosen_.set_label(f"{self.over} = {self.chosen:.4g}")
             handles.append(self.chosen_)
-        if outside:
-            self.figure_.legend(handles=handles, loc="outside right center")
-        else:
-            self.ax_.legend(handles=handles)
+        # Beside the axes: curves may be anywhere inside.
+        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return self
 
 
 def _check_over(over: str) -> str:
@@ -316,4 +318,5 @@ def _searched(estimator: Any, name: str, length: int) -> Array | None:
     """The range of a grid that a CV estimator has searched, more densely; None without one."""
     grid = getattr(estimator, name, np.zeros(0))
     grid = grid[grid > 0.0]
+    length = check_length(f"n_{name.rstrip('_')}", length)
     return np.geomspace(grid.min(), grid.max(), length) if len(grid) > 1 else None
