@@ -74,6 +74,10 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
     def _model(self, row: dict[str, Any], alpha: float) -> LinearRegressor:
         """The estimator of a cell of the grid."""
 
+    def _chosen_model(self) -> LinearRegressor:
+        """The estimator of the best cell, not fitted."""
+        return self._model({}, self.alpha_)
+
     def _shared(self) -> dict[str, Any]:
         """Parameters that all these estimators take."""
         names = ("l1_ratio", "positive", "fit_intercept", "solver", "max_iter", "tol")
