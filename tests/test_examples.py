@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart.py"
 QUANTILES = ROOT / "examples" / "quantiles.py"
 PENALTY = ROOT / "examples" / "penalty.py"
+TUNING = ROOT / "examples" / "tuning.py"
 PICTURES = sorted((ROOT / "docs" / "images").glob("*.png"))
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -54,6 +55,11 @@ def penalty(tmp_path_factory):
     return output_of(PENALTY, tmp_path_factory)
 
 
+@pytest.fixture(scope="module")
+def tuning(tmp_path_factory):
+    return output_of(TUNING, tmp_path_factory)
+
+
 def row(text, label):
     """The three numbers behind a label of the first table."""
     (line,) = [line for line in text.splitlines() if line.startswith(label)]
@@ -86,7 +92,7 @@ def test_quickstart_lists_impossible_stones(quickstart):
     assert listed[0][2:5] == [8.09, 58.9, 8.06]
 
 
-@pytest.mark.parametrize("example", ["quickstart", "quantiles", "penalty"])
+@pytest.mark.parametrize("example", ["quickstart", "quantiles", "penalty", "tuning"])
 def test_example_draws_a_picture(example, request):
     _, picture = request.getfixturevalue(example)
     content = picture.read_bytes()
@@ -101,7 +107,10 @@ def test_pictures_of_the_documentation_are_small(path):
     assert len(content) < 200_000
 
 
-@pytest.mark.parametrize(("script", "printed"), [(QUICKSTART, "Huber"), (QUANTILES, "quantile")])
+@pytest.mark.parametrize(
+    ("script", "printed"),
+    [(QUICKSTART, "Huber"), (QUANTILES, "quantile"), (TUNING, "HuberRegressorCV")],
+)
 def test_example_without_matplotlib(tmp_path, script, printed):
     (tmp_path / "matplotlib.py").write_text("raise ImportError\n", encoding="utf-8")
     paths = os.pathsep.join([str(tmp_path), *sys.path])
@@ -154,6 +163,50 @@ def test_bands_hold_what_they_promise(quantiles):
     spread = {name: max(row[1:6]) - min(row[1:6]) for name, row in shares.items()}
     assert max(spread, key=spread.get).startswith("least squares")
     assert shares["quantiles, weight and grades"][6] < shares["quantiles, from the weight"][6]
+
+
+# ---- tuning
+
+
+def held_out(text):
+    """Delta, errors and shortfall at the cap for each model, by its name."""
+    names = ("GridSearchCV ", "HuberRegressorCV ", "delta=", "least squares ")
+    lines = [line for line in text.splitlines() if line.startswith(names)]
+    return {line[:18].strip(): [float(cell) for cell in line[18:].split()] for line in lines}
+
+
+def chosen_by_score(text):
+    """The delta that each score chooses."""
+    lines = text[text.index("Delta that cross-validation chooses") :].splitlines()[2:7]
+    return {line[:24].strip(): float(line[24:]) for line in lines}
+
+
+def test_both_searches_choose_the_same(tuning):
+    errors = numbers_below(tuning[0], "delta   ", 8)
+    for _, grid, own in errors:
+        # HuberRegressorCV's columns were prepared on all folds together
+        assert own == pytest.approx(grid, rel=1e-3)
+    best = [min(errors, key=lambda cells: cells[k])[0] for k in (1, 2)]
+    assert row(tuning[0], "chosen") == best
+    models = held_out(tuning[0])
+    assert [models[name][0] for name in ("GridSearchCV", "HuberRegressorCV")] == best
+
+
+def test_tuned_delta_has_the_smallest_robust_errors(tuning):
+    models = held_out(tuning[0])
+    order = ["HuberRegressorCV", 'delta="auto"', "delta=1.345", "least squares"]
+    for column in 1, 2, 3:  # median, tau-scale, mean
+        errors = [models[name][column] for name in order]
+        assert errors == sorted(errors)
+    for column in 5, 6:  # root mean square, at the cap
+        errors = [models[name][column] for name in order]
+        assert errors == sorted(errors, reverse=True)
+
+
+def test_scores_that_follow_outliers_choose_a_larger_delta(tuning):
+    deltas = list(chosen_by_score(tuning[0]).values())
+    assert deltas == sorted(deltas)
+    assert deltas[0] < 1 < deltas[-1]
 
 
 # ---- the documentation
@@ -242,6 +295,18 @@ def test_choosing_shows_the_errors_that_the_penalty_example_prints(penalty):
         (line,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
         shown = [float(cell) for cell in line.split("|")[2:-1]]
         assert shown == pytest.approx(printed, abs=0.11)
+
+
+def test_choosing_shows_the_errors_that_the_example_prints(tuning):
+    page = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    for name, printed in held_out(tuning[0]).items():
+        if name == "GridSearchCV":
+            continue  # as HuberRegressorCV
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+        shown = [float(cell) for cell in line.split("|")[2:-1]]
+        assert shown == pytest.approx(printed, rel=2e-3)
+    for score, delta in chosen_by_score(tuning[0]).items():
+        assert f"| {score} | {delta:g} |" in page
 
 
 def test_readme_shows_what_the_demo_prints(quickstart):
