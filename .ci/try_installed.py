@@ -5,7 +5,7 @@ from pathlib import Path
 
 import robustreg
 from robustreg import HuberRegressor, L1Regressor, L2Regressor
-from robustreg.datasets import load_diamonds, load_engel
+from robustreg.datasets import load_california_housing, load_diamonds, load_engel
 
 package = Path(robustreg.__file__).parent
 assert Path(sys.prefix).resolve() in package.resolve().parents, f"not installed: {package}"
@@ -15,6 +15,7 @@ diamonds = load_diamonds()
 assert diamonds.data.shape == (53940, 9)
 assert "MIT" in diamonds.DESCR
 assert "Koenker" in load_engel().DESCR
+assert "Apache" in load_california_housing().DESCR
 column = dict(zip(diamonds.feature_names, diamonds.data.T, strict=True))
 volume = (column["x"] * column["y"] * column["z"])[:, None]
 for model in (L2Regressor(), HuberRegressor(), L1Regressor()):

@@ -1,6 +1,6 @@
 """How long fits take, next to scikit-learn's and statsmodels'.
 
-    python benchmarks/huber.py [--repeats 7] [--quick] [--only million ...] [--california FILE]
+    python benchmarks/huber.py [--repeats 7] [--quick] [--only million ...]
 
 Everything that is compared runs in turns in one process; the tables show medians and their
 ratios. `fit` includes validation. Data: standard normal columns, noise of Student's t with 3
@@ -10,22 +10,28 @@ degrees of freedom, 10 % of the rows with a gross error in y, unless a table is 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-from _common import about_machine, interleave, milliseconds, synthetic, table, timing_parser
+from _common import (
+    about_machine,
+    interleave,
+    milliseconds,
+    sklearn_epsilon,
+    synthetic,
+    table,
+    timing_parser,
+)
 from scipy.optimize import brentq
-from sklearn.datasets import fetch_california_housing, load_diabetes
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import HuberRegressor as SklearnHuber
 from sklearn.linear_model import LinearRegression
 from threadpoolctl import threadpool_limits
 
 from robustreg import HuberRegressor, L2Regressor
+from robustreg.datasets import load_california_housing
 from robustreg.losses import Huber
 
 OURS, OURS_L2 = "robustreg Huber", "robustreg L2"
@@ -125,13 +131,8 @@ def compare_diabetes(args: argparse.Namespace) -> str:
 
 def compare_california(args: argparse.Namespace) -> str:
     """Against scikit-learn's HuberRegressor on a real table with raw columns."""
-    data = load_california(args.california)
-    if data is None:
-        return (
-            "California housing: left out. Name a CSV file of the table with --california, or let "
-            "sklearn.datasets.fetch_california_housing download its version once."
-        )
-    X, y, name = data
+    X, y = california()
+    name = f"California housing, {len(X):,} x {X.shape[1]}"
     iterations = 10_000
     tasks = {OURS: lambda: HuberRegressor().fit(X, y), **sklearn_tasks(X, y, iterations)}
     times = interleave(tasks, args.repeats)
@@ -140,16 +141,12 @@ def compare_california(args: argparse.Namespace) -> str:
 
 
 def california_fits(X: np.ndarray, y: np.ndarray, iterations: int) -> str:
-    """What the fits are worth: scikit-learn's and ours, at our threshold and at theirs.
-
-    scikit-learn's epsilon counts units in which its scale_ is sqrt(2 kappa) of the standard
-    deviation: epsilon = delta / sqrt(2 kappa).
-    """
+    """What the fits are worth: scikit-learn's and ours, at our threshold and at theirs."""
     theirs = SklearnHuber(alpha=0.0, max_iter=iterations).fit(X, y)
     epsilon = theirs.epsilon
-    delta = brentq(lambda delta: delta / np.sqrt(2.0 * Huber(delta).kappa) - epsilon, 0.1, 10.0)
+    delta = brentq(lambda delta: sklearn_epsilon(delta) - epsilon, 0.1, 10.0)
     converted = HuberRegressor(delta=delta).fit(X, y)
-    unit = np.sqrt(2.0 * Huber(delta).kappa)
+    unit = delta / epsilon
     least = converted.objective_
     rho = Huber(delta).rho((y - theirs.predict(X)) * unit / theirs.scale_)
     reached = theirs.scale_ / unit * (rho.mean() + Huber(delta).kappa)
@@ -179,28 +176,13 @@ def california_fits(X: np.ndarray, y: np.ndarray, iterations: int) -> str:
     return f"{table(header, cells)}\n\n{note}"
 
 
-def load_california(path: Path | None) -> tuple[np.ndarray, np.ndarray, str] | None:
-    """California housing with raw columns: from a CSV file, else what scikit-learn has cached."""
-    if path is None:
-        try:
-            X, y = fetch_california_housing(return_X_y=True, download_if_missing=False)
-        except OSError:
-            return None
-        return X, y, f"fetch_california_housing, {len(X):,} x {X.shape[1]}"
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt") as file:
-        records = [record for record in csv.DictReader(file) if all(record.values())]
-    target, category = "median_house_value", "ocean_proximity"
-    names = [name for name in records[0] if name not in (target, category)]
-    kinds = sorted({record[category] for record in records})
-    X = np.array(
-        [
-            [float(record[name]) for name in names]
-            + [float(record[category] == kind) for kind in kinds]
-            for record in records
-        ]
-    )
-    y = np.array([float(record[target]) for record in records])
-    return X, y, f"California housing, {len(X):,} x {X.shape[1]}"
+def california() -> tuple[np.ndarray, np.ndarray]:
+    """California housing, complete rows: the raw columns, and dummies for the category."""
+    bunch = load_california_housing()
+    complete = ~np.isnan(bunch.data).any(axis=1)
+    X, y = bunch.data[complete], bunch.target[complete]
+    kinds = len(bunch.categories["ocean_proximity"])
+    return np.hstack([X[:, :-1], X[:, -1:] == np.arange(kinds)]), y
 
 
 def compare_scaled(args: argparse.Namespace) -> str:
@@ -250,7 +232,6 @@ SECTIONS = {
 def main() -> None:
     """Print one section after the other."""
     parser = timing_parser(__doc__, SECTIONS, repeats=7)
-    parser.add_argument("--california", type=Path, help="housing.csv or housing.csv.gz")
     args = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(f"{about_machine()}; medians of {args.repeats} or more.")

@@ -15,9 +15,17 @@ import numpy as np
 from _common import about_machine, table
 from scipy.stats import norm
 
-from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    QuantileRegressor,
+    huber_delta_path,
+)
 
 GROSS = 1e6  # size of the errors that are to break an estimator
+FIXED = np.append(np.arange(0.3, 3.0, 0.2), 3.0)  # the deltas that "auto" is compared with
+SHOWN = (0.3, 0.7, 1.3, 2.1, 3.0)
 SHARES = (0.10, 0.20, 0.25, 0.27, 0.29, 0.32, 0.36, 0.38, 0.40, 0.45)
 
 
@@ -133,6 +141,77 @@ def check_breakdown(quick: bool) -> str:
     return f"{table(header, rows)}\n\n{note}"
 
 
+def mixed(rng: np.random.Generator, X: np.ndarray, share: float, other: np.ndarray) -> np.ndarray:
+    """Gaussian noise, in a random share of the rows replaced by another one."""
+    noise = rng.standard_normal(len(X))
+    return np.where(rng.random(len(X)) < share, other, noise)
+
+
+def wrong_x(rng: np.random.Generator, X: np.ndarray) -> np.ndarray:
+    """Noise that results where 5 % of the rows of X are recorded with errors of sd 5."""
+    error = 5.0 * rng.standard_normal(X.shape) * (rng.random(len(X)) < 0.05)[:, None]
+    X += error
+    return rng.standard_normal(len(X)) - error @ np.ones(X.shape[1]) / np.sqrt(X.shape[1])
+
+
+# Each takes a generator and X, and gives y; the first five are promised, the others looked at.
+NOISES: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
+    "Gaussian": lambda rng, X: rng.standard_normal(len(X)),
+    "t3": lambda rng, X: rng.standard_t(3, len(X)),
+    "10 % Cauchy": lambda rng, X: mixed(rng, X, 0.10, rng.standard_cauchy(len(X))),
+    "5 % of sd 10": lambda rng, X: mixed(rng, X, 0.05, 10.0 * rng.standard_normal(len(X))),
+    "5 % shifted by 10": lambda rng, X: mixed(rng, X, 0.05, 10.0 + rng.standard_normal(len(X))),
+    "t2": lambda rng, X: rng.standard_t(2, len(X)),
+    "t1.5": lambda rng, X: rng.standard_t(1.5, len(X)),
+    "Laplace": lambda rng, X: rng.laplace(size=len(X)),
+    "exponential": lambda rng, X: rng.exponential(size=len(X)),
+    "uniform": lambda rng, X: rng.uniform(-1.0, 1.0, len(X)),
+    "5 % wrong X": wrong_x,
+}
+PROMISED = 5
+DELTA_NOTE = """\
+Five columns; 500 samples of 1000 rows and 2000 of 200 (20 with `--quick`), the same for all deltas.
+*Best* is the best of 0.3, 0.5, ..., 2.9 and 3, and the standard error that of "auto" over it. The
+intercept is left out: where noise is skewed, each delta estimates another one."""
+
+
+def delta_row(name: str, n: int, repeats: int, limit: str) -> tuple[str, ...]:
+    """One noise and one number of rows: fixed deltas and "auto" on the same samples."""
+    errors, chosen = np.empty((repeats, len(FIXED) + 1)), np.empty(repeats)
+    for i, (rng, X, _) in enumerate(gaussian(n, 5, repeats)):
+        y = NOISES[name](rng, X)
+        model = HuberRegressor("auto").fit(X, y)
+        coefs = np.c_[huber_delta_path(X, y, deltas=FIXED).coefs, model.coef_]
+        errors[i], chosen[i] = np.sum(coefs**2, axis=0), model.delta_
+    mean = errors.mean(axis=0)
+    best = mean[:-1].argmin()
+    ratio = mean / mean[best]
+    excess = errors[:, -1] - ratio[-1] * errors[:, best]
+    return (
+        f"{name}, {n}",
+        *(f"{ratio[np.abs(FIXED - delta).argmin()]:.2f}" for delta in SHOWN),
+        f"{FIXED[best]:.1f}",
+        f"{ratio[-1]:.3f}",
+        f"{excess.std() / np.sqrt(repeats) / mean[best]:.3f}",
+        limit,
+        ", ".join(f"{quantile:.2f}" for quantile in np.quantile(chosen, (0.1, 0.5, 0.9))),
+        f"{100.0 * np.mean(chosen > 1.5):.1f} %",
+    )
+
+
+def check_delta(quick: bool) -> str:
+    """The slopes' mean squared error by delta, over that of the best fixed delta; delta="auto"."""
+    rows = []
+    for n, repeats, limit in ((1000, 500, "1.05"), (200, 2000, "1.09")):
+        for place, name in enumerate(NOISES):
+            promised = limit if place < PROMISED else ""
+            rows.append(delta_row(name, n, 20 if quick else repeats, promised))
+    fixed = [f"{delta:g}" for delta in SHOWN]
+    found = ("best", '"auto"', "standard error", "at most")
+    header = ("noise, rows", *fixed, *found, "delta_: 10, 50, 90 %", "above 1.5")
+    return f"{table(header, rows)}\n\n{DELTA_NOTE}"
+
+
 def check_coverage(quick: bool) -> str:
     """The share of new rows between the quantiles 5 % and 95 %, for few rows per coefficient."""
     p, repeats = 9, 20 if quick else 200
@@ -156,6 +235,7 @@ SECTIONS = {
     "efficiency": check_efficiency,
     "gross_errors": check_gross_errors,
     "breakdown": check_breakdown,
+    "delta": check_delta,
     "coverage": check_coverage,
 }
 

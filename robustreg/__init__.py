@@ -9,16 +9,32 @@ from robustreg.estimators import (
     MRegressor,
     QuantileRegressor,
 )
+from robustreg.model_selection import (
+    HuberRegressorCV,
+    L1RegressorCV,
+    QuantileRegressorCV,
+    huber_delta_path,
+    huber_path,
+    l1_path,
+    quantile_path,
+)
 from robustreg.solvers import select_solver
 
 __version__ = "0.1.0"
 
 __all__ = [
     "HuberRegressor",
+    "HuberRegressorCV",
     "L1Regressor",
+    "L1RegressorCV",
     "L2Regressor",
     "MRegressor",
     "QuantileRegressor",
+    "QuantileRegressorCV",
     "__version__",
+    "huber_delta_path",
+    "huber_path",
+    "l1_path",
+    "quantile_path",
     "select_solver",
 ]

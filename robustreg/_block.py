@@ -60,6 +60,7 @@ def block_sums(
     sigma: float,
     loss: ConvexLoss,
     residual: Array,
+    known: bool,
     curvature: Array | None,
     basis: Array | None,
     joint: bool,
@@ -67,13 +68,13 @@ def block_sums(
 ) -> Sums:
     """Sums over one block of rows, read from memory once.
 
-    Writes the block's residuals to ``residual`` and, where given, brings ``curvature``
-    (the psi' that the stored Gram matrix holds) up to date.
+    Writes the block's residuals to ``residual``, unless they are ``known``, and, where
+    given, brings ``curvature`` (the psi' that the stored Gram matrix holds) up to date.
     """
     block, weight = rows.read(part), rows.weights(part)
-    r = np.subtract(target, product(block, beta), out=residual)
-    r -= shift
-    z = r / sigma
+    if not known:
+        write_residual(block, target, beta, shift, residual)
+    z = residual / sigma
     psi = loss.psi(z)
     weighted = psi if weight is None else weight * psi
     psi_psi = float(weighted @ psi)
@@ -107,6 +108,12 @@ def block_sums(
         curve_zz,
         gram,
     )
+
+
+def write_residual(block: Any, target: Array, beta: Array, shift: float, out: Array) -> None:
+    """``target`` minus ``block @ beta + shift``."""
+    np.subtract(target, product(block, beta), out=out)
+    out -= shift
 
 
 def _refresh(

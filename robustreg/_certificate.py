@@ -19,11 +19,13 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array
 from robustreg._compat import minres
+from robustreg._design import MAX_PRODUCTS
 from robustreg._kinks import quadratic_step
-from robustreg._objective import MAX_PRODUCTS, Objective
+from robustreg._objective import Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
 SMALL_GRADIENT = 2e-11
+SMALL_GAP = 1e-10  # of F: what that costs at most, else rounding is taken away
 ROUNDING = 1e-13  # the same of slopes that were made 0
 MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
 NO_SHARE = 1e3  # units in the last place of the spread of y
@@ -50,7 +52,9 @@ def dual_gap(objective: Objective, theta: Array) -> float:
         if objective.joint and conjugate > 0:
             shrink = min(shrink, objective.kappa / conjugate)
         coef = objective.unpack(theta)[0] / objective.rows.unit
-        return _gap(objective, coef, value, shrink, linear, slope, conjugate)
+        gap = _gap(objective, coef, value, shrink, linear, slope, conjugate)
+        if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
+            return gap
     nu = _linearised(objective, theta, gradient)
     return dual_gap_from(objective, theta, value, nu)
 
@@ -65,13 +69,13 @@ def dual_gap_from(
     """
     loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
     coef = objective.unpack(theta)[0] / unit if coef is None else coef
-    corner = coef
-    if penalty.slope:  # of a tiny coefficient the slope may be any: its share of F is nothing
-        corner = np.where(penalty.slope * np.abs(coef) <= NO_SHARE * objective.rounding, 0.0, coef)
+    # of a coefficient whose share of F is nothing the L1 norm may have any slope
+    tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
     size = np.sqrt(objective.average(nu * nu))
     for attempt in range(MAX_CLEANING + 1):
         slope, mean = objective.slopes(nu)
-        excess = objective.reduce(slope - penalty.subgradient(corner, slope * unit) / unit)
+        balanced = penalty.subgradient(coef, slope * unit, tiny) / unit
+        excess = objective.reduce(slope - balanced)
         if not objective.rows.fit_intercept:
             mean = 0.0
         largest_excess = max(float(np.abs(excess).max(initial=0.0)), abs(mean))
@@ -85,10 +89,12 @@ def dual_gap_from(
         shrink = high / largest
     if smallest < low:
         shrink = min(shrink, low / smallest)
-    # An L1 norm alone demands |v| <= alpha: what exceeds that is in the excess, as every v is
-    # without a penalty, and nothing but rounding where that is.
+    # An L1 norm alone demands |v| <= alpha, a weak ridge punishes what a penalty does not
+    # balance: that is the excess, as every v is without a penalty, and here perhaps rounding.
     if largest_excess > ROUNDING * size:
         shrink = min(shrink, _into_l1(objective, slope))
+    elif objective.k == objective.rows.p:  # no coordinate was dropped: the excess is all of it
+        slope = balanced
     linear = objective.average(nu * objective.residual)
     nu *= shrink
     conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))

@@ -7,6 +7,7 @@ ecosystem around scikit-learn relies on them; if one moves, this file is what ch
 from __future__ import annotations
 
 import inspect
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,31 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import minres as scipy_minres
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from robustreg._arrays import Array
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # before scikit-learn 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands for scikit-learn's mixin where there are no callbacks."""
+
+
 __all__ = [
+    "CALLBACK_STATE",
+    "CallbackSupportMixin",
     "Interval",
     "StrOptions",
+    "Tasks",
     "check_sample_weight",
     "fit_context",
+    "method_params",
     "minres",
     "set_blas_threads",
+    "takes_sample_weight",
+    "validate_parameters",
 ]
 
 # SciPy 1.14 removed the name that SciPy 1.11 still asks for.
@@ -44,6 +59,51 @@ _ALLOW = {_ZEROS: True} if _ZEROS in inspect.signature(_check_sample_weight).par
 def check_sample_weight(sample_weight: Any, X: Any) -> Array:
     """Sample weights as a float64 array of the right length, finite; None is all ones."""
     return _check_sample_weight(sample_weight, X, dtype=np.float64, **_ALLOW)
+
+
+def method_params(X: Any, params: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """Of parameters with an entry for each row of X the entries of some rows; others as given."""
+    return _check_method_params(X, params, rows)
+
+
+def takes_sample_weight(scorer: Any) -> bool:
+    """Whether a scorer can weight rows: one of ``make_scorer`` if its metric can."""
+    parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
+    variadic = inspect.Parameter.VAR_KEYWORD
+    return "sample_weight" in parameters or variadic in {p.kind for p in parameters.values()}
+
+
+# What scikit-learn's ``fit_context`` looks for after a fit, also after one that failed.
+CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+
+
+class Tasks:
+    """The parts of a long fit, announced to the estimator's callbacks where there are any."""
+
+    def __init__(self, estimator: CallbackSupportMixin, count: int, X: Any, y: Any) -> None:
+        self.estimator, self.data, self.context = estimator, {"X": X, "y": y}, None
+        self.lock = Lock()
+        if hasattr(estimator, "_init_callback_context"):
+            self.context = estimator._init_callback_context(max_subtasks=count)
+            self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
+
+    def done(self, name: str) -> None:
+        """One part is done. May be called from any thread."""
+        if self.context is not None:
+            with self.lock:
+                part = self.context.subcontext(task_name=name)
+                part.call_on_fit_task_begin(estimator=self.estimator)
+                part.call_on_fit_task_end(estimator=self.estimator)
+
+    def end(self) -> None:
+        """All parts are done."""
+        if self.context is not None:
+            self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)
+
+
+def validate_parameters(estimator: Any) -> None:
+    """Check an estimator's parameters against its constraints, as ``fit`` does."""
+    estimator._validate_params()
 
 
 def set_blas_threads(library: Any, n_threads: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, Array, Index, Mask
 
 BALANCED = 64 * EPS  # of the terms of a slope: rounding
 FEW = 10  # variables that may become free at once, besides as many as are free already
@@ -64,23 +64,23 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     """The d that minimises ``gradient'd + d'hessian d / 2 + h(x + d)``; zeros are exact.
 
     Some variables are free, the bent ones among them with a given sign; the others are 0.
-    The minimiser over the free ones solves linear equations. Where one of them would change
-    its sign on the way there, it is stopped at 0; once the minimiser is reached, variables at
-    0 whose slope exceeds the kink's become free. The sum falls with every move, so that no
-    set of free variables comes back and the method ends.
+    The minimiser over the free ones solves linear equations. Where some of them would change
+    their signs on the way there, they are stopped at 0; once the minimiser is reached,
+    variables at 0 whose slope exceeds the kink's become free. The sum falls with every move, so
+    that no set of free variables comes back and the method ends.
 
     Returns None where the matrix of the free variables is singular.
     """
-    y = x.copy()
-    bent, linear = kinks.bent, gradient - hessian @ x
-    noise = BALANCED * (np.abs(linear) + np.abs(hessian) @ np.abs(x))
+    y, bent = x.copy(), kinks.bent
+    noise = BALANCED * (np.abs(gradient) + np.abs(hessian) @ np.abs(x))
     free = (y != 0) | ~bent
     signs: Array = np.where(bent, np.sign(y), 0.0)
-    entered, excess = np.zeros_like(free), x
+    entered, excess, slope = np.zeros_like(free), x, gradient
     for _ in range(20 * len(x) + 50):
-        target = _stationary(hessian, linear + kinks.slopes * signs, free)
-        if target is None:
+        move = _newton_step(hessian, slope + kinks.slopes * signs, free)
+        if move is None:
             return None
+        target = y + move
         turned = free & bent & (target * signs <= 0)
         back = turned & (y == 0)
         if back.any():  # of several that entered together: alone, one goes the right way
@@ -92,18 +92,42 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
             free, entered = free & (~entered | remaining), remaining
             continue
         if turned.any():
-            share = y[turned] / (y[turned] - target[turned])
-            y = y + share.min() * (target - y)
-            stopped = np.flatnonzero(turned)[share == share.min()]
-            y[stopped], free[stopped] = 0.0, False
+            y, stopped = _stop(hessian, y, move, free, turned)
+            free[stopped] = False
+            slope = gradient + hessian @ (y - x)
             continue
         y = target
-        excess = kinks.excess(y, linear + hessian @ y)
+        slope = gradient + hessian @ (y - x)
+        excess = kinks.excess(y, slope)
         entered = _steepest(~free & (np.abs(excess) > noise), excess, int(free.sum()) + FEW)
         if not entered.any():
             break
         free, signs = free | entered, np.where(entered, -np.sign(excess), signs)
     return y - x
+
+
+def _stop(hessian: Array, y: Array, move: Array, free: Mask, turned: Mask) -> tuple[Array, Index]:
+    """The way along a move with variables stopped at 0, as far as the sum falls, and which.
+
+    The sum over the free variables rises with the distance from the end of the move, in the
+    metric of their matrix. Up to the first stop it surely falls; all stops are tried, then
+    the first half of them, and so on.
+    """
+    index, inner = np.flatnonzero(turned), np.flatnonzero(free)
+    share = y[index] / -move[index]
+    order = np.argsort(share, kind="stable")
+    index, share, count = index[order], share[order], len(index)
+    metric = hessian[np.ix_(inner, inner)]
+    height = move[inner] @ metric @ move[inner]
+    while True:
+        last = share[count - 1] if count < len(index) else 1.0
+        stopped = index[share <= last]
+        trial = y + last * move
+        trial[stopped] = 0.0
+        left = (trial - y - move)[inner]
+        if count == 1 or left @ metric @ left < height:
+            return trial, stopped
+        count //= 2
 
 
 def _steepest(mask: Mask, excess: Array, most: int) -> Mask:
@@ -116,15 +140,15 @@ def _steepest(mask: Mask, excess: Array, most: int) -> Mask:
     return chosen
 
 
-def _stationary(hessian: Array, slopes: Array, free: Mask) -> Array | None:
-    """The least ``slopes'y + y'hessian y / 2`` over the free variables, 0 elsewhere."""
+def _newton_step(hessian: Array, slope: Array, free: Mask) -> Array | None:
+    """The step of the free variables to where their slopes are 0; 0 for the others."""
     index = np.flatnonzero(free)
-    out = np.zeros(len(slopes))
+    out = np.zeros(len(slope))
     if not len(index):
         return out
     factor, failed = lapack.dpotrf(hessian[np.ix_(index, index)])
     pivots = np.diag(factor)
     if failed or pivots.min() ** 2 < LEAST_PIVOT * pivots.max() ** 2:
         return None
-    out[index] = lapack.dpotrs(factor, -slopes[index])[0]
+    out[index] = lapack.dpotrs(factor, -slope[index])[0]
     return out

@@ -12,15 +12,15 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import lapack, lstsq
+from scipy.linalg import lapack
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import Array, Mask
-from robustreg._block import Sums, block_sums
-from robustreg._compat import minres
+from robustreg._arrays import Array
+from robustreg._block import Sums, block_sums, write_residual
+from robustreg._design import Design
 from robustreg._kinks import Kinks
-from robustreg._rows import RowBlocks, product
-from robustreg._whiten import Moments, weighted_gram
+from robustreg._rows import RowBlocks
+from robustreg._whiten import Moments
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 
@@ -29,10 +29,9 @@ from robustreg.penalties import ElasticNet
 SAME_HESSIAN = 1e-5
 # A Gram matrix in single precision will do while this share of it is left in all directions.
 LEAST_LEFT = 1e-2
-MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
 
 
-class Objective:
+class Objective(Design):
     """F, its gradient and its generalised Hessian as functions of ``theta``.
 
     Parameters
@@ -83,23 +82,23 @@ class Objective:
         rounding: float = 0.0,
         precise: bool = False,
     ) -> None:
-        self.rows, self.y, self.loss = rows, y, loss
-        self.penalty, self.basis = penalty, basis
+        super().__init__(rows, basis, moments, whitened_gram)
+        self.y, self.loss, self.penalty = y, loss, penalty
         self.joint = scale is None
         self.scale = math.nan if scale is None else scale
         self.kappa = loss.kappa if self.joint else 0.0
-        self.k = basis.shape[-1]
         self.size = self.k + rows.fit_intercept + self.joint
         self.residual = np.empty(rows.n)
         self.rounding, self.precise = rounding, precise
         self.kinks = self._make_kinks()
+        self._pull: Array | None = None  # the penalty's Hessian
         self.sums: Sums
-        self._theta: Array | None = None
+        self._theta: bytes | None = None  # of the last evaluation; bytes are compared fastest
+        self._answer: tuple[float, Array] | None = None
+        self._place: Array | None = None  # [u, b] that self.residual belongs to, if any
         self._hessian_theta: Array = np.full(self.size, np.inf)
         self._curvature: Array | None = None
-        self._gram_basis = basis if whitened_gram else None
         self._single = single
-        self._moments = moments
         if moments is not None:
             self._start_gram(moments)
 
@@ -126,15 +125,11 @@ class Objective:
         """Coefficients in the blocks' units, intercept at the centre, and scale."""
         beta = self.expand(theta[: self.k])
         intercept = float(theta[self.k]) if self.rows.fit_intercept else 0.0
-        return beta, intercept, float(theta[-1]) if self.joint else self.scale
+        return beta, intercept, self.scale_at(theta)
 
-    def expand(self, u: Array) -> Array:
-        """``beta = T u``."""
-        return self.basis @ u if self.basis.ndim == 2 else self.basis * u
-
-    def reduce(self, slope: Array) -> Array:
-        """``T' slope``."""
-        return slope @ self.basis if self.basis.ndim == 2 else self.basis * slope
+    def scale_at(self, theta: Array) -> float:
+        """The scale alone."""
+        return float(theta[-1]) if self.joint else self.scale
 
     def without_curvature(self) -> Objective:
         """The same function for solvers that need no Hessian, at half the cost."""
@@ -150,22 +145,45 @@ class Objective:
 
     def take_residual(self, residual: Array) -> None:
         """Hold the residuals of a theta that was not evaluated, and remember no other."""
-        self.residual, self._theta = residual, None
+        self.residual, self._theta, self._place = residual, None, None
+
+    def locate(self, theta: Array) -> Array:
+        """The residuals at ``theta``, held for an evaluation there at any scale."""
+        self.take_residual(self.residuals(theta))
+        self._place = self._location(theta)
+        return self.residual
+
+    def _location(self, theta: Array) -> Array:
+        return theta[: self.k + self.rows.fit_intercept].copy()
 
     def _near_hessian(self, theta: Array, sigma: float) -> bool:
         return float(np.linalg.norm(theta - self._hessian_theta)) <= SAME_HESSIAN * sigma
 
     def set_scale(self, scale: float) -> None:
         """Change the fixed scale (for continuation); the stored curvature stays valid."""
-        self.scale, self._theta = scale, None
+        self.scale = scale
+        self._forget()
+
+    def adopt(self, loss: ConvexLoss, penalty: ElasticNet) -> None:
+        """Change loss and penalty; the stored curvature stays valid."""
+        self.loss, self.penalty = loss, penalty
+        self.kappa = loss.kappa if self.joint else 0.0
+        self.kinks, self._pull = self._make_kinks(), None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._theta = None
         self._hessian_theta = np.full(self.size, np.inf)
 
     def evaluate(self, theta: Array) -> Sums:
         """One pass over X at ``theta``; remembered until ``theta`` changes."""
-        if self._theta is not None and np.array_equal(theta, self._theta):
+        if theta.tobytes() == self._theta:
             return self.sums
         beta, intercept, sigma = self.unpack(theta)
         shift = intercept - float(self.rows.offset @ beta)
+        place = self._location(theta)
+        known = self._place is not None and np.array_equal(place, self._place)
+        self._place = None  # until the residuals of all blocks are there
         curvature = None if self._near_hessian(theta, sigma) else self._curvature
 
         def block(part: slice) -> Sums:
@@ -178,6 +196,7 @@ class Objective:
                 sigma,
                 self.loss,
                 self.residual[part],
+                known,
                 curvature[part] if curvature is not None else None,
                 self._gram_basis,
                 self.joint,
@@ -193,12 +212,14 @@ class Objective:
             if self.sums.gram is not None:
                 self._gram += self.sums.gram
             self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
-        self._theta = theta.copy()
+        self._theta, self._place, self._answer = theta.tobytes(), place, None
         return self.sums
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """F and its gradient, without the penalty's kinks."""
         sums, total = self.evaluate(theta), self.rows.total
+        if self._answer is not None:
+            return self._answer
         beta, _, sigma = self.unpack(theta)
         coef = beta / self.rows.unit
         value = sigma * ((sums.psi_z - sums.conjugate) / total + self.kappa)
@@ -209,7 +230,8 @@ class Objective:
             gradient[self.k] = -sums.psi / total
         if self.joint:
             gradient[-1] = self.kappa - sums.conjugate / total
-        return value, gradient
+        self._answer = value, gradient
+        return self._answer
 
     def hessian(self, theta: Array) -> Array | LinearOperator:
         """Generalised Hessian, ``sum w psi' [x, 1, z][x, 1, z]' / (W sigma) + penalty``.
@@ -219,7 +241,7 @@ class Objective:
         if self._curvature is None:
             return self._hessian_operator(theta)
         self.evaluate(theta)
-        sums, sigma = self._hessian_sums, self.unpack(self._hessian_theta)[2]
+        sums, sigma = self._hessian_sums, self.scale_at(self._hessian_theta)
         curve_z = sums.curve_z
         gram = self._in_coordinates(self._gram)
         if self._single and _least_pivot(gram) < LEAST_LEFT * self.rows.total:
@@ -234,43 +256,22 @@ class Objective:
             hessian[-1, -1] = sums.curve_zz
         hessian /= self.rows.total * sigma
         if self.penalty.alpha:
-            hessian[: self.k, : self.k] += self.penalty_hessian()
+            if self._pull is None:
+                self._pull = self.penalty_hessian()
+            hessian[: self.k, : self.k] += self._pull
         return hessian
-
-    def fitted(self, beta: Array, intercept: float) -> Array:
-        """``(A - offset) beta + intercept`` for every row."""
-        out = np.empty(self.rows.n)
-        shift = intercept - float(self.rows.offset @ beta)
-
-        def work(chunk: list[slice]) -> None:
-            for part in chunk:
-                out[part] = product(self.rows.read(part), beta)
-                out[part] += shift
-
-        self.rows.walk(work)
-        return out
 
     def residuals(self, theta: Array) -> Array:
         """``y`` minus the prediction at ``theta``."""
         beta, intercept, _ = self.unpack(theta)
-        return self.y - self.fitted(beta, intercept)
+        out, shift = np.empty(self.rows.n), intercept - float(self.rows.offset @ beta)
 
-    def slopes(self, nu: Array) -> tuple[Array, float]:
-        """``(A - offset)'(w nu) / W`` and ``sum w nu / W``."""
-
-        def work(chunk: list[slice]) -> tuple[Array, float]:
-            slope, total = np.zeros(self.rows.p), 0.0
+        def work(chunk: list[slice]) -> None:
             for part in chunk:
-                weight = self.rows.weights(part)
-                weighted = nu[part] if weight is None else weight * nu[part]
-                mean = float(weighted.sum())
-                slope += product(weighted, self.rows.read(part)) - mean * self.rows.offset
-                total += mean
-            return slope, total
+                write_residual(self.rows.read(part), self.y[part], beta, shift, out[part])
 
-        parts = self.rows.walk(work)
-        total = self.rows.total
-        return sum(part[0] for part in parts) / total, sum(part[1] for part in parts) / total
+        self.rows.walk(work)
+        return out
 
     def imbalance(self, theta: Array, nu: Array) -> Array:
         """Slopes of nu less those of the penalty, in the coordinates ``[u, b]`` of theta."""
@@ -307,28 +308,6 @@ class Objective:
             return self._curvature
         return self.loss.psi_prime(self.residual / self.unpack(theta)[2])
 
-    def average(self, values: Array) -> float:
-        """Weighted mean over the rows."""
-        weight = self.rows.weight
-        return float(values.sum() if weight is None else weight @ values) / self.rows.total
-
-    def ungram(self, slope: Array) -> Array:
-        """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""
-        if self.basis.ndim == 2:
-            return slope  # white by construction
-        if self._moments is not None:
-            index, out = np.flatnonzero(slope), np.zeros(self.k)
-            gram = self._in_coordinates(self._moments.gram)[np.ix_(index, index)]
-            out[index] = lstsq(gram / self.rows.total, slope[index], cond=1e-14)[0]
-            return out
-
-        def times(vector: Array) -> Array:
-            change = self.fitted(self.expand(vector.ravel()), 0.0)
-            return self.reduce(self.slopes(change)[0])
-
-        operator = LinearOperator((self.k, self.k), matvec=times, dtype=np.float64)
-        return minres(operator, slope, rtol=1e-13, maxiter=MAX_PRODUCTS)
-
     def slope_along(self, theta: Array, step: Array) -> Callable[[float], float]:
         """The slope of ``t -> F(theta + t step)``: two passes over X, then none."""
         beta, _, sigma = self.unpack(theta)
@@ -348,39 +327,6 @@ class Objective:
 
         return slope
 
-    def gram(self, weight: Array) -> Array:
-        """``sum w weight [q, 1][q, 1]' / W`` (without the 1 if there is no intercept)."""
-        gram = self._in_coordinates(self._sum_gram(weight) / self.rows.total)
-        lead = self.k + self.rows.fit_intercept
-        return gram[:lead, :lead]
-
-    def _sum_gram(self, weight: Array) -> Array:
-        """``sum w weight [a, 1][a, 1]'``, in the coordinates that Gram matrices are stored in."""
-        rows, basis = self.rows, self._gram_basis
-        size = (rows.p if basis is None else self.k) + 1
-
-        def work(chunk: list[slice]) -> Array:
-            total = np.zeros((size, size))
-            for part in chunk:
-                own = rows.weights(part)
-                each = weight[part] if own is None else own * weight[part]
-                total += weighted_gram(rows, rows.read(part), each, basis)
-            return total
-
-        return sum(rows.walk(work))
-
-    def coordinates(self, mask: Mask) -> Array:
-        """Rows ``[q, 1]`` of the whitened regressors where ``mask`` is true."""
-        rows, parts = self.rows, []
-        for chunk in rows.chunks:
-            for part in chunk:
-                index = np.flatnonzero(mask[part])
-                if len(index):
-                    block = rows.centred(rows.read(part), index)
-                    parts.append(self.reduce(block))
-        q = np.vstack(parts) if parts else np.zeros((0, self.k))
-        return np.hstack([q, np.ones((len(q), 1))]) if rows.fit_intercept else q
-
     def penalty_slope(self, beta: Array) -> Array:
         """Gradient of the penalty's quadratic part by the blocks' coefficients."""
         return self.penalty.gradient(beta / self.rows.unit) / self.rows.unit
@@ -391,17 +337,6 @@ class Objective:
             return np.diag(self.penalty.curvature * (self.basis / self.rows.unit) ** 2)
         scaled = self.basis / self.rows.unit[:, None]
         return self.penalty.curvature * (scaled.T @ scaled)
-
-    def _in_coordinates(self, gram: Array) -> Array:
-        """A Gram matrix as accumulated, of ``[q, 1]`` in the coordinates u."""
-        if self._gram_basis is not None:
-            return gram
-        if self.basis.ndim == 1:
-            scale = np.append(self.basis, 1.0)
-            return scale[:, None] * gram * scale
-        lifted = np.zeros((self.rows.p + 1, self.k + 1))
-        lifted[:-1, :-1], lifted[-1, -1] = self.basis, 1.0
-        return lifted.T @ gram @ lifted
 
 
 def _least_pivot(matrix: Array) -> float:

@@ -97,6 +97,14 @@ class Problem:
         """The same problem with another strength of the penalty, as the user states it."""
         return replace(self, penalty=replace(self.penalty, alpha=self.alpha_unit * alpha))
 
+    def with_loss(self, loss: ConvexLoss) -> Problem:
+        """The same problem with another loss of the same kind: joint or fixed scale, units."""
+        step = max(1, self.n // SURVEY_ROWS)
+        null = _null_objective(
+            self.y, self.weight, step, loss, self.scale, self.spread, self.fit_intercept
+        )
+        return replace(self, loss=loss, null_objective=null)
+
     def subset(self, index: Any, **changes: Any) -> Problem:
         """The same problem on some of the rows, in the same units."""
         weight = None if self.weight is None else self.weight[index]

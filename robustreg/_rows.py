@@ -101,21 +101,23 @@ class RowBlocks:
         if self.sparse:
             return self._survey_sparse()
         step = max(1, self.n // PILOT_ROWS)
-        pilot = np.asarray(self.X[::step], dtype=np.float64)
-        largest = np.abs(pilot).max(axis=0)
+        # one column a row: reductions along short rows take several times as long
+        pilot = np.array(self.X[::step].T, dtype=np.float64, order="C")
+        largest = np.abs(pilot).max(axis=1)
         if not np.isfinite(largest).all():
             raise NotFiniteError
         # A power of two keeps every digit, and the squares below in range.
         two = np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1] - 1)
-        pilot = pilot / two
-        share = np.full(len(pilot), 1.0) if self.weight is None else self.weight[::step]
+        pilot /= two[:, None]
+        share = np.full(pilot.shape[1], 1.0) if self.weight is None else self.weight[::step]
         share = share / share.sum()
         centre = np.zeros(self.p)
         if self.fit_intercept:
-            constant = (pilot == pilot[0]).all(axis=0)
-            centre = np.where(constant, pilot[0], share @ pilot)
-            pilot -= centre
-        spread = np.sqrt(share @ (pilot * pilot))
+            first = pilot[:, 0]
+            constant = (pilot == first[:, None]).all(axis=1)
+            centre = np.where(constant, first, pilot @ share)
+            pilot -= centre[:, None]
+        spread = np.sqrt(np.square(pilot, out=pilot) @ share)
         varies = np.all(spread > 0)  # what is left of a constant must be exactly 0: centre it
         spread = np.where(spread > 0, spread, 1.0)
         hard = np.any(np.abs(centre) > MAX_MEAN_TO_SPREAD * spread)
@@ -152,9 +154,9 @@ class RowBlocks:
             part = (block if index is None else block[index]).toarray()
         else:  # take is twice as fast as indexing
             part = block if index is None else np.take(block, index, axis=0)
-        return self._minus_offset(part)
+        return self._minus_offset(part, np.empty_like(part) if part is block else part)
 
-    def _minus_offset(self, block: Array) -> Array:
+    def _minus_offset(self, block: Array, out: Array) -> Array:
         """``block - offset``, three times as fast as by broadcasting where rows are short.
 
         Several rows at a time are one long row, from which that many offsets are subtracted.
@@ -162,9 +164,8 @@ class RowBlocks:
         n, p = block.shape
         group = len(self._offsets) // p
         if group < 2 or n < group or not block.flags.c_contiguous:
-            return block - self.offset
-        out, bulk = np.empty_like(block), n - n % group
-        shape = (-1, group * p)
+            return np.subtract(block, self.offset, out=out)
+        bulk, shape = n - n % group, (-1, group * p)
         np.subtract(block[:bulk].reshape(shape), self._offsets, out=out[:bulk].reshape(shape))
         np.subtract(block[bulk:], self.offset, out=out[bulk:])
         return out

@@ -152,8 +152,8 @@ def whiten_gram(
     if not len(live):
         return np.zeros((len(gram), 0))
     width = np.sqrt(spread[live] ** 2 + ridge[live])
-    scaled = gram[np.ix_(live, live)] / np.outer(width, width)
-    scaled[np.diag_indices_from(scaled)] += ridge[live] / width**2
+    scaled = gram[live][:, live] / np.outer(width, width)
+    scaled.flat[:: len(live) + 1] += ridge[live] / width**2
     factor, failed = lapack.dpotrf(scaled, clean=1)
     if failed:
         return None

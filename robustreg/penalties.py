@@ -72,13 +72,16 @@ class ElasticNet:
         """Gradient of the quadratic part, ``curvature * coef``."""
         return self.curvature * coef
 
-    def subgradient(self, coef: Array, near: Array) -> Array:
-        """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice."""
+    def subgradient(self, coef: Array, near: Array, tiny: float = 0.0) -> Array:
+        """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice.
+
+        To the kink, coefficients up to ``tiny`` in size count as 0.
+        """
         smooth = self.gradient(coef)
         if not self.kinked:
             return smooth
-        free = np.clip(near, -np.inf if self.positive else -self.slope, self.slope)
-        return smooth + np.where(coef == 0, free, self.slope * np.sign(coef))
+        free = np.clip(near - smooth, -np.inf if self.positive else -self.slope, self.slope)
+        return smooth + np.where(np.abs(coef) <= tiny, free, self.slope * np.sign(coef))
 
     def conjugate(self, slope: Array) -> float:
         """``sup_beta slope'beta - pen(beta)``.

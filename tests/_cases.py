@@ -20,6 +20,12 @@ VARIANTS = DEFAULTS | {
     "huber-mad": HuberRegressor(scale="mad"),
     "huber-lbfgs": HuberRegressor(solver="lbfgs"),
     "huber-ridge": HuberRegressor(alpha=0.1),
+    "huber-auto": HuberRegressor("auto"),
+    "huber-auto-fixed-ridge": HuberRegressor("auto", scale=2.0, alpha=0.1),
+    "huber-lasso": HuberRegressor(alpha=0.1, l1_ratio=1.0),
+    "huber-elastic-net": HuberRegressor(alpha=0.1, l1_ratio=0.5),
+    "huber-positive": HuberRegressor(positive=True),
+    "huber-fixed-lasso": HuberRegressor(scale=1.0, alpha=0.1, l1_ratio=1.0),
     "huber-no-intercept": HuberRegressor(fit_intercept=False),
     "l1-ridge": L1Regressor(alpha=0.1),
     "l1-lasso": L1Regressor(alpha=0.1, l1_ratio=1.0),
@@ -32,13 +38,26 @@ VARIANTS = DEFAULTS | {
     "l2-newton": L2Regressor(solver="newton"),
     "l2-lbfgs": L2Regressor(solver="lbfgs"),
     "l2-ridge": L2Regressor(alpha=0.1),
+    "l2-lasso": L2Regressor(alpha=0.1, l1_ratio=1.0),
+    "l2-positive-elastic-net": L2Regressor(alpha=0.1, l1_ratio=0.5, positive=True),
     "l2-no-intercept": L2Regressor(fit_intercept=False),
     "m-fixed": MRegressor(scale=1.0),
     "m-mad-ridge": MRegressor("pseudo_huber", scale="mad", alpha=0.1),
+    "m-lasso": MRegressor("log_cosh", alpha=0.1, l1_ratio=1.0),
     "m-lbfgs-ridge": MRegressor("smooth_l1", solver="lbfgs", alpha=0.1),
 }
-UNPENALISED = {name: model for name, model in VARIANTS.items() if model.alpha == 0}
-WITH_INTERCEPT = {name: model for name, model in VARIANTS.items() if model.fit_intercept}
+UNPENALISED = {
+    name: model for name, model in VARIANTS.items() if model.alpha == 0 and not model.positive
+}
+# An L1 norm beside least squares moves with the units of y: that is scikit-learn's ElasticNet.
+EQUIVARIANT = {
+    name: model
+    for name, model in VARIANTS.items()
+    if not (isinstance(model, L2Regressor) and model.l1_ratio)
+}
+WITH_INTERCEPT = {
+    name: model for name, model in VARIANTS.items() if model.fit_intercept and not model.positive
+}
 
 # Every smooth convex loss, at its default and at constants that make it nearly L1 or L2.
 SMOOTH_LOSSES = {
@@ -56,6 +75,11 @@ SMOOTH_LOSSES = {
 def is_l1(model):
     """Whether the fit is that of a linear programme: exact zeros, and perhaps not unique."""
     return isinstance(model, (L1Regressor, QuantileRegressor))
+
+
+def loss_of(model):
+    """The loss that a fitted model has minimised."""
+    return Huber(model.delta_) if isinstance(model, HuberRegressor) else model._get_loss()
 
 
 def linear(n=60, p=3, seed=0):

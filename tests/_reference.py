@@ -1,122 +1,28 @@
 """The objective of the design, and its minimum, by other means than the package's.
 
 Nothing here imports the numerical core: losses are written out again, everything is dense, and
-the minimisation is a damped Newton method of its own, or HiGHS for absolute deviations. A test
-that compares with this module therefore compares two derivations of the same formulas.
+the minimisation is a damped Newton method of its own, or HiGHS for absolute deviations; under an
+L1 norm L-BFGS-B guesses the signs. A test that compares with this module therefore compares two
+derivations of the same formulas.
 """
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import sparse
-from scipy.integrate import quad
+from _reference_formulas import (
+    EPS,
+    formulas,
+    kappa,
+    mad,
+    median,
+    spread_of_y,
+    steepest,
+)
+from _reference_kinks import kinked_deviations, kinked_minimum
+from _reference_newton import smooth_minimum
 from scipy.optimize import linprog
-from scipy.stats import norm
 
-EPS = np.finfo(float).eps
-
-
-def _huber(z, d):
-    return np.where(abs(z) <= d, z * z / 2, d * abs(z) - d * d / 2)
-
-
-def _huber_psi(z, d):
-    return np.where(abs(z) <= d, z, d * np.sign(z))
-
-
-def _log_cosh(u):
-    near = np.log1p(np.sinh(np.minimum(u, 1)) ** 2) / 2  # keeps its digits as u goes to 0
-    return np.where(u < 1, near, u + np.log1p(np.exp(-2 * u)) - np.log(2))
-
-
-# rho, psi and psi' of every loss that can be estimated here, from the loss's parameters
-FORMULAS = {
-    "Huber": (_huber, _huber_psi, lambda z, d: 1.0 * (abs(z) <= d)),
-    "SmoothL1": (
-        lambda z, b: _huber(z, b) / b,
-        lambda z, b: _huber_psi(z, b) / b,
-        lambda z, b: (abs(z) <= b) / b,
-    ),
-    "PseudoHuber": (
-        lambda z, d: z * z / (np.sqrt(1 + (z / d) ** 2) + 1),
-        lambda z, d: z / np.sqrt(1 + (z / d) ** 2),
-        lambda z, d: (1 + (z / d) ** 2) ** -1.5,
-    ),
-    "LogCosh": (
-        lambda z, c: c * c * _log_cosh(abs(z) / c),
-        lambda z, c: c * np.tanh(z / c),
-        lambda z, c: 1 - np.tanh(z / c) ** 2,
-    ),
-    "Squared": (lambda z: z * z, lambda z: 2 * z, lambda z: 2 + 0 * z),
-    "HalfSquared": (lambda z: z * z / 2, lambda z: z, lambda z: 1 + 0 * z),
-    "Absolute": (np.abs, np.sign, lambda z: 0 * z),
-}
-
-
-def steepest(loss):
-    """sup |psi|: the slope of the tails."""
-    parameters = [1.0, *vars(loss).values()]
-    return {"Huber": parameters[-1], "PseudoHuber": parameters[-1], "LogCosh": parameters[-1]}.get(
-        type(loss).__name__, np.inf if "Squared" in type(loss).__name__ else 1.0
-    )
-
-
-def kappa(loss):
-    """E[Z psi(Z) - rho(Z)] under a standard normal Z; psi is odd, so twice the upper half."""
-    rho, psi, _ = formulas(loss)
-    ends = [0.0, *vars(loss).values(), 40.0]
-    pieces = [
-        quad(lambda z: 2 * (z * psi(z) - rho(z)) * norm.pdf(z), a, b, epsabs=0, epsrel=1e-13)[0]
-        for a, b in pairwise(ends)
-    ]
-    return sum(pieces)
-
-
-def formulas(loss):
-    """rho, psi and psi' of a loss object, as functions of z alone."""
-    parameters = tuple(vars(loss).values())
-    return [lambda z, f=f: f(z, *parameters) for f in FORMULAS[type(loss).__name__]]
-
-
-def median(x, weight=None):
-    """Weighted median: the value, or midpoint of the two, that halves the weight."""
-    order = np.argsort(x, kind="stable")
-    x, w = np.asarray(x, float)[order], (np.ones(len(x)) if weight is None else weight)[order]
-    x, below = x[w > 0], np.cumsum(w[w > 0])
-    low, high = np.searchsorted(below, below[-1] / 2 * np.array([1 - 1e-12, 1 + 1e-12]))
-    return (x[low] + x[min(high, len(x) - 1)]) / 2
-
-
-def mad(x, weight=None, center=None):
-    """1.4826 times the weighted median of the absolute deviations."""
-    center = median(x, weight) if center is None else center
-    return median(np.abs(x - center), weight) / norm.ppf(0.75)
-
-
-def spread_of_y(y, weight=None, fit_intercept=True):
-    """The penalty's unit for joint scales and absolute deviations."""
-    center = median(y, weight) if fit_intercept else 0.0
-    return mad(y, weight, center) or float(np.sqrt(np.average((y - center) ** 2, weights=weight)))
-
-
-def minimise(fun, jac, hess, x):
-    """Newton's method, damped as Levenberg and Marquardt do, until the value is at rounding."""
-    value, damping, moved = fun(x), 1e-3, True
-    for _ in range(300):
-        if damping > 1e15:
-            break
-        if moved:
-            slope, matrix = jac(x), hess(x)
-            unit = (matrix.diagonal().max() or 1.0) * np.eye(len(x))
-        trial = x - np.linalg.solve(matrix + damping * unit, slope)
-        trial_value = fun(trial)
-        moved = trial_value < value
-        if moved:
-            x, value, damping = trial, trial_value, max(damping / 10, 1e-13)
-        else:
-            damping *= 10
-    return x
+__all__ = ["EPS", "Reference", "kappa", "mad", "median", "spread_of_y"]
 
 
 @dataclass
@@ -134,6 +40,8 @@ class Reference:
     scale: object = "joint"
     alpha: float = 0.0
     fit_intercept: bool = True
+    l1_ratio: float = 0.0
+    positive: bool = False
     unit: float = field(init=False)
 
     def __post_init__(self):
@@ -143,6 +51,8 @@ class Reference:
         self.X, self.y, self.weight = X[kept], np.asarray(self.y, float)[kept], weight[kept]
         self.share = self.weight / self.weight.sum()
         self.joint = self.scale == "joint"
+        self.l1, self.ridge = self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio)
+        self.bent = self.positive or self.l1 > 0
         self.rho, self.psi, self.psi_prime = formulas(self.loss)
         self.kappa = kappa(self.loss) if self.joint else 0.0
         name = type(self.loss).__name__
@@ -157,7 +67,10 @@ class Reference:
     def value(self, coef, intercept, sigma):
         """F; ``sigma`` = 0 is the limit, ``sup |psi| mean |r|``."""
         r = self.residual(coef, intercept)
-        penalty = self.alpha / 2 * float(np.dot(coef, coef)) / self.unit
+        penalty = self.ridge / 2 * float(np.dot(coef, coef)) / self.unit
+        penalty += self.l1 * float(np.abs(coef).sum())
+        if self.positive and np.min(coef) < 0:
+            return np.inf
         if type(self.loss).__name__ == "Absolute":
             return float(self.share @ np.abs(r)) + penalty
         if sigma == 0 and np.isinf(steepest(self.loss)):
@@ -170,6 +83,17 @@ class Reference:
         """F at a fitted estimator, from its public attributes alone."""
         sigma = model.scale_ if self.joint else self.scale
         return self.value(model.coef_, model.intercept_, sigma)
+
+    def excess(self, coef, intercept, sigma):
+        """The subgradient by the coefficients that is closest to 0, in the columns' spreads."""
+        psi = self.psi(self.residual(coef, intercept) / sigma)
+        X = self.X - (self.share @ self.X if self.fit_intercept else 0.0)
+        slope = self.ridge * coef / self.unit - (self.share * psi) @ X
+        at_zero = np.sign(slope) * np.maximum(np.abs(slope) - self.l1, 0.0)
+        if self.positive:
+            at_zero = np.minimum(slope + self.l1, 0.0)
+        slope = slope + self.l1 * np.sign(coef)
+        return np.where((coef == 0) & self.bent, at_zero, slope) * self.standardised()[2]
 
     def null_value(self):
         """F without regressors, at robust location and scale."""
@@ -203,27 +127,17 @@ class Reference:
         return (self.X - center) * back, center, back
 
     def smooth(self):
-        """Minimum over smooth losses, polished by plain Newton steps."""
-        white = _Whitened(self)
-        theta = white.least_squares()
-        for scale in white.scales(theta):
-            white.scale = scale
-            theta = minimise(white.value, white.slope, white.curvature, theta)
-        size = np.abs(white.slope(theta)).max()
-        for _ in range(5):  # values no longer tell, gradients do
-            step = np.linalg.lstsq(white.curvature(theta), white.slope(theta), rcond=1e-12)[0]
-            trial = theta - step
-            if (self.joint and trial[-1] <= 0) or np.abs(white.slope(trial)).max() >= size:
-                break
-            theta, size = trial, np.abs(white.slope(trial)).max()
-        coef, intercept, sigma = white.unpack(theta)
-        return coef, intercept, sigma, self.value(coef, intercept, sigma)
+        """Minimum over smooth losses."""
+        found = (kinked_minimum if self.bent else smooth_minimum)(self)
+        return *found, self.value(*found)
 
     def absolute_deviations(self):
         """Least absolute deviations; with a ridge, as the limit of Huber losses."""
         bound = steepest(self.loss)
-        if self.alpha:
+        if self.ridge:
             coef, intercept = self._ridge_deviations(bound)
+        elif self.bent:
+            coef, intercept = kinked_deviations(self)
         else:
             coef, intercept = self._linear_programme()
         return coef, intercept, 0.0, self.value(coef, intercept, 0.0)
@@ -257,100 +171,7 @@ class Reference:
         scale = 1e-11 * max(
             float(self.share @ np.abs(self.y - median(self.y, self.weight))), 1e-300
         )
-        limit = Reference(
-            self.X, self.y, Huber(bound), self.weight, scale, self.alpha, self.fit_intercept
-        )
+        limit = replace(self, loss=Huber(bound), scale=scale)
         limit.unit = self.unit
         coef, intercept, _, _ = limit.smooth()
         return coef, intercept
-
-
-class _Whitened:
-    """F, its gradient and Hessian in theta = [u, b, sigma], all in units of y's spread.
-
-    The coordinates u make the loss's and the penalty's curvature together a unit matrix.
-    """
-
-    def __init__(self, problem):
-        self.problem, self.scale = problem, problem.scale
-        Z, self.center, self.back = problem.standardised()
-        share, pull = problem.share, problem.alpha / problem.unit
-        stacked = np.vstack([Z * np.sqrt(share)[:, None], np.diag(np.sqrt(pull) * self.back)])
-        _, singular, directions = np.linalg.svd(stacked, full_matrices=False)
-        kept = singular > 1e-11 * max(singular.max(initial=0.0), 1e-300)
-        self.T = directions[kept].T / singular[kept]
-        self.k = self.T.shape[1]
-        self.design = np.hstack([Z @ self.T, np.ones((len(Z), int(problem.fit_intercept)))])
-        self.pull = pull * (self.T.T * self.back**2) @ self.T
-        self.unit = spread_of_y(problem.y, problem.weight, problem.fit_intercept) or 1.0
-
-    def parts(self, theta):
-        """Residuals, scale, and u in the units of y."""
-        sigma = theta[-1] * self.unit if self.problem.joint else self.scale
-        r = self.problem.y - self.design @ theta[: self.design.shape[1]] * self.unit
-        return r, sigma, theta[: self.k] * self.unit
-
-    def value(self, theta):
-        r, sigma, u = self.parts(theta)
-        if sigma <= 0:
-            return np.inf
-        mean = sigma * (self.problem.share @ self.problem.rho(r / sigma))
-        return (mean + self.problem.kappa * sigma + u @ self.pull @ u / 2) / self.unit
-
-    def slope(self, theta):
-        r, sigma, u = self.parts(theta)
-        z, share = r / sigma, self.problem.share
-        psi = self.problem.psi(z)
-        out = -self.design.T @ (share * psi)
-        out[: self.k] += self.pull @ u
-        if not self.problem.joint:
-            return out
-        return np.append(out, self.problem.kappa - share @ (z * psi - self.problem.rho(z)))
-
-    def curvature(self, theta):
-        r, sigma, _ = self.parts(theta)
-        z = r / sigma
-        full = np.c_[self.design, z] if self.problem.joint else self.design
-        out = (full.T * (self.problem.share * self.problem.psi_prime(z))) @ full / sigma
-        out[: self.k, : self.k] += self.pull
-        return out * self.unit
-
-    def least_squares(self):
-        """A start: least squares, and a scale of its residuals that is not too small."""
-        root, y = np.sqrt(self.problem.share), self.problem.y / self.unit
-        theta = np.linalg.lstsq(self.design * root[:, None], y * root, rcond=None)[0]
-        if not self.problem.joint:
-            return theta
-        rest = y - self.design @ theta
-        size = np.sqrt(self.problem.share @ rest**2)
-        return np.append(theta, max(mad(rest, self.problem.weight, 0.0), 0.1 * size, 1e-8))
-
-    def scales(self, theta):
-        """Far below the residuals' size psi' is 0 nearly everywhere: come down in steps."""
-        if self.problem.joint or np.isinf(steepest(self.problem.loss)):
-            return [self.scale]
-        size = np.sqrt(self.problem.share @ self.parts(theta)[0] ** 2)
-        count = max(0, int(np.ceil(np.log10(max(size / self.scale, 1.0)))))
-        return [self.scale * 10.0**power for power in range(count, -1, -1)]
-
-    def unpack(self, theta):
-        """Coefficients of X, intercept and scale."""
-        _, sigma, u = self.parts(theta)
-        coef = self.back * (self.T @ u)
-        if not self.problem.fit_intercept:
-            return coef, 0.0, sigma
-        return coef, theta[self.k] * self.unit - self.center @ coef, sigma
-
-
-def quantile_programme(X, y, tau, weight=None, alpha=0.0, fit_intercept=True, positive=False):
-    """The least objective by HiGHS on the primal, with beta, b and r in two parts each."""
-    X = X.toarray() if sparse.issparse(X) else np.asarray(X, float)
-    weight = np.ones(len(y)) if weight is None else np.asarray(weight, float)
-    unit, share = np.abs(y).max() or 1.0, weight / weight.sum()
-    n, p = X.shape
-    ones, eye = np.full((n, 1), float(fit_intercept)), sparse.eye(n)
-    columns = [sparse.csc_array(part) for part in (X, -X, ones, -ones)]
-    cost = np.concatenate([np.full(2 * p, alpha), np.zeros(2), tau * share, (1 - tau) * share])
-    equations = sparse.hstack([*columns, eye, -eye], format="csc")
-    bounds = [(0, None)] * p + [(0, 0 if positive else None)] * p + [(0, None)] * (2 + 2 * n)
-    return unit * linprog(cost, bounds=bounds, A_eq=equations, b_eq=y / unit, method="highs").fun

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustreg.datasets import load_diamonds, load_engel
+from robustreg.datasets import load_california_housing, load_diamonds, load_engel
 
 GOLDEN = Path(__file__).parent / "golden" / "data"
 NAMES = ["carat", "cut", "color", "clarity", "depth", "table", "x", "y", "z"]
@@ -123,7 +123,7 @@ def test_calls_are_independent(diamonds):
     assert load_diamonds().categories == diamonds.categories
 
 
-@pytest.mark.parametrize("load", [load_diamonds, load_engel])
+@pytest.mark.parametrize("load", [load_california_housing, load_diamonds, load_engel])
 def test_pandas_is_imported_only_for_frames(monkeypatch, load):
     monkeypatch.setitem(sys.modules, "pandas", None)  # importing it fails
     load()
@@ -181,3 +181,106 @@ def test_engel_calls_are_independent():
     first.data[:] = 0
     first.target[:] = 0
     assert load_engel().data[0, 0] == 420.157650843928
+
+
+# ---- California housing
+
+BLOCK_COLUMNS = [
+    "longitude",
+    "latitude",
+    "housing_median_age",
+    "total_rooms",
+    "total_bedrooms",
+    "population",
+    "households",
+    "median_income",
+    "ocean_proximity",
+]
+
+
+@pytest.fixture(scope="module")
+def california():
+    return load_california_housing()
+
+
+def test_california_arrays(california):
+    assert california.data.shape == (20640, 9)
+    assert california.target.shape == (20640,)
+    assert california.data.dtype == california.target.dtype == np.float64
+    assert california.data.flags.c_contiguous
+    assert california.target.flags.c_contiguous
+    assert california.frame is None
+    assert california.feature_names == BLOCK_COLUMNS
+    assert california.target_names == ["median_house_value"]
+    X, y = load_california_housing(return_X_y=True)
+    np.testing.assert_array_equal(X, california.data)
+    np.testing.assert_array_equal(y, california.target)
+
+
+def test_california_first_and_last_row(california):
+    first = [-122.23, 37.88, 41, 880, 129, 322, 126, 8.3252, 3]  # NEAR BAY
+    last = [-121.24, 39.37, 16, 2785, 616, 1387, 530, 2.3886, 1]  # INLAND
+    np.testing.assert_array_equal(california.data[[0, -1]], [first, last])
+    assert california.target[[0, -1]].tolist() == [452600, 89400]
+
+
+def test_california_keeps_what_is_missing_and_what_is_capped(california):
+    missing = np.isnan(california.data)
+    assert missing.sum(axis=0).tolist() == [0, 0, 0, 0, 207, 0, 0, 0, 0]
+    assert (california.target.min(), california.target.max()) == (14999, 500001)
+    age, income = california.data[:, 2], california.data[:, 7]
+    for column, cap, count in [
+        (california.target, 500001, 965),
+        (california.target, 14999, 4),
+        (age, 52, 1273),
+        (income, 0.4999, 12),
+        (income, 15.0001, 49),
+    ]:
+        assert (column == cap).sum() == count
+        assert str(count) in california.DESCR
+
+
+def test_california_category(california):
+    counts = {
+        "<1H OCEAN": 9136,
+        "INLAND": 6551,
+        "ISLAND": 5,
+        "NEAR BAY": 2290,
+        "NEAR OCEAN": 2658,
+    }
+    assert california.categories == {"ocean_proximity": tuple(counts)}
+    codes = california.data[:, -1].astype(int)
+    assert np.bincount(codes).tolist() == list(counts.values())
+
+
+def test_california_frame(california):
+    pytest.importorskip("pandas")
+    frame = load_california_housing(as_frame=True).frame
+    assert list(frame.columns) == [*BLOCK_COLUMNS, "median_house_value"]
+    for name, column in zip(BLOCK_COLUMNS[:-1], california.data.T, strict=False):
+        assert frame[name].dtype == np.float64
+        np.testing.assert_array_equal(frame[name], column)
+    category = frame["ocean_proximity"].cat
+    assert not category.ordered
+    assert tuple(category.categories) == california.categories["ocean_proximity"]
+    np.testing.assert_array_equal(category.codes, california.data[:, -1])
+    assert frame["ocean_proximity"].iloc[0] == "NEAR BAY"
+    X, y = load_california_housing(return_X_y=True, as_frame=True)
+    assert X.equals(frame[BLOCK_COLUMNS])
+    assert y.equals(frame["median_house_value"])
+
+
+def test_california_origin_and_licence_are_stated(california):
+    for word in ("Pace", "Barry", "census of 1990", "handson-ml2", "Apache", "capped"):
+        assert word in california.DESCR
+    notice = Path(california.filename).with_name("LICENSE-handson-ml2.txt").read_text()
+    assert "Apache License" in notice
+    assert "END OF TERMS AND CONDITIONS" in notice
+
+
+def test_california_calls_are_independent(california):
+    again = load_california_housing()
+    again.data[:] = 0
+    again.target[:] = 0
+    again.categories.clear()
+    assert california.data[0, 0] == load_california_housing().data[0, 0] == -122.23

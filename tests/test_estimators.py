@@ -15,6 +15,7 @@ from _cases import (
     contaminated,
     is_l1,
     linear,
+    loss_of,
     weights_for,
 )
 from _reference import kappa, mad, median, spread_of_y
@@ -192,7 +193,7 @@ def test_scale_is_as_documented(model):
     model = clone(model).fit(X, y)
     if getattr(model, "scale", "") == "joint":
         z = (y - model.predict(X)) / model.scale_
-        loss = model._get_loss()
+        loss = loss_of(model)
         excess = np.mean(z * loss.psi(z) - loss.rho(z)) - kappa(loss)
         assert abs(excess) < 1e-8 * kappa(loss)
     else:
@@ -212,7 +213,7 @@ def test_weights_are_as_documented(model):
         sigma = {"joint": model.scale_}.get(model.scale, model.scale)
         if sigma == "mad":
             sigma = L1Regressor(fit_intercept=model.fit_intercept).fit(X, y).scale_
-        loss = model._get_loss()
+        loss = loss_of(model)
         expected = loss.psi(r / sigma) / (r / sigma) / loss.psi_prime(0.0)
     np.testing.assert_allclose(model.weights_, expected, rtol=1e-9)
 

@@ -33,6 +33,7 @@ LAYERS = {
     "_design": 2,
     "_arrays": 0,
     "_block": 2,
+    "_delta": 2,
     "_precise": 2,
     "_problem": 2,
     "_rows": 2,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from _cases import TABLES, clean, contaminated, linear, ties, weights_for
-from _reference import quantile_programme, spread_of_y
+from _reference_formulas import spread_of_y
+from _reference_quantile import quantile_programme
 from scipy import sparse
 from scipy.optimize import lsq_linear
 from sklearn.base import clone

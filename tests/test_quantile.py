@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _cases import TABLES, clean, contaminated, linear, ties, weights_for
-from _reference import quantile_programme
+from _reference_quantile import quantile_programme
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning

@@ -1,15 +1,10 @@
 """The diamonds table of ggplot2."""
 
-import gzip
-from importlib.resources import files
 from typing import Any, Literal, overload
 
-import numpy as np
 from sklearn.utils import Bunch
 
-_FEATURES = ("carat", "cut", "color", "clarity", "depth", "table", "x", "y", "z")
-_TARGET = "price"
-_FILE_ORDER = (*_FEATURES[:6], _TARGET, *_FEATURES[6:])
+from ._table import load_table
 
 # From worst to best, so that a higher code is a better stone.
 _CATEGORIES = {
@@ -85,51 +80,11 @@ def load_diamonds(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     >>> print(f"{volume.min():g} to {volume.max():g} cubic mm")
     0 to 3840.6 cubic mm
     """
-    path = files(__package__) / "data" / "diamonds.csv.gz"
-    with path.open("rb") as raw, gzip.open(raw, "rt", encoding="ascii") as text:
-        table = np.loadtxt(text, delimiter=",", quotechar='"', skiprows=1, dtype=_row_type())
-    columns = {
-        name: _codes(table[name], _CATEGORIES[name]) if name in _CATEGORIES else table[name]
-        for name in _FEATURES
-    }
-    target = table[_TARGET].copy()
-    if as_frame:
-        frame = _frame(columns, target)
-        data, target = frame[list(_FEATURES)], frame[_TARGET]
-    else:
-        frame = None
-        data = np.stack(list(columns.values()), axis=1, dtype=np.float64)
-
-    if return_X_y:
-        return data, target
-    return Bunch(
-        data=data,
-        target=target,
-        frame=frame,
-        feature_names=list(_FEATURES),
-        target_names=[_TARGET],
-        categories=dict(_CATEGORIES),
-        DESCR=(files(__package__) / "data" / "diamonds.md").read_text(encoding="utf-8"),
-        filename=str(path),
+    return load_table(
+        "diamonds.csv.gz",
+        target="price",
+        categories=_CATEGORIES,
+        ordered=True,
+        return_X_y=return_X_y,
+        as_frame=as_frame,
     )
-
-
-def _row_type() -> np.dtype[Any]:
-    """Type of one row of the file: text for the grades, floats otherwise."""
-    text = {name: f"U{max(map(len, grades))}" for name, grades in _CATEGORIES.items()}
-    return np.dtype([(name, text.get(name, "f8")) for name in _FILE_ORDER])
-
-
-def _codes(labels: Any, grades: tuple[str, ...]) -> Any:
-    """Position of every label in `grades`."""
-    ranks = np.argsort(grades)
-    return ranks[np.searchsorted(grades, labels, sorter=ranks)]
-
-
-def _frame(columns: dict[str, Any], target: Any) -> Any:
-    """The whole table as a DataFrame, the target in the last column."""
-    import pandas as pd
-
-    for name, grades in _CATEGORIES.items():
-        columns[name] = pd.Categorical.from_codes(columns[name], categories=grades, ordered=True)
-    return pd.DataFrame({**columns, _TARGET: target})

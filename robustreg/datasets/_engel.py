@@ -1,12 +1,10 @@
 """Engel's food expenditure."""
 
-from importlib.resources import files
 from typing import Any, Literal, overload
 
-import numpy as np
 from sklearn.utils import Bunch
 
-_FEATURE, _TARGET = "income", "foodexp"
+from ._table import load_table
 
 
 @overload
@@ -73,25 +71,4 @@ def load_engel(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     >>> print(f"{(food / income[:, 0]).mean():.0%} of the income goes into food")
     66% of the income goes into food
     """
-    folder = files(__package__) / "data"
-    path = folder / "engel.csv"
-    with path.open(encoding="ascii") as text:
-        table = np.loadtxt(text, delimiter=",", skiprows=1)
-    frame = None
-    data, target = table[:, :1].copy(), table[:, 1].copy()
-    if as_frame:
-        import pandas as pd
-
-        frame = pd.DataFrame(table, columns=[_FEATURE, _TARGET])
-        data, target = frame[[_FEATURE]], frame[_TARGET]
-    if return_X_y:
-        return data, target
-    return Bunch(
-        data=data,
-        target=target,
-        frame=frame,
-        feature_names=[_FEATURE],
-        target_names=[_TARGET],
-        DESCR=(folder / "engel.md").read_text(encoding="utf-8"),
-        filename=str(path),
-    )
+    return load_table("engel.csv", target="foodexp", return_X_y=return_X_y, as_frame=as_frame)

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import inspect
-import math
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.optimize import OptimizeResult
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import assert_all_finite
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from robustreg._arrays import Array
-from robustreg._compat import Interval, StrOptions, check_sample_weight, fit_context
-from robustreg._parallel import map_ordered, one_blas_thread, slices
+from robustreg._compat import Interval, fit_context
+from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
-from robustreg._rows import NotFiniteError
+from robustreg.estimators._predictor import LinearPredictor
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 from robustreg.scale import residual_mad, weighted_median
-from robustreg.solvers import SOLVERS, select_solver, solver_names
+from robustreg.solvers import SOLVERS, select_solver
 from robustreg.solvers._frame import Start
 
 NO_PENALTY = ElasticNet()
@@ -45,17 +41,12 @@ class Data:
     n_threads: int
 
 
-class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
+class LinearRegressor(LinearPredictor, ABC):
     """Base of the linear regressors; concrete ones say which loss and which scale."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LinearPredictor._parameter_constraints,
         "alpha": [Interval(Real, 0.0, None, closed="left")],
-        "l1_ratio": [Interval(Real, 0.0, 1.0, closed="both")],
-        "positive": ["boolean"],
-        "fit_intercept": ["boolean"],
-        "solver": [StrOptions(set(solver_names()))],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0.0, None, closed="neither")],
         "warm_start": ["boolean"],
     }
 
@@ -92,61 +83,31 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             If a parameter, X, y or sample_weight is not what it must be. The estimator is
             then as it was.
         """
-        before = self.__dict__.copy()
-        try:
+        with self._unchanged_on_error():
             self._check_parameters()
-            self._validate_and_fit(X, y, sample_weight)
-        except BaseException:  # whatever happened, an interrupt included: nothing half-fitted
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+            self._with_data(X, y, sample_weight, self._fit)
         return self
-
-    def _validate_and_fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> None:
-        data, target = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            y_numeric=True,
-            ensure_all_finite=False,  # the sums over X find out; see below
-        )
-        dtype = data.dtype
-        target = np.asarray(target, dtype=np.float64)
-        weight = None if sample_weight is None else check_weights(sample_weight, data)
-        if sparse.issparse(data):
-            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
-            data = data.astype(np.float64, copy=False)
-        try:
-            with one_blas_thread() as n_threads, np.errstate(under="ignore"):
-                self._fit(data, target, weight, dtype, n_threads)
-        except NotFiniteError:
-            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
-            raise ValueError(
-                "X holds values so large that their squares overflow (beyond about 1e150); "
-                "rescale its columns."
-            ) from None
-
-    def _check_parameters(self) -> None:
-        """What the parameter constraints cannot say."""
-        for name in ("alpha", "tol"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}.")
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
-        loss, scale = self._get_loss(), self._get_scale(data)
-        solver = self._select(data, loss, scale)
-        problem = self._problem(data, loss, scale, self._penalty())
-        fit = SOLVERS[solver].solve(
-            problem, start=self._start(problem), max_iter=self.max_iter, tol=self.tol
-        )
+        problem, solver, fit = self._solve(data)
         self.__dict__.update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
         if not fit.success:
             self._warn(fit, solver)
+
+    def _solve(self, data: Data) -> tuple[Problem, str, OptimizeResult]:
+        """The problem that a fit solves, the name of its solver, and what that found."""
+        problem, solver = self._prepare(data)
+        return problem, solver, self._minimise(problem, solver, self._start(problem))
+
+    def _prepare(self, data: Data) -> tuple[Problem, str]:
+        """The problem that a fit solves, and the name of its solver."""
+        loss, scale = self._get_loss(), self._get_scale(data)
+        solver = self._select(data, loss, scale)
+        return self._problem(data, loss, scale, self._penalty()), solver
+
+    def _minimise(self, problem: Problem, solver: str, start: Start | None) -> OptimizeResult:
+        return SOLVERS[solver].solve(problem, start=start, max_iter=self.max_iter, tol=self.tol)
 
     def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
         """The name of the solver for a fit."""
@@ -190,7 +151,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
             f"{type(self).__name__} did not converge{of} with solver {solver!r}: {fit.message} "
             f"{advice} dual_gap_ bounds how far objective_ is from its minimum.",
             ConvergenceWarning,
-            stacklevel=_levels_to_the_user(),
+            stacklevel=levels_to_the_user(),
         )
 
     def _start(self, problem: Problem) -> Start | None:
@@ -252,28 +213,6 @@ class LinearRegressor(RegressorMixin, BaseEstimator, ABC):
         weights = problem.loss.weights(residual / sigma)
         return weights / problem.loss.weights(0.0)
 
-    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Predict with the linear model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Regressors.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            ``X @ coef_ + intercept_``.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return safe_sparse_dot(X, self.coef_.T) + self.intercept_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
 
 class KinkedRegressor(LinearRegressor):
     """Linear models whose loss has its kink at 0: absolute deviations and quantiles."""
@@ -322,7 +261,7 @@ def start_from(problem: Problem, coef: Array, intercept: float, scale: float) ->
     )
 
 
-def _levels_to_the_user() -> int:
+def levels_to_the_user() -> int:
     """How many calls above ``_warn`` the code is that called ``fit``."""
     frame, level = inspect.currentframe(), 0
     ours = {"robustreg", "sklearn"}
@@ -348,15 +287,3 @@ def _distinct_rows(X: Any, index: NDArray[np.intp]) -> int:
     """How many different rows there are among some: repetition is not new information."""
     part = X[index].toarray() if sparse.issparse(X) else X[index]
     return len(np.unique(part, axis=0))
-
-
-def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
-    """Sample weights as float64, non-negative and not all zero."""
-    weight = check_sample_weight(sample_weight, X)
-    if weight.min() < 0.0:
-        raise ValueError(
-            f"sample_weight must not be negative, got a smallest weight of {weight.min():g}."
-        )
-    if not weight.any():
-        raise ValueError("sample_weight must have a positive entry: all weights are zero.")
-    return weight

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar
 
-from robustreg._compat import Interval
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import Array, Index
+from robustreg._compat import Interval, StrOptions
+from robustreg._delta import choose_delta
+from robustreg._problem import Problem
+from robustreg.estimators._base import Data
 from robustreg.estimators._m import ScaledRegressor
 from robustreg.losses import ConvexLoss, Huber
+from robustreg.solvers._frame import Start
+
+DEFAULT_DELTA = 1.345  # 95 % efficient at the Gaussian
 
 
 class HuberRegressor(ScaledRegressor):
@@ -25,9 +36,10 @@ class HuberRegressor(ScaledRegressor):
 
     Parameters
     ----------
-    delta : float, default=1.345
+    delta : float or "auto", default=1.345
         Threshold in scales, above 0: residuals beyond it count linearly. With
-        ``scale=1.0`` it is in the units of y.
+        ``scale=1.0`` it is in the units of y. "auto" chooses it from the data: large for
+        Gaussian noise, small for heavy tails; see Notes and ``delta_``.
     alpha : float, default=0.0
         Strength of the ridge penalty, at least 0. Its unit u is the scale where that is
         fixed, the MAD of y for a joint scale; the fit then moves with the units of y.
@@ -61,8 +73,11 @@ class HuberRegressor(ScaledRegressor):
         Estimate of the noise's standard deviation: sigma for a joint scale, else 1.4826
         times the weighted median of ``|r|``. A joint scale divides by W, so that it is low
         by about ``(1 - p/n)^0.75``. 0 where the optimum passes through most rows exactly.
+    delta_ : float
+        Threshold of the fit in the unit of the parameter ``delta``: that parameter, or what
+        "auto" has chosen.
     weights_ : ndarray of shape (n_samples,)
-        ``psi(z) / z = min(1, delta / |z|)`` at ``z = r / sigma``: how far each row was
+        ``psi(z) / z = min(1, delta_ / |z|)`` at ``z = r / sigma``: how far each row was
         trusted. Where ``scale_`` is 0, 1 on the fitted plane and 0 off it.
     outliers_ : ndarray of shape (n_samples,), bool
         ``|r| > 2.5 scale_``, which marks 1.2 % of clean Gaussian rows.
@@ -83,6 +98,16 @@ class HuberRegressor(ScaledRegressor):
 
     Notes
     -----
+    ``delta="auto"`` fits twice. The residuals r of the first fit, at 1.345 and with the same
+    penalty, give for each threshold t an estimate of the coefficients' asymptotic variance,
+    ``V = mean w min(r^2, t^2) / (share of |r| <= t)^2``. ``delta_`` is the mean of 0.3, 0.4,
+    ..., 3, weighted by ``V^-20``, and the second fit, which starts from the first, uses it.
+    For a joint scale t is ``delta sigma``, with the sigma that the residuals have at that
+    delta; otherwise ``delta`` times the MAD of the residuals of an L1 fit. With a number s
+    as scale, ``delta_`` is what was chosen times this MAD over s. ``delta_`` is 1.345
+    where the first fit or the L1 fit passes through most rows exactly: a constant y, fewer
+    rows than coefficients. See docs/design.md.
+
     scikit-learn's ``HuberRegressor`` gives the same fit at ``epsilon = delta / sqrt(2 kappa)``
     and ``alpha_sk = alpha epsilon W / (u delta)``, with ``scale_sk = scale_ sqrt(2 kappa)``;
     its default epsilon of 1.35 is a delta of 0.92. ``MASS::rlm`` with a given scale s is
@@ -91,6 +116,9 @@ class HuberRegressor(ScaledRegressor):
     References
     ----------
     P. J. Huber and E. M. Ronchetti (2009), Robust Statistics, 2nd ed., sections 7.7-7.8.
+    Y.-G. Wang, X. Lin, M. Zhu and Z. Bai (2007), Robust estimation using the Huber function
+    with a data-dependent tuning constant, Journal of Computational and Graphical Statistics
+    16, 468-481.
 
     Examples
     --------
@@ -105,16 +133,19 @@ class HuberRegressor(ScaledRegressor):
     (array([2.]), np.True_)
     >>> model.dual_gap_ <= 1e-7 * model.objective_
     True
+    >>> wild = 2 * X[:, 0] + 1 + rng.standard_t(1.5, size=100)
+    >>> print(round(HuberRegressor("auto").fit(X, wild).delta_, 1))
+    0.9
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ScaledRegressor._parameter_constraints,
-        "delta": [Interval(Real, 0.0, None, closed="neither")],
+        "delta": [Interval(Real, 0.0, None, closed="neither"), StrOptions({"auto"})],
     }
 
     def __init__(
         self,
-        delta: float = 1.345,
+        delta: float | str = DEFAULT_DELTA,
         *,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
@@ -138,4 +169,57 @@ class HuberRegressor(ScaledRegressor):
         self.warm_start = warm_start
 
     def _get_loss(self) -> ConvexLoss:
-        return Huber(float(self.delta))
+        return Huber(DEFAULT_DELTA if self.delta == "auto" else float(self.delta))
+
+    def _solve(self, data: Data) -> tuple[Problem, str, OptimizeResult]:
+        if self.delta != "auto":
+            return super()._solve(data)
+        problem, solver = self._prepare(data)
+        if not isinstance(self.scale, str):
+            problem = _in_scale(problem, self._l1_scale(data) / problem.y_unit)
+        fit = self._minimise(problem, solver, self._start(problem))
+        if not fit.success:
+            self._warn(fit, solver, of=" at the delta to start from")
+        delta = _delta_of_residuals(problem, fit)
+        if delta is None:
+            return super()._solve(data)
+        problem = problem.with_loss(Huber(delta))
+        start = Start(fit.coef, fit.intercept, fit.sigma)
+        return problem, solver, self._minimise(problem, solver, start)
+
+    def _attributes(
+        self,
+        X: Any,
+        y: Array,
+        kept: Index | None,
+        problem: Problem,
+        fit: OptimizeResult,
+        dtype: np.dtype,
+    ) -> dict[str, Any]:
+        found = super()._attributes(X, y, kept, problem, fit, dtype)
+        delta = problem.loss.delta  # type: ignore[attr-defined]
+        if problem.scale is not None and not isinstance(self.scale, str):
+            delta *= problem.scale * problem.y_unit / self.scale  # 1 unless chosen
+        return found | {"delta_": delta}
+
+
+def _delta_of_residuals(problem: Problem, fit: OptimizeResult) -> float | None:
+    """The delta that a fit's residuals ask for; None where the fit, or the L1 fit, is exact."""
+    sigma = fit.sigma if problem.scale is None else problem.scale
+    if sigma <= 2.0 * problem.exact:
+        return None
+    return choose_delta(fit.residual, problem.weight, scale=problem.scale, zero=problem.exact)
+
+
+def _in_scale(problem: Problem, scale: float) -> Problem:
+    """The problem in another fixed scale, its penalty such that only the threshold changes.
+
+    ``s rho(r / s)`` is 1/s times Huber's loss in units of y: F, and the penalty with it, is
+    multiplied by the old scale over the new one.
+    """
+    assert problem.scale is not None
+    factor = problem.scale / scale
+    penalty = replace(problem.penalty, alpha=factor * problem.penalty.alpha)
+    unit = problem.objective_unit / factor
+    moved = replace(problem, scale=scale, penalty=penalty, objective_unit=unit)
+    return moved.with_loss(problem.loss)

@@ -30,6 +30,10 @@ class ScaledRegressor(LinearRegressor):
             return None
         if self.scale != "mad":
             return float(self.scale)
+        return self._l1_scale(data)
+
+    def _l1_scale(self, data: Data) -> float:
+        """The MAD of the residuals of an L1 fit, in the units of y."""
         problem = self._problem(data, Absolute(), scale=1.0)
         solver = select_solver("absolute", n_features=problem.p, scale=1.0)
         fit = SOLVERS[solver].solve(problem)

@@ -79,7 +79,7 @@ def make_scaled_frame(problem: Problem) -> Frame:
 
 
 def make_separable_frame(problem: Problem) -> Frame:
-    """The columns in units of their standard deviations, with their moments.
+    """The columns in units of the curvature that they and a ridge give F, with their moments.
 
     Penalties with kinks are sums over coefficients, and need coordinates that are, too.
     """
@@ -87,7 +87,8 @@ def make_separable_frame(problem: Problem) -> Frame:
     single = rows.single and problem.n > problem.p
     second = moments(rows, _tamed(problem, GROSS), single=single)
     spread = _spread(second, rows)
-    basis = np.divide(1.0, spread, out=np.zeros(rows.p), where=spread > 0)
+    width = np.sqrt(spread**2 + _pull(problem, rows))
+    basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
     return Frame(rows, second, basis, by_rows=False, ridge=np.zeros(rows.p), single=single)
 
 
@@ -149,13 +150,18 @@ def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
     constraint has its curvature at 0; something of it has to be there for directions that the
     data leave open, since its optimum is not the one of minimum norm.
     """
-    bound, penalty = problem.loss.curvature, problem.penalty
-    pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
-    ridge = pull * (1.0 / rows.unit) ** 2
+    ridge, penalty = _pull(problem, rows), problem.penalty
     if penalty.kinked:
         relative = penalty.slope / np.where(spread > 0, spread * rows.unit, np.inf)
         ridge += np.clip(relative, LEAST_PULL, 1.0) * spread**2
     return ridge
+
+
+def _pull(problem: Problem, rows: RowBlocks) -> Array:
+    """The curvature of the penalty's quadratic part relative to the loss's, for every column."""
+    bound, penalty = problem.loss.curvature, problem.penalty
+    pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
+    return pull * (1.0 / rows.unit) ** 2
 
 
 def make_objective(

@@ -11,7 +11,7 @@ from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import EPS, Array, Index
 from robustreg._compat import minres
 from robustreg._kinks import LEAST_PIVOT, Kinks, quadratic_step
 
@@ -91,6 +91,7 @@ def semismooth_newton(
     if args:
         fun, jac, hess = (_with_args(function, args) for function in (fun, jac, hess))
     lower = _lower(bounds, len(x0))
+    bounded = np.flatnonzero(np.isfinite(lower))
     length = step_size or (lambda _, step: float(np.linalg.norm(step)))
     along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
 
@@ -104,7 +105,7 @@ def semismooth_newton(
         iterations += 1
         if rejected:
             fun(point.x)  # the Hessian belongs to the point evaluated last
-        step, damping, room = _propose(hess(point.x), point, damping, lower)
+        step, damping, room = _propose(hess(point.x), point, damping, lower, bounded)
         step_length = length(point.x, step)
         promised = -point.change(step)
         negligible = promised <= NOISE * abs(point.value) + rounding
@@ -127,7 +128,7 @@ def semismooth_newton(
         point = trial
         if share >= 0.5:
             damping = 0.1 * damping if damping > NO_DAMPING else 0.0
-        if np.any(point.x - lower < floor):
+        if np.any(point.x[bounded] - lower[bounded] < floor):
             status = 3
     return OptimizeResult(
         x=point.x,
@@ -190,10 +191,10 @@ def _newton_step(
     """Solve for the step, damping until the matrix is numerically positive definite."""
     if isinstance(hessian, LinearOperator):
         return minres(hessian, -point.gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
-    reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
     while True:
         damped = hessian
         if damping:
+            reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
             damped = hessian + damping * reference * np.eye(len(hessian))
         step = _solve(damped, point, regular=damping > 0.0)
         if step is not None:
@@ -213,14 +214,14 @@ def _solve(hessian: Array, point: _Point, regular: bool) -> Array | None:
 
 
 def _propose(
-    hessian: Array | LinearOperator, point: _Point, damping: float, lower: Array
+    hessian: Array | LinearOperator, point: _Point, damping: float, lower: Array, bounded: Index
 ) -> tuple[Array, float, float]:
     """Step, damping, and the share of the step that the bounds leave room for."""
     step, damping = _newton_step(hessian, point, damping)
-    room = _room(point.x, step, lower)
+    room = _room(point.x[bounded], step[bounded], lower[bounded])
     while room < MIN_ROOM and damping < MAX_DAMPING:  # a mix of directions, not a tiny step
         step, damping = _newton_step(hessian, point, max(10.0 * damping, 1e-9))
-        room = _room(point.x, step, lower)
+        room = _room(point.x[bounded], step[bounded], lower[bounded])
     return step, damping, room
 
 
@@ -231,12 +232,12 @@ def _polish(at: Callable[[Array], _Point], point: _Point, step: Array) -> _Point
 
 
 def _room(x: Array, step: Array, lower: Array) -> float:
-    """The share of the step that leaves bounded variables their share of the distance.
+    """The share of the step that leaves the bounded variables their share of the distance.
 
     The step is then shortened as a whole: near a bound that is the optimum the direction
     matters more than the length, F falls along a ray there and rises off it.
     """
-    falling = np.isfinite(lower) & (step < 0)
+    falling = step < 0
     if not falling.any():
         return np.inf
     reach = (1.0 - KEEP_FROM_BOUND) * (x[falling] - lower[falling])

@@ -17,12 +17,13 @@ from scipy.optimize import minimize
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._certificate import dual_gap_from
+from robustreg._kinks import Kinks
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.losses import Absolute
 from robustreg.scale import mad
-from robustreg.solvers._exact import drop_rounding
-from robustreg.solvers._frame import Frame, make_objective
+from robustreg.solvers._exact import LAST_PLACES, drop_rounding
+from robustreg.solvers._frame import Frame, make_frame, make_objective, pack, unpack
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
 from robustreg.solvers._vertex import through, vertex
@@ -40,9 +41,9 @@ def at_scale_zero(
     """
     if frame.moments is None:
         return theta, None  # too many columns for the equations below
-    limit = limit_objective(problem, frame)
+    limit = Limit(problem, frame, objective)
     for candidate in (_through_near_rows, _least_absolute_deviations):
-        found = candidate(problem, objective, Streamed(limit, frame), theta)
+        found = candidate(problem, objective, limit, theta)
         if found is None:
             continue
         value, gap = _certify(objective, found, problem.exact)
@@ -56,21 +57,74 @@ def at_scale_zero(
     return theta, None
 
 
-def limit_objective(problem: Problem, frame: Frame) -> Objective:
+class Limit:
     """F over ``c = sup |psi|`` as the scale falls to 0: least absolute deviations.
 
-    Where psi is unbounded only exact fits remain, among which the penalty decides.
+    Where psi is unbounded only exact fits remain, among which the penalty decides; c is then
+    what the joint scale's constraint leaves any |nu|: deviations that cost so much are none
+    where an exact fit is the optimum. Points are
+    taken and returned in the coordinates of F; a programme under a penalty with kinks has
+    coordinates of its own, white ones.
     """
-    bound = problem.loss.conjugate_domain[1]
-    penalty = problem.penalty
+
+    def __init__(self, problem: Problem, frame: Frame, objective: Objective) -> None:
+        penalty = problem.penalty
+        penalty = replace(penalty, alpha=penalty.alpha / _largest_nu(problem))
+        absolute = replace(problem, loss=Absolute(), scale=1.0, penalty=penalty)
+        self.problem, self.objective, self.frame = problem, objective, frame
+        self.own = frame if objective.kinks is None else make_frame(absolute)
+        own_objective = make_objective(absolute, self.own, curvature=False)
+        self.programme = Streamed(own_objective, self.own)
+        self.lead = objective.k + objective.rows.fit_intercept
+
+    def through(self, theta: Array, near: Mask) -> Array:
+        """The optimum if some rows have residual 0, and no other coefficients than at theta."""
+        zero = np.zeros(len(self.programme.target) - len(near), dtype=bool)
+        if len(zero):
+            columns = self.programme.kinked
+            zero = self.objective.unpack(theta)[0][columns] == 0
+        mask = np.append(near, zero)
+        return self._leave(through(self.programme, self._enter(theta), mask), zero)
+
+    def solve(self, theta: Array) -> Array:
+        """The optimum, by interior point from theta, without a certificate."""
+        start = self._enter(theta)
+        found, nu, _ = iterate(self.programme, start, 100, EPS * self.problem.spread)
+        found, _, zero = vertex(self.programme, found, nu, self.problem.exact)
+        return self._leave(found, zero[self.problem.n :])
+
+    def _enter(self, theta: Array) -> Array:
+        if self.own is self.frame:
+            return theta[: self.lead]
+        start = unpack(self.objective, self.frame, theta)
+        return pack(self.programme.objective, self.own, start)
+
+    def _leave(self, theta: Array, zero: Mask) -> Array:
+        if self.own is self.frame:
+            return theta
+        found = unpack(self.programme.objective, self.own, theta)
+        columns = self.programme.kinked
+        size = np.abs(self.programme.fitted(theta)[self.problem.n :])
+        zero = zero | (size <= LAST_PLACES * EPS * max(self.problem.spread, size.max(initial=0.0)))
+        found.coef[columns[zero]] = 0.0
+        if self.problem.penalty.positive:
+            np.maximum(found.coef, 0.0, out=found.coef)
+        return pack(self.objective, self.frame, found)[: self.lead]
+
+
+def _largest_nu(problem: Problem) -> float:
+    """``sup |psi|``; where that is infinite, the nu with ``w rho*(nu) = kappa W`` in a row."""
+    loss, weight = problem.loss, problem.weight
+    bound = loss.conjugate_domain[1]
     if np.isfinite(bound):
-        penalty = replace(penalty, alpha=penalty.alpha / bound)
-    absolute = replace(problem, loss=Absolute(), scale=1.0, penalty=penalty)
-    return make_objective(absolute, frame, curvature=False)
+        return bound
+    smallest = 1.0 / problem.n if weight is None else float(weight.min() / weight.sum())
+    # such losses are quadratic, so that rho*(psi(z)) = rho(z)
+    return float(loss.psi(np.sqrt(loss.kappa / smallest / loss.rho(1.0))))
 
 
 def _through_near_rows(
-    problem: Problem, objective: Objective, limit: Streamed, theta: Array
+    problem: Problem, objective: Objective, limit: Limit, theta: Array
 ) -> Array | None:
     """The optimum of the limit if exactly the rows near the present fit have residual 0."""
     objective.evaluate(theta)
@@ -78,23 +132,17 @@ def _through_near_rows(
     reach = 10.0 * theta[-1] * (bound if np.isfinite(bound) else 1.0)
     near = np.abs(objective.residual) <= max(reach, problem.exact)
     if near.all() or np.isfinite(bound):
-        return np.append(through(limit, theta[:-1], near), 0.0)
+        return np.append(limit.through(theta, near), 0.0)
     return None
 
 
 def _least_absolute_deviations(
-    problem: Problem, objective: Objective, limit: Streamed, theta: Array
+    problem: Problem, objective: Objective, limit: Limit, theta: Array
 ) -> Array | None:
     """The optimum of the limit, by interior point."""
-    if not np.isfinite(objective.loss.conjugate_domain[1]):
+    if objective.kinks is None and not np.isfinite(objective.loss.conjugate_domain[1]):
         return None
-    return np.append(solve_limit(problem, limit, theta[:-1]), 0.0)
-
-
-def solve_limit(problem: Problem, limit: Streamed, theta: Array) -> Array:
-    """Least absolute deviations from a start, without a certificate."""
-    found, nu, _ = iterate(limit, theta, 100, EPS * problem.spread)
-    return vertex(limit, found, nu, problem.exact)[0]
+    return np.append(limit.solve(theta), 0.0)
 
 
 def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, float]:
@@ -113,29 +161,47 @@ def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, f
         value += bound * objective.average(np.abs(residual))
         signs *= bound
     wanted = -objective.imbalance(theta, signs)
+    lead, kinks = len(wanted), objective.kinks
+    if kinks is not None:
+        wanted += (kinks.slopes * np.sign(theta))[:lead]
+        there = (theta == 0)[:lead]
+        kinks = Kinks(np.where(there, kinks.slopes[:lead], 0.0), kinks.positive[:lead] & there)
     nu = signs
     if on.any():
         weight = np.ones(int(on.sum())) if rows.weight is None else rows.weight[on]
-        nu[on] = _least_conjugate(objective, on, weight / rows.total, wanted)
+        nu[on] = least_conjugate(objective, on, weight / rows.total, wanted, kinks)
     return value, dual_gap_from(objective, theta, value, nu)
 
 
-def _least_conjugate(objective: Objective, on: Mask, share: Array, slopes: Array) -> Array:
-    """``nu`` on some rows with given slopes and the least ``sum share rho*(nu)``."""
-    design, loss = objective.coordinates(on), objective.loss
+def least_conjugate(
+    objective: Objective, on: Mask, share: Array, slopes: Array, kinks: Kinks | None
+) -> Array:
+    """``nu`` on some rows Q with the least ``sum share rho*(nu)``.
+
+    Its slopes ``Q'(share nu)`` are the given ones, or differ from them by what ``kinks``
+    balance at 0. Their dual function ``sum share rho(-Q a) + slopes'a + h(a)`` is minimised.
+    """
+    design, loss = -objective.coordinates(on), objective.loss
+    if not len(slopes):  # only columns of zeros, no intercept
+        return np.zeros(len(design))
 
     def dual(a: Array) -> tuple[float, Array]:
         z = design @ a
-        value = share @ loss.rho(z) - slopes @ a
-        return float(value), design.T @ (share * loss.psi(z)) - slopes
+        value = share @ loss.rho(z) + slopes @ a
+        if kinks is not None:
+            value += kinks.slopes @ np.abs(a)
+        return float(value), design.T @ (share * loss.psi(z)) + slopes
 
     def hessian(a: Array) -> Array:
         return design.T @ ((share * loss.psi_prime(design @ a))[:, None] * design)
 
-    gram = design.T @ (share[:, None] * design)
-    start = lstsq(gram, slopes, cond=1e-12)[0]  # exact where psi is the identity
+    start = np.zeros(len(slopes))
+    if kinks is None:
+        gram = design.T @ (share[:, None] * design)
+        start = lstsq(gram, -slopes, cond=1e-12)[0]  # exact where psi is the identity
+    options = {"max_iter": 50, "kinks": kinks}
     with np.errstate(over="ignore", invalid="ignore"):  # without a minimum a runs off; see gap
         fit = minimize(
-            dual, start, jac=True, hess=hessian, method=semismooth_newton, options={"max_iter": 50}
+            dual, start, jac=True, hess=hessian, method=semismooth_newton, options=options
         )
     return loss.psi(design @ fit.x)

@@ -26,8 +26,7 @@ from robustreg.solvers._frame import (
     unpack,
 )
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers._plane import at_scale_zero, limit_objective, solve_limit
-from robustreg.solvers._programme import Streamed
+from robustreg.solvers._plane import Limit, at_scale_zero
 from robustreg.solvers._report import null_result, result
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
@@ -77,8 +76,54 @@ def _solve(
         return null_result(problem)
     if start is None:
         start = _pilot(problem, max_iter)
-    optimum = _optimise(problem, start, max_iter, tol, XTOL, minimise)
-    objective, frame = optimum.objective, optimum.frame
+    frame = _make_frame(problem, minimise)
+    objective = make_objective(problem, frame)
+    return _certified(problem, frame, objective, start, max_iter, tol, minimise)
+
+
+class Series:
+    """Newton fits of the same rows with other losses and penalties.
+
+    Coordinates, moments and the psi'-weighted Gram matrix stay from fit to fit, and each fit
+    starts where the last one ended. Coordinates depend on whether the penalty has kinks and
+    whether there is one: without, those of X with less than full rank have fewer directions.
+    Only where the penalty decides which directions there are, with more columns than the rank
+    of X, every fit has coordinates of its own.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[bool, bool], tuple[Frame, Objective]] = {}
+
+    def newton(
+        self, problem: Problem, *, start: Start | None, max_iter: int, tol: float
+    ) -> OptimizeResult:
+        """As the function ``newton``, for problems that differ in loss and penalty only."""
+        if problem.spread == 0.0:
+            return null_result(problem)
+        kinked = problem.penalty.kinked
+        kind = kinked, problem.penalty.alpha > 0.0
+        if kind not in self.kept:
+            frame = _make_frame(problem, _minimise_newton)
+            if not kinked and (frame.by_rows or frame.basis.shape[-1] < problem.p):
+                return newton(problem, start=start, max_iter=max_iter, tol=tol)
+            start = start or _pilot(problem, max_iter)
+            self.kept[kind] = frame, make_objective(problem, frame)
+        frame, objective = self.kept[kind]
+        objective.adopt(problem.loss, problem.penalty)
+        return _certified(problem, frame, objective, start, max_iter, tol, _minimise_newton)
+
+
+def _certified(
+    problem: Problem,
+    frame: Frame,
+    objective: Objective,
+    start: Start | None,
+    max_iter: int,
+    tol: float,
+    minimise: Minimise,
+) -> OptimizeResult:
+    """The optimum with its certificate."""
+    optimum = _optimise(problem, frame, objective, start, max_iter, tol, XTOL, minimise)
     found = unpack(objective, frame, optimum.theta)
     if optimum.at_zero is None:
         value, gap = objective(optimum.theta)[0], dual_gap(objective, optimum.theta)
@@ -89,10 +134,8 @@ def _solve(
 
 @dataclass
 class _Optimum:
-    """Where an optimisation ended; ``objective.residual`` belongs to ``theta``."""
+    """Where an optimisation ended; the objective's residuals belong to ``theta``."""
 
-    objective: Objective
-    frame: Frame
     theta: Array
     fit: OptimizeResult
     at_zero: tuple[float, float] | None  # objective and gap, where the joint scale is 0
@@ -100,14 +143,14 @@ class _Optimum:
 
 def _optimise(
     problem: Problem,
+    frame: Frame,
+    objective: Objective,
     start: Start | None,
     max_iter: int,
     tol: float,
     xtol: float,
     minimise: Minimise,
 ) -> _Optimum:
-    frame = _make_frame(problem, minimise)
-    objective = make_objective(problem, frame)
     theta = _first_theta(problem, objective, frame, start)
     if objective.joint and start is None:
         bound = problem.loss.conjugate_domain[1]
@@ -115,10 +158,10 @@ def _optimise(
         value *= bound if np.isfinite(bound) else 1.0  # F at scale 0, or of its order
         if value <= 32 * EPS * problem.null_objective:
             fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
-            return _Optimum(objective, frame, theta, fit, (value, value))
+            return _Optimum(theta, fit, (value, value))
     if objective.size == 0:  # only columns of zeros, no intercept, a given scale
         fit = OptimizeResult(status=0, message="There is nothing to fit.", nit=0)
-        return _Optimum(objective, frame, theta, fit, None)
+        return _Optimum(theta, fit, None)
     used = 0
     if not objective.joint:
         theta, used = _approach(problem, frame, objective, theta, max_iter)
@@ -134,8 +177,8 @@ def _optimise(
         theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
         if at_zero is not None:
             fit = OptimizeResult(status=0, message="Most rows lie on a plane.", nit=used)
-            return _Optimum(objective, frame, theta, fit, at_zero)
-    return _Optimum(objective, frame, theta, fit, None)
+            return _Optimum(theta, fit, at_zero)
+    return _Optimum(theta, fit, None)
 
 
 def _make_frame(problem: Problem, minimise: Minimise) -> Frame:
@@ -160,8 +203,10 @@ def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start 
     sample = problem.subset(index)
     start = _pilot(sample, max_iter, rows_per_column // 4)
     xtol = PILOT_XTOL * float(np.sqrt(problem.p / size))
-    optimum = _optimise(sample, start, max_iter, 1e-3, xtol, _minimise_newton)
-    found = unpack(optimum.objective, optimum.frame, optimum.theta)
+    frame = _make_frame(sample, _minimise_newton)
+    objective = make_objective(sample, frame)
+    optimum = _optimise(sample, frame, objective, start, max_iter, 1e-3, xtol, _minimise_newton)
+    found = unpack(objective, frame, optimum.theta)
     return found if optimum.at_zero is None else None
 
 
@@ -176,7 +221,7 @@ def _first_theta(
     else:
         found = penalised_least_squares(objective, frame, problem.scale or problem.spread)
     theta = np.append(found, 1.0)
-    residual = objective.residual = objective.residuals(theta)
+    residual = objective.locate(theta)
     sigma = mad(residual, problem.weight, center=0.0)
     floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
     theta[-1] = max(sigma, floor, 10 * SMALL_SCALES[0] * problem.spread)
@@ -194,7 +239,7 @@ def _approach(
     target, used = objective.scale, 0
     if problem.loss.homogeneity == 2:
         return theta, used
-    stage = mad(objective.residuals(theta), problem.weight, center=0.0)
+    stage = mad(objective.locate(theta), problem.weight, center=0.0)
     slow = target < TINY_SCALE * max(stage, problem.spread)
     while stage * STAGE > target and used < max_iter and not slow:
         objective.set_scale(stage)
@@ -204,8 +249,7 @@ def _approach(
         slow = fit.nit >= STAGE_STEPS and fit.status == 1
     objective.set_scale(target)
     if slow and frame.moments is not None:
-        limit = Streamed(limit_objective(problem, frame), frame)
-        theta = solve_limit(problem, limit, theta)
+        theta = Limit(problem, frame, objective).solve(theta)
     return theta, used
 
 
@@ -214,7 +258,7 @@ def _minimise_newton(
 ) -> OptimizeResult:
     def in_scales(theta: Array, step: Array) -> float:
         # a scale of 1e-9 does not make coefficients more precise than floating point
-        return float(np.linalg.norm(step)) / max(objective.unpack(theta)[2], SMALL_SCALES[0])
+        return float(np.linalg.norm(step)) / max(objective.scale_at(theta), SMALL_SCALES[0])
 
     return minimize(
         objective,

@@ -1,0 +1,124 @@
+"""What every fitted linear model has: validated data before, predictions after."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import assert_all_finite
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from robustreg._arrays import Array
+from robustreg._compat import (
+    CALLBACK_STATE,
+    Interval,
+    StrOptions,
+    validate_parameters,
+)
+from robustreg._parallel import one_blas_thread
+from robustreg._rows import NotFiniteError
+from robustreg._validation import check_weights
+from robustreg.solvers import solver_names
+
+T = TypeVar("T")
+
+
+class LinearPredictor(RegressorMixin, BaseEstimator):
+    """What a fitted linear model needs: validated data before, predictions after."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "l1_ratio": [Interval(Real, 0.0, 1.0, closed="both")],
+        "positive": ["boolean"],
+        "fit_intercept": ["boolean"],
+        "solver": [StrOptions(set(solver_names()))],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0.0, None, closed="neither")],
+    }
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Whatever happens, an interrupt included: nothing is half-fitted."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            for name in CALLBACK_STATE:
+                if name in self.__dict__:
+                    before[name] = self.__dict__[name]
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _check(self) -> None:
+        """Check the parameters, for callers other than ``fit``."""
+        validate_parameters(self)
+        self._check_parameters()
+
+    def _check_parameters(self) -> None:
+        """What the parameter constraints cannot say."""
+        for name in ("alpha", "tol"):
+            if not math.isfinite(getattr(self, name, 0.0)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}.")
+
+    def _with_data(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        work: Callable[[Any, Array, Array | None, np.dtype, int], T],
+    ) -> T:
+        """``work(X, y, weight, dtype, n_threads)`` on validated data."""
+        data, target = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            y_numeric=True,
+            ensure_all_finite=False,  # the sums over X find out; see below
+        )
+        dtype = data.dtype
+        target = np.asarray(target, dtype=np.float64)
+        weight = None if sample_weight is None else check_weights(sample_weight, data)
+        if sparse.issparse(data):
+            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+            data = data.astype(np.float64, copy=False)
+        try:
+            with one_blas_thread() as n_threads, np.errstate(under="ignore"):
+                return work(data, target, weight, dtype, n_threads)
+        except NotFiniteError:
+            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+            raise ValueError(
+                "X holds values so large that their squares overflow (beyond about 1e150); "
+                "rescale its columns."
+            ) from None
+
+    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Predict with the linear model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            ``X @ coef_ + intercept_``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        return safe_sparse_dot(X, self.coef_.T) + self.intercept_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,90 @@
+"""The strength of an L1 penalty from which on all coefficients are 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import brentq
+
+from robustreg._arrays import Array
+from robustreg._kinks import Kinks
+from robustreg._objective import Objective
+from robustreg._problem import Problem
+from robustreg.penalties import ElasticNet
+from robustreg.solvers._frame import Start, make_objective, make_separable_frame, pack
+from robustreg.solvers._plane import least_conjugate
+from robustreg.solvers.smooth import newton
+
+HUGE = 1e9  # a slope that nothing exceeds: those of the loss are of order 1 in units of X's spread
+BALANCED = 1e-9  # of the largest slope: what equations leave
+ROUNDING = 1e-11  # relative: from alpha_max on coefficients are 0 in floating point, too
+
+
+def alpha_max(problem: Problem) -> float:
+    """The least alpha, as the user states it, at which all coefficients are 0.
+
+    At the null fit (intercept and scale alone) the slopes ``v = X'(w nu) / W`` of its dual
+    variables nu are what the penalty has to balance: ``alpha l1_ratio >= max |v_j|``, or
+    ``max v_j`` where coefficients must not be negative. With nu = psi at a smooth null fit
+    that is one pass over X. Where nu is not unique, at a scale of 0 or for absolute
+    deviations and quantiles, the nu with the least slopes decides. 0 means that the null
+    model is the fit at every alpha.
+    """
+    if problem.spread == 0.0:
+        return 0.0
+    steepest = _smooth(problem)
+    return (1.0 + ROUNDING) * steepest / (problem.penalty.l1_ratio * problem.alpha_unit)
+
+
+def _smooth(problem: Problem) -> float:
+    """Largest slope of the null fit of a smooth loss, in units of the problem."""
+    bare = replace(problem, X=np.zeros((problem.n, 1)), penalty=ElasticNet())
+    null = newton(bare)
+    frame = make_separable_frame(problem)
+    objective = make_objective(problem, frame)
+    theta = pack(objective, frame, Start(np.zeros(problem.p), null.intercept, null.sigma))
+    if not problem.joint or null.sigma > 0.0:
+        sigma = theta[-1] if problem.scale is None else problem.scale
+        slope, _ = objective.slopes(problem.loss.psi(objective.residuals(theta) / sigma))
+        return _steepest(problem.penalty, slope * frame.rows.unit)
+    return _at_scale_zero(problem, objective, theta)
+
+
+def _steepest(penalty: ElasticNet, slope: Array) -> float:
+    return float(penalty.steepness(slope).max(initial=0.0))
+
+
+def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> float:
+    """The same where the null fit passes through most rows, whose nu are free.
+
+    The least ``sum w rho*(nu)`` over those nu whose slopes are at most t falls as t grows;
+    what is sought is the t at which it comes down to ``kappa W``.
+    """
+    residual, loss, rows = objective.residuals(theta), problem.loss, objective.rows
+    bound, on = loss.conjugate_domain[1], np.abs(residual) <= problem.exact
+    if not np.isfinite(bound):
+        return 0.0  # the null fit is exact
+    signs = np.where(on, 0.0, bound * np.sign(residual))
+    room = loss.kappa - objective.average(loss.conjugate(signs))
+    wanted = -objective.imbalance(theta, signs)
+    share = (np.ones(problem.n) if rows.weight is None else rows.weight)[on] / rows.total
+    unit = np.append(objective.basis / rows.unit, np.zeros(len(wanted) - objective.k))
+    positive = np.append(np.full(objective.k, problem.penalty.positive), False)[: len(wanted)]
+
+    def nu_for(t: float) -> Array:
+        out = signs.copy()
+        out[on] = least_conjugate(objective, on, share, wanted, Kinks(t * unit, positive))
+        return out
+
+    def over(t: float) -> float:
+        nu = nu_for(t)
+        too_steep = _steepest(problem.penalty, objective.slopes(nu)[0] * rows.unit) - t
+        if too_steep > BALANCED * most:
+            return too_steep  # no nu has slopes as small as that
+        return float(share @ loss.conjugate(nu[on])) - room
+
+    most = _steepest(problem.penalty, objective.slopes(nu_for(HUGE))[0] * rows.unit)
+    if most == 0.0 or over(0.0) <= 0.0:
+        return 0.0
+    return float(brentq(over, 0.0, most, xtol=ROUNDING * most)) if over(most) <= 0.0 else most

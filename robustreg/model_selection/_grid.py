@@ -1,0 +1,50 @@
+"""Grids of penalties and thresholds: checked where they are given, else made."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TINY = np.finfo(np.float64).tiny
+
+
+def check_grid(name: str, values: Any, zero: bool) -> NDArray[np.float64]:
+    """A grid as a sorted array of finite numbers above 0, or at least 0 where ``zero``."""
+    allowed = "at least 0" if zero else "above 0"
+    try:
+        given = np.asarray(values)
+        grid = given.astype(np.float64) if given.dtype.kind in "biufO" else np.zeros(0)
+    except (TypeError, ValueError):
+        grid = np.zeros(0)
+    inside = np.isfinite(grid) & ((grid >= 0.0) if zero else (grid > 0.0))
+    if grid.ndim != 1 or not len(grid) or not inside.all():
+        raise ValueError(
+            f"{name} must be a sequence of one or more finite numbers {allowed}, got {values!r}."
+        )
+    return np.sort(grid)
+
+
+def check_length(name: str, value: Any) -> int:
+    """The length of a grid, an integer from 1 on."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    return int(value)
+
+
+def check_eps(value: Any) -> None:
+    """The smallest value of a grid over its largest, above 0 and below 1."""
+    if not (isinstance(value, Real) and 0.0 < float(value) < 1.0):
+        raise ValueError(f"eps must be a number between 0 and 1, got {value!r}.")
+
+
+def alpha_grid(largest: float, n_alphas: int, eps: float) -> NDArray[np.float64]:
+    """From the alpha at which all coefficients vanish down, in equal ratios."""
+    if np.isnan(largest):
+        raise ValueError(
+            "alphas must be given for l1_ratio=0: a ridge penalty has no alpha at which the "
+            "coefficients vanish, from which a grid could start."
+        )
+    return np.geomspace(1.0, eps, n_alphas) * (largest or TINY)

@@ -1,0 +1,352 @@
+"""Cross-validation over a grid of losses and penalties, shared by the CV estimators."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import config_context, get_config
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
+from sklearn.model_selection import check_cv
+from sklearn.utils import assert_all_finite
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+
+from robustreg._arrays import Array
+from robustreg._compat import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    Tasks,
+    fit_context,
+    method_params,
+    takes_sample_weight,
+)
+from robustreg._parallel import one_blas_thread
+from robustreg._problem import Problem
+from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
+from robustreg.estimators._predictor import LinearPredictor
+from robustreg.model_selection._alpha_max import alpha_max
+from robustreg.model_selection._grid import alpha_grid, check_grid
+from robustreg.model_selection._sequence import Sequence
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Validated data, with the threads a fold may use and what routing gives the scorer."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+    dtype: np.dtype
+    n_threads: int
+    score: dict[str, Any]
+
+
+class GridSearch(CallbackSupportMixin, LinearPredictor):
+    """Base of the CV estimators; concrete ones say which models there are.
+
+    A row of the grid is a loss, along which alpha falls. Within a fold each fit starts from
+    its neighbour and shares coordinates, moments and Gram matrices with all others.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LinearPredictor._parameter_constraints,
+        "alphas": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "eps": [Interval(Real, 0.0, 1.0, closed="neither")],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    @abstractmethod
+    def _model(self, row: dict[str, Any], alpha: float) -> LinearRegressor:
+        """The estimator of a cell of the grid."""
+
+    def _chosen_model(self) -> LinearRegressor:
+        """The estimator of the best cell, not fitted."""
+        return self._model({}, self.alpha_)
+
+    def _shared(self) -> dict[str, Any]:
+        """Parameters that all these estimators take."""
+        names = ("l1_ratio", "positive", "fit_intercept", "solver", "max_iter", "tol")
+        return {name: getattr(self, name) for name in names}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """The parameters that tell the rows of the grid apart."""
+        return [{}]
+
+    def _row_problem(self, problem: Problem, row: dict[str, Any]) -> Problem:
+        """The problem of the first row, with the loss of another."""
+        return problem
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
+        """Search the grid by cross-validation, then fit all rows with the best cell.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, for the fits and for the scores of the folds, except where
+            the scorer takes none. With metadata routing, a scorer that is an object is given
+            them if it requests them, one given by its name if the fit is.
+        **params : dict
+            ``groups`` for the splitter; with ``sklearn.set_config(
+            enable_metadata_routing=True)`` what splitter and scorer ask for.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or sample_weight is not what it must be. The estimator is
+            then as it was.
+        """
+        with self._unchanged_on_error():
+            self._check_parameters()
+            work = partial(self._search, self._rows(), params)
+            self._with_data(X, y, sample_weight, work)
+        return self
+
+    def _route(
+        self, weight: Array | None, params: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What goes to the splitter and to the scorer."""
+        weights = {} if weight is None else {"sample_weight": weight}
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", **weights, **params)
+            return routed.splitter.split, routed.scorer.score
+        unknown = sorted(set(params) - {"groups"})
+        if unknown:
+            raise ValueError(
+                f"fit() takes no {unknown[0]!r}: without metadata routing only sample_weight "
+                "and groups; see sklearn.set_config(enable_metadata_routing=True)."
+            )
+        return params, weights if takes_sample_weight(self._scorer()) else {}
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Which metadata goes where, for scikit-learn's metadata routing.
+
+        Returns
+        -------
+        MetadataRouter
+            ``sample_weight`` of the fits, the splitter's and the scorer's requests.
+        """
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        to_score = MethodMapping().add(caller="fit", callee="score")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router.add(splitter=self.cv, method_mapping=to_split)
+        return router.add(scorer=self._scorer(), method_mapping=to_score)
+
+    def _scorer(self) -> Any:
+        """What scores held-out rows; one that is only named takes the weights of the fits."""
+        if callable(self.scoring):
+            return check_scoring(self, scoring=self.scoring)
+        scorer = self._named_scorer("r2" if self.scoring is None else self.scoring)
+        if get_config()["enable_metadata_routing"] and takes_sample_weight(scorer):
+            asked = super().get_metadata_routing().fit.requests.get("sample_weight")
+            scorer.set_score_request(sample_weight=True if asked is None else asked)
+        return scorer
+
+    def _named_scorer(self, name: str) -> Any:
+        return get_scorer(name)
+
+    def _search(
+        self,
+        rows: list[dict[str, Any]],
+        params: dict[str, Any],
+        X: Any,
+        y: Array,
+        weight: Array | None,
+        dtype: np.dtype,
+        n_threads: int,
+    ) -> None:
+        # a fit finds out by itself, but a scorer might be the first to meet a missing value
+        assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
+        split, score = self._route(weight, params)
+        folds = self._folds(X, y, split)
+        alphas = self._alphas(rows, X, y, weight, n_threads)
+        tasks = Tasks(self, len(folds) * len(rows), X, y)
+        shared = n_threads if self.n_jobs in (None, 1) else 1  # folds at once have one each
+        table = Table(X, y, weight, dtype, shared, score)
+        # entered in every thread: some builds of BLAS keep their limits by thread
+        one_by_one = one_blas_thread()(self._fold)
+        fold = delayed(partial(one_by_one, table, rows, alphas, tasks))
+        run = Parallel(n_jobs=self.n_jobs, require="sharedmem")
+        scores, failed = zip(*run(fold(k, *folds[k]) for k in range(len(folds))), strict=True)
+        self._report(sum(failed), len(folds) * len(rows) * len(alphas))
+        path = np.stack(scores, axis=-1)
+        means = path.mean(axis=-1)
+        if not np.isfinite(means).any():
+            raise ValueError(f"scoring={self.scoring!r} gave no finite score for any candidate.")
+        best = np.unravel_index(_best(means), means.shape)
+        model = self._model(rows[best[0]], float(alphas[best[1]]))
+        model._fit(X, y, weight, dtype, n_threads)
+        tasks.end()
+        fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
+        self.__dict__.update(fitted, alphas_=alphas, alpha_=float(alphas[best[1]]))
+        self.best_score_ = float(means[best])
+        self._store(path, rows, best[0])
+
+    def _folds(self, X: Any, y: Array, split: dict[str, Any]) -> list[tuple[Index, Index]]:
+        """The training and the held-out rows of every fold."""
+        folds = [
+            (np.asarray(train), np.asarray(test))
+            for train, test in check_cv(self.cv).split(X, y, **split)
+        ]
+        if not folds or not all(len(train) and len(test) for train, test in folds):
+            raise ValueError(
+                "cv must give one or more folds, each with training and held-out rows, "
+                f"got {self.cv!r}."
+            )
+        return folds
+
+    def _store(self, path: Array, rows: list[dict[str, Any]], best: Any) -> None:
+        """Keep the scores, of shape (rows, alphas, folds), and which row is the best."""
+        self.scores_path_ = path[0]
+
+    def _alphas(
+        self,
+        rows: list[dict[str, Any]],
+        X: Any,
+        y: Array,
+        weight: Array | None,
+        n_threads: int,
+    ) -> NDArray[np.float64]:
+        """The grid of alpha, descending."""
+        if not isinstance(self.alphas, Integral):
+            return check_grid("alphas", self.alphas, zero=True)[::-1]
+        largest = np.nan
+        if self.l1_ratio:
+            data, _ = rows_that_count(X, y, weight, n_threads)
+            problem, _ = self._model(rows[0], 1.0)._prepare(data)
+            largest = max(alpha_max(self._row_problem(problem, row)) for row in rows)
+        return alpha_grid(largest, int(self.alphas), self.eps)
+
+    def _fold(
+        self,
+        table: Table,
+        rows: list[dict[str, Any]],
+        alphas: Array,
+        tasks: Tasks,
+        number: int,
+        train: Index,
+        test: Index,
+    ) -> tuple[Array, int]:
+        """Scores of all cells on one fold, and how many fits did not converge."""
+        weight = None if table.weight is None else table.weight[train]
+        params = method_params(table.X, table.score, test)
+        for part, name in ((weight, "training"), (params.get("sample_weight"), "held-out")):
+            if part is not None and not np.any(part):
+                raise ValueError(f"sample_weight is zero on all {name} rows of fold {number}.")
+        model = self._model(rows[0], float(alphas[0]))
+        data, _ = rows_that_count(table.X[train], table.y[train], weight, table.n_threads)
+        problem, solver = model._prepare(data)
+        sequence = Sequence(solver, self.max_iter, self.tol)
+        scores, failed = np.empty((len(rows), len(alphas))), 0
+        held_out = HeldOut(type(model), self._scorer(), params, table, test)
+        for i, row in enumerate(rows):
+            own = self._row_problem(problem, row)
+            fits = list(sequence.row(own, alphas))
+            failed += sum(not fit.success for fit in fits)
+            models = [self._model(row, float(alpha)) for alpha in alphas]
+            scores[i] = held_out.scores(models, own, fits)
+            self._announce(number, row, alphas, scores[i])
+            tasks.done(f"fold {number}, " + _describe(row))
+        return scores, failed
+
+    def _announce(self, number: int, row: dict[str, Any], alphas: Array, scores: Array) -> None:
+        if self.verbose:
+            best = _best(scores)
+            print(  # noqa: T201 - asked for
+                f"[{type(self).__name__}] fold {number}, {_describe(row)}{len(alphas)} alphas: "
+                f"best score {scores[best]:.4g} at alpha={alphas[best]:.4g}",
+                flush=True,
+            )
+
+    def _report(self, failed: int, count: int) -> None:
+        if failed:
+            warnings.warn(
+                f"{failed} of {count} fits of the search did not converge with "
+                f"max_iter={self.max_iter}: their scores may be wrong.",
+                ConvergenceWarning,
+                stacklevel=levels_to_the_user(),
+            )
+
+
+class HeldOut:
+    """The held-out rows of a fold, and their scores for fits to the others."""
+
+    def __init__(
+        self, kind: Any, scorer: Any, params: dict[str, Any], table: Table, test: Index
+    ) -> None:
+        self.scorer, self.params, self.dtype = scorer, params, table.dtype
+        self.X, self.y, self.validated = table.X[test], table.y[test], False
+
+        class Candidate(kind):
+            """The model; predictions of the held-out rows have been computed already."""
+
+            def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+                return self.prediction if X is self.held_out else super().predict(X)
+
+        self.Candidate = Candidate
+
+    def scores(
+        self, models: list[LinearRegressor], problem: Problem, fits: list[Any]
+    ) -> list[float]:
+        """Scores of several fits, predicted together."""
+        unit, dtype = problem.y_unit, self.dtype
+        coefs = np.array([fit.coef for fit in fits]).astype(np.float64) * unit
+        intercepts = np.array([fit.intercept for fit in fits]) * unit + problem.y_offset
+        if not problem.fit_intercept:
+            intercepts[:] = 0.0
+        coefs, intercepts = coefs.astype(dtype), intercepts.astype(dtype)
+        predictions = safe_sparse_dot(self.X, coefs.T) + intercepts
+        columns = zip(models, coefs, intercepts, predictions.T, strict=True)
+        return [self._score(*column) for column in columns]
+
+    def _score(
+        self, model: LinearRegressor, coef: Array, intercept: Any, prediction: Array
+    ) -> float:
+        candidate = self.Candidate.__new__(self.Candidate)
+        candidate.__dict__.update(vars(model), coef_=coef, intercept_=intercept)
+        candidate.n_features_in_ = self.X.shape[1]
+        candidate.held_out, candidate.prediction = self.X, prediction
+        # the scorer's parameters have been checked with the first candidate
+        with config_context(skip_parameter_validation=self.validated or None):
+            score = float(self.scorer(candidate, self.X, self.y, **self.params))
+        self.validated = True
+        return score
+
+
+def _best(scores: Array) -> int:
+    """Index of the first of the largest finite scores, of an array laid flat."""
+    return int(np.argmax(np.where(np.isfinite(scores), scores, -np.inf)))
+
+
+def _describe(row: dict[str, Any]) -> str:
+    return "".join(f"{name}={value:.4g}, " for name, value in row.items())

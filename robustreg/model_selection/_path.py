@@ -1,0 +1,352 @@
+"""Coefficients along a grid of penalties or of Huber's delta."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
+from sklearn.exceptions import ConvergenceWarning
+
+from robustreg._arrays import Array
+from robustreg._problem import Problem
+from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
+from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
+from robustreg.losses import Huber
+from robustreg.model_selection._alpha_max import alpha_max
+from robustreg.model_selection._grid import alpha_grid, check_eps, check_grid, check_length
+from robustreg.model_selection._sequence import Sequence
+
+Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+class AlphaPath(NamedTuple):
+    """Fits along a grid of alpha, from the largest to the smallest.
+
+    Attributes
+    ----------
+    alphas : ndarray of shape (n_alphas,)
+        The grid, descending.
+    coefs : ndarray of shape (n_features, n_alphas)
+        Coefficients, in the dtype of X.
+    dual_gaps : ndarray of shape (n_alphas,)
+        Certificates: bounds on how far the objective is from its minimum.
+    intercepts, scales : ndarray of shape (n_alphas,)
+        As ``intercept_`` and ``scale_`` of the estimators.
+    n_iters : ndarray of shape (n_alphas,), int
+        Iterations.
+    alpha_max : float
+        The least alpha at which all coefficients are 0; 0.0 where they are 0 at every alpha,
+        NaN for a ridge penalty, which has no such alpha.
+    """
+
+    alphas: NDArray[np.float64]
+    coefs: NDArray[np.floating]
+    dual_gaps: NDArray[np.float64]
+    intercepts: NDArray[np.floating]
+    scales: NDArray[np.float64]
+    n_iters: NDArray[np.int_]
+    alpha_max: float
+
+
+class DeltaPath(NamedTuple):
+    """Fits along a grid of delta, from the smallest to the largest.
+
+    Attributes
+    ----------
+    deltas : ndarray of shape (n_deltas,)
+        The grid, ascending.
+    coefs, dual_gaps, intercepts, scales, n_iters
+        As of :class:`AlphaPath`, with n_deltas in place of n_alphas.
+    """
+
+    deltas: NDArray[np.float64]
+    coefs: NDArray[np.floating]
+    dual_gaps: NDArray[np.float64]
+    intercepts: NDArray[np.floating]
+    scales: NDArray[np.float64]
+    n_iters: NDArray[np.int_]
+
+
+def huber_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    delta: float | str = 1.345,
+    l1_ratio: float = 1.0,
+    alphas: ArrayLike | None = None,
+    n_alphas: int = 100,
+    eps: float = 1e-3,
+    sample_weight: ArrayLike | None = None,
+    **parameters: Any,
+) -> AlphaPath:
+    """Huber regression along a grid of penalties.
+
+    Every point is the fit of ``HuberRegressor(delta, alpha=alpha, l1_ratio=l1_ratio)``, with
+    its certificate; each starts from its neighbour and keeps what the rows have in common.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Regressors.
+    y : array-like of shape (n_samples,)
+        Targets.
+    delta : float, default=1.345
+        Threshold in scales, above 0.
+    l1_ratio : float, default=1.0
+        Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
+    alphas : array-like, default=None
+        Strengths of the penalty, at least 0, in any order. None is ``n_alphas`` values from
+        the alpha at which all coefficients vanish down to ``eps`` times it, in equal ratios;
+        a ridge penalty has no such alpha, so that they must be given for ``l1_ratio=0``.
+    n_alphas : int, default=100
+        Length of the grid where ``alphas`` is None.
+    eps : float, default=1e-3
+        Smallest alpha of that grid over its largest.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    **parameters
+        Further parameters of :class:`robustreg.HuberRegressor`: scale, positive,
+        fit_intercept, solver, max_iter, tol.
+
+    Returns
+    -------
+    AlphaPath
+        A named tuple ``(alphas, coefs, dual_gaps, intercepts, scales, n_iters, alpha_max)``.
+        Where ``alpha_max`` is 0 every alpha gives the null model.
+
+    Raises
+    ------
+    ValueError
+        If a parameter, X, y or sample_weight is not what it must be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustreg import huber_path
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 5))
+    >>> y = X @ [3, 0, 0, -1, 0] + rng.standard_t(2, size=100)
+    >>> alphas, coefs, dual_gaps, *_ = huber_path(X, y, n_alphas=4)
+    >>> (coefs != 0).sum(axis=0)
+    array([0, 2, 4, 5])
+    """
+    if isinstance(delta, str):
+        raise ValueError(f"delta must be a number for a path, got {delta!r}.")
+    model = HuberRegressor(delta, alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters)
+    return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
+
+
+def l1_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    l1_ratio: float = 1.0,
+    alphas: ArrayLike | None = None,
+    n_alphas: int = 100,
+    eps: float = 1e-3,
+    sample_weight: ArrayLike | None = None,
+    **parameters: Any,
+) -> AlphaPath:
+    """Least absolute deviations along a grid of penalties.
+
+    As :func:`huber_path`, for :class:`robustreg.L1Regressor`. With ``l1_ratio=1`` the
+    coefficients are a step function of alpha.
+
+    Parameters
+    ----------
+    X, y, l1_ratio, alphas, n_alphas, eps, sample_weight
+        As of :func:`huber_path`.
+    **parameters
+        Further parameters of :class:`robustreg.L1Regressor`.
+
+    Returns
+    -------
+    AlphaPath
+        A named tuple, see :func:`huber_path`.
+
+    Examples
+    --------
+    >>> from robustreg import l1_path
+    >>> from robustreg.datasets import load_engel
+    >>> engel = load_engel()
+    >>> path = l1_path(engel.data, engel.target, alphas=[1, 100, 1000])
+    >>> path.coefs.round(3)
+    array([[0.   , 0.426, 0.56 ]])
+    """
+    model = L1Regressor(alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters)
+    return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
+
+
+def quantile_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    quantile: float = 0.5,
+    l1_ratio: float = 1.0,
+    alphas: ArrayLike | None = None,
+    n_alphas: int = 100,
+    eps: float = 1e-3,
+    sample_weight: ArrayLike | None = None,
+    **parameters: Any,
+) -> AlphaPath:
+    """Quantile regression along a grid of penalties.
+
+    As :func:`huber_path`, for :class:`robustreg.QuantileRegressor` and one quantile. With
+    ``l1_ratio=1`` the coefficients are a step function of alpha.
+
+    Parameters
+    ----------
+    X, y, l1_ratio, alphas, n_alphas, eps, sample_weight
+        As of :func:`huber_path`.
+    quantile : float, default=0.5
+        The quantile, between 0 and 1.
+    **parameters
+        Further parameters of :class:`robustreg.QuantileRegressor`.
+
+    Returns
+    -------
+    AlphaPath
+        A named tuple, see :func:`huber_path`.
+
+    Examples
+    --------
+    >>> from robustreg import quantile_path
+    >>> from robustreg.datasets import load_engel
+    >>> engel = load_engel()
+    >>> path = quantile_path(engel.data, engel.target, quantile=0.9, alphas=[1, 100])
+    >>> path.coefs.round(3)
+    array([[0.677, 0.697]])
+    """
+    if np.ndim(quantile):
+        raise ValueError(f"quantile must be one number for a path, got {quantile!r}.")
+    model = QuantileRegressor(
+        quantile, alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters
+    )
+    return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
+
+
+def huber_delta_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    deltas: ArrayLike | None = None,
+    n_deltas: int = 30,
+    sample_weight: ArrayLike | None = None,
+    **parameters: Any,
+) -> DeltaPath:
+    """Huber regression along a grid of delta, from nearly absolute to nearly squared errors.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Regressors.
+    y : array-like of shape (n_samples,)
+        Targets.
+    deltas : array-like, default=None
+        Thresholds in scales, above 0, in any order. None is ``n_deltas`` values from 0.1 to
+        5 in equal ratios.
+    n_deltas : int, default=30
+        Length of the grid where ``deltas`` is None.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    **parameters
+        Further parameters of :class:`robustreg.HuberRegressor`: alpha, l1_ratio, scale,
+        positive, fit_intercept, solver, max_iter, tol.
+
+    Returns
+    -------
+    DeltaPath
+        A named tuple ``(deltas, coefs, dual_gaps, intercepts, scales, n_iters)``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter, X, y or sample_weight is not what it must be.
+
+    Examples
+    --------
+    >>> from robustreg import huber_delta_path
+    >>> from robustreg.datasets import load_engel
+    >>> engel = load_engel()
+    >>> path = huber_delta_path(engel.data, engel.target, deltas=[0.5, 1.345, 4])
+    >>> path.coefs.round(3)
+    array([[0.545, 0.537, 0.503]])
+    """
+    length = check_length("n_deltas", n_deltas)
+    chosen = np.geomspace(0.1, 5.0, length) if deltas is None else deltas
+    grid = check_grid("deltas", chosen, zero=False)
+    model = HuberRegressor(1.0, warm_start=False, **parameters)
+    model._check()
+
+    def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> Columns:
+        problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
+        sequence = Sequence(solver, model.max_iter, model.tol)
+        alphas = np.array([model.alpha], dtype=np.float64)
+        rows = (problem.with_loss(Huber(float(delta))) for delta in grid)
+        fits = (fit for row in rows for fit in sequence.row(row, alphas))
+        return _columns(model, problem, fits, solver, dtype)
+
+    return DeltaPath(grid, *model._with_data(X, y, sample_weight, work))
+
+
+def alpha_path(
+    model: LinearRegressor,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    alphas: ArrayLike | None = None,
+    n_alphas: int = 100,
+    eps: float = 1e-3,
+) -> AlphaPath:
+    """Fits of a model along a grid of alpha; see :func:`huber_path`."""
+    given = None if alphas is None else check_grid("alphas", alphas, zero=True)[::-1]
+    length = check_length("n_alphas", n_alphas)
+    check_eps(eps)
+    model.set_params(alpha=1.0)
+    model._check()
+
+    def work(
+        X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int
+    ) -> tuple[NDArray[np.float64], Columns, float]:
+        problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
+        largest = np.nan
+        if model.l1_ratio:
+            largest = alpha_max(problem)
+        grid = alpha_grid(largest, length, eps) if given is None else given
+        fits = Sequence(solver, model.max_iter, model.tol).row(problem, grid)
+        return grid, _columns(model, problem, fits, solver, dtype), largest
+
+    grid, columns, largest = model._with_data(X, y, sample_weight, work)
+    return AlphaPath(grid, *columns, largest)
+
+
+def _columns(
+    model: LinearRegressor,
+    problem: Problem,
+    fits: Iterable[OptimizeResult],
+    solver: str,
+    dtype: np.dtype,
+) -> Columns:
+    """Coefficients, gaps, intercepts, scales and iterations of fits in the same units."""
+    unit, rows, failed = problem.y_unit, [], 0
+    for fit in fits:
+        failed += not fit.success
+        intercept = fit.intercept * unit + problem.y_offset if problem.fit_intercept else 0.0
+        scale = model._noise_scale(problem, fit) * unit
+        gap = fit.dual_gap * problem.objective_unit
+        rows.append((fit.coef * unit, gap, intercept, scale, fit.nit))
+    if failed:
+        warnings.warn(
+            f"{failed} of {len(rows)} points of the path did not converge with solver "
+            f"{solver!r} and max_iter={model.max_iter}; dual_gaps says how far they are.",
+            ConvergenceWarning,
+            stacklevel=levels_to_the_user(),
+        )
+    coefs, gaps, intercepts, scales, n_iters = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
+    return coefs.T.astype(dtype), gaps, intercepts.astype(dtype), scales, n_iters

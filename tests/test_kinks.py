@@ -1,0 +1,175 @@
+"""Functions with a kink at 0: their slopes, and the exact minimiser of a quadratic with them."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import Lasso
+
+from robustreg._kinks import Kinks, quadratic_step
+from robustreg.penalties import ElasticNet
+
+
+def random_kinks(rng, p, positive=0.5):
+    """Slopes of which some are 0, and constraints on some variables, with and without a slope."""
+    slopes = rng.exponential(size=p) * (rng.uniform(size=p) < 0.7)
+    return Kinks(slopes, rng.uniform(size=p) < positive)
+
+
+def random_quadratic(rng, p, rows=None):
+    root = rng.normal(size=(rows or p + 3, p))
+    return root.T @ root, rng.normal(size=p) * 3
+
+
+def feasible(rng, kinks):
+    x = rng.normal(size=len(kinks.slopes)) * (rng.uniform(size=len(kinks.slopes)) < 0.6)
+    return np.where(kinks.positive, np.abs(x), x)
+
+
+def by_brute_force(hessian, gradient, x, kinks):
+    """The least value over all patterns of signs, each minimised by one linear system."""
+    linear, best, where = gradient - hessian @ x, np.inf, None
+    options = [(0, 1) if kinks.positive[j] else (-1, 0, 1) for j in range(len(x))]
+    for j in np.flatnonzero(~kinks.bent):
+        options[j] = (1,)
+    for pattern in product(*options):
+        signs = np.array(pattern)
+        free, y = signs != 0, np.zeros(len(x))
+        slopes = linear + kinks.slopes * signs
+        y[free] = np.linalg.solve(hessian[np.ix_(free, free)], -slopes[free])
+        if np.any((y * signs < 0) & kinks.bent):
+            continue
+        value = linear @ y + y @ hessian @ y / 2 + kinks.slopes @ np.abs(y)
+        if value < best:
+            best, where = value, y
+    return where
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_quadratic_step_is_the_best_of_all_sign_patterns(seed):
+    rng = np.random.default_rng(seed)
+    p = rng.integers(1, 7)
+    hessian, gradient = random_quadratic(rng, p)
+    kinks = random_kinks(rng, p)
+    x = feasible(rng, kinks)
+    expected = by_brute_force(hessian, gradient, x, kinks)
+    found = x + quadratic_step(hessian, gradient, x, kinks)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(found == 0, expected == 0)
+    assert (found[kinks.positive] >= 0).all()
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("alpha", [1e-3, 0.03, 0.3, 10.0])
+@pytest.mark.parametrize("p", [3, 40])
+def test_quadratic_step_is_the_lasso(p, alpha, positive):
+    """With a Cholesky factor of the matrix as the table; more variables than enter at once."""
+    rng = np.random.default_rng(p)
+    hessian, gradient = random_quadratic(rng, p, 2 * p)
+    factor = np.linalg.cholesky(hessian).T
+    target = np.linalg.solve(factor.T, -gradient)
+    lasso = Lasso(alpha, fit_intercept=False, positive=positive, tol=1e-14, max_iter=100_000)
+    expected = lasso.fit(factor, target).coef_
+    kinks = Kinks(np.full(p, alpha * p), np.full(p, positive))
+    found = quadratic_step(hessian, gradient, np.zeros(p), kinks)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * (1 + np.abs(expected).max()))
+    assert np.abs(kinks.excess(found, gradient + hessian @ found)).max() <= 1e-10
+
+
+def test_from_its_minimiser_the_step_is_0():
+    """... whatever the condition: a step from 0 would return with the rounding of its products."""
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    hessian = directions * np.logspace(0, -11, 5) @ directions.T
+    kinks = Kinks(np.zeros(5), np.ones(5, dtype=bool))
+    x = np.array([1e4, 3e4, 0.0, 2e4, 1e4])
+    gradient = np.where(x > 0, 0.0, 1.0)
+    np.testing.assert_array_equal(quadratic_step(hessian, gradient, x, kinks), 0)
+
+
+def test_a_singular_matrix_of_the_free_variables_has_no_step():
+    hessian, kinks = np.ones((2, 2)), Kinks(np.ones(2), np.zeros(2, dtype=bool))
+    assert quadratic_step(hessian, np.array([-3.0, -3.0]), np.ones(2), kinks) is None
+    free = Kinks(np.zeros(2), np.zeros(2, dtype=bool))
+    assert quadratic_step(hessian, np.array([-3.0, -3.0]), np.zeros(2), free) is None
+
+
+def test_variables_that_stay_0_may_have_a_singular_matrix():
+    """A constant column has no curvature, and no slope that exceeds the kink's."""
+    hessian = np.diag([2.0, 0.0])
+    kinks = Kinks(np.array([1.0, 1.0]), np.zeros(2, dtype=bool))
+    step = quadratic_step(hessian, np.array([-3.0, 0.5]), np.zeros(2), kinks)
+    np.testing.assert_allclose(step, [1.0, 0.0], rtol=1e-15)
+
+
+def test_no_variables_no_step():
+    none = Kinks(np.zeros(0), np.zeros(0, dtype=bool))
+    assert quadratic_step(np.zeros((0, 0)), np.zeros(0), np.zeros(0), none).shape == (0,)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_change_and_derivatives_are_those_of_the_norm(seed):
+    rng = np.random.default_rng(seed)
+    kinks = Kinks(rng.exponential(size=6), np.zeros(6, dtype=bool))
+    x, step = feasible(rng, kinks), rng.normal(size=6)
+
+    def norm(x):
+        return kinks.slopes @ np.abs(x)
+
+    assert kinks.change(x, step) == pytest.approx(norm(x + step) - norm(x), abs=1e-12)
+    t = 1e-7  # no kink is that near, but those at 0: one-sided differences are exact
+    left, right = kinks.derivatives(x, step)
+    assert left == pytest.approx((norm(x) - norm(x - t * step)) / t, abs=1e-6)
+    assert right == pytest.approx((norm(x + t * step) - norm(x)) / t, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_excess_is_the_steepest_descent_that_is_left(seed):
+    """Its size is the slope along any one coordinate in its better direction; 0 if both rise."""
+    rng = np.random.default_rng(seed)
+    kinks = random_kinks(rng, 8)
+    x, gradient = feasible(rng, kinks), rng.normal(size=8)
+    excess = kinks.excess(x, gradient)
+    for j, step in enumerate(np.eye(8)):
+        up = gradient[j] + kinks.derivatives(x, step)[1]
+        down = -gradient[j] + kinks.derivatives(x, -step)[1]
+        if kinks.positive[j] and x[j] == 0:
+            down = np.inf
+        assert abs(excess[j]) == pytest.approx(max(0.0, -up, -down), abs=1e-14)
+        assert excess[j] == 0 or np.sign(excess[j]) == (-1 if up < down else 1)
+
+
+POSITIVE = [
+    ElasticNet(0.3, 0.0, 2.0, True),
+    ElasticNet(2.0, 0.25, 4.0, True),
+    ElasticNet(1e4, 0.9, 1e-3, True),
+]
+
+
+@pytest.mark.parametrize("penalty", POSITIVE)
+@pytest.mark.parametrize("slope", [-3.0, -0.5, 0.0, 0.9, 1.5, 20.0])
+def test_the_conjugate_under_a_sign_constraint_is_the_supremum(penalty, slope):
+    slope = slope * (penalty.slope or 1.0)
+    reach = 4 * (abs(slope) + penalty.slope) / penalty.curvature
+
+    def negative(b):
+        return penalty.value(np.array([b])) - slope * b
+
+    found = minimize_scalar(negative, bounds=(0, reach), method="bounded")
+    best = max(0.0, -found.fun)
+    expected = pytest.approx(best, rel=1e-5, abs=1e-5 * (abs(slope) * reach + 1e-300))
+    assert penalty.conjugate(np.array([slope])) == expected
+
+
+@pytest.mark.parametrize("penalty", [*POSITIVE, ElasticNet(positive=True)])
+def test_subgradients_under_a_sign_constraint(penalty):
+    """pen(b) >= pen(coef) + g'(b - coef) for all b >= 0, and the nearest one that is below."""
+    coef = np.array([1.0, 0.0, 0.0, 2.5])
+    near = np.array([-5.0, -1e3, 0.3, 0.0]) * (penalty.slope or 1.0)
+    slope = penalty.subgradient(coef, near)
+    for other in np.abs(np.random.default_rng(0).normal(size=(50, 4))) * 3:
+        below = penalty.value(coef) + slope @ (other - coef)
+        assert penalty.value(other) >= below - 1e-9 * abs(below)
+    assert slope[1] == near[1]
+    assert slope[2] == min(near[2], penalty.slope)
