@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _cases import TABLES, clean, contaminated, linear, ties, weights_for
+from _reference_quantile import quantile_programme
 from scipy import sparse
-from scipy.optimize import linprog
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import QuantileRegressor as ScikitQuantile
@@ -41,22 +41,9 @@ def objective(model, X, y, tau, weight=None):
     return pinball(residual, tau, weight) + model.alpha * np.abs(model.coef_).sum()
 
 
-def programme(X, y, tau, weight=None, alpha=0.0, fit_intercept=True):
-    """The least objective by HiGHS on the primal, with beta, b and r in two parts each."""
-    X = X.toarray() if sparse.issparse(X) else np.asarray(X, float)
-    weight = np.ones(len(y)) if weight is None else np.asarray(weight, float)
-    unit, share = np.abs(y).max() or 1.0, weight / weight.sum()
-    n, p = X.shape
-    ones, eye = np.full((n, 1), float(fit_intercept)), sparse.eye(n)
-    columns = [sparse.csc_array(part) for part in (X, -X, ones, -ones)]
-    cost = np.concatenate([np.full(2 * p, alpha), np.zeros(2), tau * share, (1 - tau) * share])
-    equations = sparse.hstack([*columns, eye, -eye], format="csc")
-    return unit * linprog(cost, A_eq=equations, b_eq=y / unit, method="highs").fun
-
-
 def assert_exact(model, X, y, tau, weight=None, rel=1e-9):
     """The optimum by HiGHS, a certificate at rounding, and F as documented."""
-    least = programme(X, y, tau, weight, model.alpha, model.fit_intercept)
+    least = quantile_programme(X, y, tau, weight, model.alpha, model.fit_intercept)
     size = max(np.abs(y).max(), 1e-300)
     assert model.objective_ == pytest.approx(least, rel=rel, abs=1e-14 * size)
     assert objective(model, X, y, tau, weight) == pytest.approx(

@@ -13,6 +13,7 @@ from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._frame import Start, make_objective, make_separable_frame, pack
+from robustreg.solvers._null import least_slope_at_quantile
 from robustreg.solvers._plane import least_conjugate
 from robustreg.solvers.smooth import newton
 
@@ -33,7 +34,8 @@ def alpha_max(problem: Problem) -> float:
     """
     if problem.spread == 0.0:
         return 0.0
-    steepest = _smooth(problem)
+    kinked = problem.loss.homogeneity == 1
+    steepest = least_slope_at_quantile(problem) if kinked else _smooth(problem)
     return (1.0 + ROUNDING) * steepest / (problem.penalty.l1_ratio * problem.alpha_unit)
 
 

@@ -11,6 +11,8 @@ interior      absolute, quantile     fixed       primal-dual interior point, exa
 linprog       the same, no ridge     fixed       HiGHS on the dual linear programme, exact vertex
 ============  =====================  ==========  ==================================================
 
+``newton``, ``reduced``, ``interior`` and ``linprog`` take L1 norms and sign constraints, too.
+
 ``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`.
 """
 

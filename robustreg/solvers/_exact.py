@@ -42,7 +42,7 @@ def exact_fit(
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
     zero = np.zeros(len(residual), dtype=bool)
     _, intercept, sigma = programme.objective.unpack(theta)
-    found = in_columns(frame, _coefficients(programme, theta, zero)[0], intercept, sigma)
+    found = in_columns(frame, _coefficients(programme, frame, theta, zero)[0], intercept, sigma)
     return Candidate(found, residual, zero, value, gap), fit
 
 
@@ -71,17 +71,21 @@ def report(
     )
 
 
-def _coefficients(programme: Streamed, theta: Array, zero: Mask) -> tuple[Array, bool]:
-    """Coefficients of theta in the units of the blocks, and whether some have been moved.
+def _coefficients(
+    programme: Streamed, frame: Frame, theta: Array, zero: Mask
+) -> tuple[Array, bool]:
+    """Coefficients of theta in the units of the blocks, and whether that has moved residuals.
 
     What is 0 at the vertex is exactly 0. Where coefficients must not be negative, those
-    become 0 that iterations cut short, or rounding, have left below: these have been moved.
+    become 0 that iterations cut short, or rounding, have left below.
     """
-    beta = programme.objective.unpack(theta)[0]
+    objective = programme.objective
+    found = objective.unpack(theta)[0]
+    beta = found.copy()
     beta[programme.kinked[zero[programme.n :]]] = 0.0
-    below = (beta < 0) & programme.objective.penalty.positive
-    beta[below] = 0.0
-    return beta, bool(below.any())
+    if objective.penalty.positive:
+        beta = np.maximum(beta, 0.0)
+    return beta, bool(np.any(np.abs(beta - found) * frame.spread > objective.rounding))
 
 
 def judge(
@@ -95,7 +99,7 @@ def judge(
     """
     objective, n = programme.objective, programme.n
     _, intercept, sigma = objective.unpack(theta)
-    beta, moved = _coefficients(programme, theta, zero)
+    beta, moved = _coefficients(programme, frame, theta, zero)
     found = in_columns(frame, beta, intercept, sigma)
     if moved:
         residual[:n] = objective.y - objective.fitted(beta, intercept)

@@ -76,9 +76,7 @@ def _stationary(
     """
     side, least = programme.sign(programme.residuals(theta)), np.inf
     for attempt in range(most + 1):
-        found = _settled(programme, theta, basis, side)
-        left = programme.residuals(found)
-        zero = _on(left, basis, exact)
+        found, left, zero = _at_face(programme, theta, basis, side, exact)
         balance, excess = balanced(programme, found, nu, left, zero)
         if excess is None or attempt == most:
             break
@@ -100,6 +98,24 @@ def _stationary(
         near[step[1]] = True
         basis = _independent(programme, 0.0 * nu, near)
     return found, balance, _fitted(programme, found, left, zero, exact)
+
+
+def _at_face(
+    programme: Programme, theta: Array, basis: Index, side: Array, exact: float
+) -> tuple[Array, Array, Mask]:
+    """The stationary point of a face, its residuals, and the rows that are 0 there.
+
+    Of these, rows that count as 0 beside those of the basis have been made 0, too.
+    """
+    found = _settled(programme, theta, basis, side)
+    left = programme.residuals(found)
+    zero = _on(left, basis, exact)
+    whole = _independent(programme, np.zeros(len(left)), zero)
+    if len(whole) > len(basis):
+        found = _settled(programme, theta, whole, side)
+        left = programme.residuals(found)
+        zero = _on(left, whole, exact)
+    return found, left, zero
 
 
 def _on(residual: Array, basis: Index, exact: float) -> Mask:
@@ -309,4 +325,4 @@ def _bounded(columns: Array, side: Array, low: Array, high: Array, clipped: Arra
     """Least squares within bounds; merely ``clipped`` where there are too many for that."""
     if not 0 < len(low) <= MAX_BOUNDED:
         return clipped
-    return np.clip(lsq_linear(columns, side, (low, high), method="bvls").x, low, high)
+    return np.clip(lsq_linear(columns, side, (low, high), method="bvls", tol=EPS).x, low, high)
