@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, Array, Index, Mask
 
 BALANCED = 64 * EPS  # of the terms of a slope: rounding
 FEW = 10  # variables that may become free at once, besides as many as are free already
@@ -64,10 +64,10 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     """The d that minimises ``gradient'd + d'hessian d / 2 + h(x + d)``; zeros are exact.
 
     Some variables are free, the bent ones among them with a given sign; the others are 0.
-    The minimiser over the free ones solves linear equations. Where one of them would change
-    its sign on the way there, it is stopped at 0; once the minimiser is reached, variables at
-    0 whose slope exceeds the kink's become free. The sum falls with every move, so that no
-    set of free variables comes back and the method ends.
+    The minimiser over the free ones solves linear equations. Where some of them would change
+    their signs on the way there, they are stopped at 0; once the minimiser is reached,
+    variables at 0 whose slope exceeds the kink's become free. The sum falls with every move,
+    so that no set of free variables comes back and the method ends.
 
     Returns None where the matrix of the free variables is singular.
     """
@@ -92,10 +92,8 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
             free, entered = free & (~entered | remaining), remaining
             continue
         if turned.any():
-            share = y[turned] / -move[turned]
-            y = y + share.min() * move
-            stopped = np.flatnonzero(turned)[share == share.min()]
-            y[stopped], free[stopped] = 0.0, False
+            y, stopped = _stop(hessian, y, move, free, turned)
+            free[stopped] = False
             slope = gradient + hessian @ (y - x)
             continue
         y = target
@@ -106,6 +104,30 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
             break
         free, signs = free | entered, np.where(entered, -np.sign(excess), signs)
     return y - x
+
+
+def _stop(hessian: Array, y: Array, move: Array, free: Mask, turned: Mask) -> tuple[Array, Index]:
+    """The way along a move with variables stopped at 0, as far as the sum falls, and which.
+
+    The sum over the free variables rises with the distance from the end of the move, in the
+    metric of their matrix. Up to the first stop it surely falls; all stops are tried, then
+    the first half of them, and so on.
+    """
+    index, inner = np.flatnonzero(turned), np.flatnonzero(free)
+    share = y[index] / -move[index]
+    order = np.argsort(share, kind="stable")
+    index, share, count = index[order], share[order], len(index)
+    metric = hessian[np.ix_(inner, inner)]
+    height = move[inner] @ metric @ move[inner]
+    while True:
+        last = share[count - 1] if count < len(index) else 1.0
+        stopped = index[share <= last]
+        trial = y + last * move
+        trial[stopped] = 0.0
+        left = (trial - y - move)[inner]
+        if count == 1 or left @ metric @ left < height:
+            return trial, stopped
+        count //= 2
 
 
 def _steepest(mask: Mask, excess: Array, most: int) -> Mask:
