@@ -197,8 +197,11 @@ def least_conjugate(
     if kinks is None:
         gram = design.T @ (share[:, None] * design)
         start = lstsq(gram, -slopes, cond=1e-12)[0]  # exact where psi is the identity
-    options = {"max_iter": 50, "kinks": kinks}
-    with np.errstate(over="ignore", invalid="ignore"):  # without a minimum a runs off; see gap
+    # no nu has a larger sum than that with all of them at the bound; without any that has
+    # the slopes, the dual function has no minimum
+    most = float(share.sum() * loss.conjugate(loss.conjugate_domain[1]))
+    options = {"max_iter": 50, "kinks": kinks, "least": -2.0 * most}
+    with np.errstate(over="ignore", invalid="ignore"):
         fit = minimize(
             dual, start, jac=True, hess=hessian, method=semismooth_newton, options=options
         )
