@@ -13,22 +13,26 @@ from time import perf_counter
 import numpy as np
 from threadpoolctl import threadpool_info
 
-PACKAGES = ("robustreg", "scikit-learn", "statsmodels", "numpy", "scipy")
+from robustreg.losses import Huber
+
+PACKAGES = ("robustreg", "scikit-learn", "statsmodels", "skglm", "numba", "numpy", "scipy")
 
 
-def interleave(tasks: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of every task, after one round that is not timed.
+def interleave(
+    tasks: Mapping[str, Callable[[], object]], repeats: int, untimed: int = 1
+) -> dict[str, float]:
+    """Median seconds of every task, after one round, or another number, that is not timed.
 
     A round runs every task once, so that whatever else the machine does meanwhile falls on
     all of them alike. A task that keeps a clock of its own returns the seconds as a float.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for repeat in range(repeats + 1):
+    for repeat in range(untimed + repeats):
         for name, task in tasks.items():
             start = perf_counter()
             result = task()
             taken = result if isinstance(result, float) else perf_counter() - start
-            if repeat:
+            if repeat >= untimed:
                 seconds[name].append(taken)
     return {name: statistics.median(times) for name, times in seconds.items()}
 
@@ -41,6 +45,14 @@ def synthetic(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
     wrong = rng.choice(n, n // 10, replace=False)
     y[wrong] += 100.0 * rng.standard_normal(len(wrong))
     return X, y
+
+
+def sklearn_epsilon(delta: float) -> float:
+    """The epsilon with which scikit-learn's HuberRegressor minimises the same objective.
+
+    It counts units in which its scale_ is sqrt(2 kappa) of the standard deviation.
+    """
+    return delta / np.sqrt(2.0 * Huber(delta).kappa)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

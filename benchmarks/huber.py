@@ -14,7 +14,15 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from _common import about_machine, interleave, milliseconds, synthetic, table, timing_parser
+from _common import (
+    about_machine,
+    interleave,
+    milliseconds,
+    sklearn_epsilon,
+    synthetic,
+    table,
+    timing_parser,
+)
 from scipy.optimize import brentq
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -133,16 +141,12 @@ def compare_california(args: argparse.Namespace) -> str:
 
 
 def california_fits(X: np.ndarray, y: np.ndarray, iterations: int) -> str:
-    """What the fits are worth: scikit-learn's and ours, at our threshold and at theirs.
-
-    scikit-learn's epsilon counts units in which its scale_ is sqrt(2 kappa) of the standard
-    deviation: epsilon = delta / sqrt(2 kappa).
-    """
+    """What the fits are worth: scikit-learn's and ours, at our threshold and at theirs."""
     theirs = SklearnHuber(alpha=0.0, max_iter=iterations).fit(X, y)
     epsilon = theirs.epsilon
-    delta = brentq(lambda delta: delta / np.sqrt(2.0 * Huber(delta).kappa) - epsilon, 0.1, 10.0)
+    delta = brentq(lambda delta: sklearn_epsilon(delta) - epsilon, 0.1, 10.0)
     converted = HuberRegressor(delta=delta).fit(X, y)
-    unit = np.sqrt(2.0 * Huber(delta).kappa)
+    unit = delta / epsilon
     least = converted.objective_
     rho = Huber(delta).rho((y - theirs.predict(X)) * unit / theirs.scale_)
     reached = theirs.scale_ / unit * (rho.mean() + Huber(delta).kappa)

@@ -19,8 +19,9 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array
 from robustreg._compat import minres
+from robustreg._design import MAX_PRODUCTS
 from robustreg._kinks import quadratic_step
-from robustreg._objective import MAX_PRODUCTS, Objective
+from robustreg._objective import Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
 SMALL_GRADIENT = 2e-11
@@ -50,7 +51,8 @@ def dual_gap(objective: Objective, theta: Array) -> float:
         shrink = _into_l1(objective, slope)
         if objective.joint and conjugate > 0:
             shrink = min(shrink, objective.kappa / conjugate)
-        gap = _gap(objective, theta, value, shrink, linear, slope, conjugate)
+        coef = objective.unpack(theta)[0] / objective.rows.unit
+        gap = _gap(objective, coef, value, shrink, linear, slope, conjugate)
         if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
             return gap
     return dual_gap_from(objective, theta, value, dual_point(objective, theta))
@@ -104,7 +106,7 @@ def dual_gap_from(
     conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))
     if objective.joint and conjugate_mean > objective.kappa:
         shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
-    return _gap(objective, theta, value, shrink, linear, slope, conjugate_mean)
+    return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
 
 
 def _into_l1(objective: Objective, slope: Array) -> float:
@@ -118,7 +120,7 @@ def _into_l1(objective: Objective, slope: Array) -> float:
 
 def _gap(
     objective: Objective,
-    theta: Array,
+    coef: Array,
     value: float,
     shrink: float,
     linear: float,
@@ -126,11 +128,10 @@ def _gap(
     conjugate: float,
 ) -> float:
     """F minus the dual objective at ``shrink * nu``."""
-    beta = objective.unpack(theta)[0]
     dual = shrink * linear
-    if objective.penalty.alpha:
-        dual += shrink * float(slope @ beta)
-        dual -= objective.penalty.conjugate(shrink * slope * objective.rows.unit)
+    if objective.penalty.alpha or objective.penalty.positive:
+        slope = shrink * slope * objective.rows.unit
+        dual += float(slope @ coef) - objective.penalty.conjugate(slope)
     if not objective.joint:
         dual -= objective.scale * conjugate
     return max(value - dual, 0.0)

@@ -66,8 +66,8 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     Some variables are free, the bent ones among them with a given sign; the others are 0.
     The minimiser over the free ones solves linear equations. Where some of them would change
     their signs on the way there, they are stopped at 0; once the minimiser is reached,
-    variables at 0 whose slope exceeds the kink's become free. The sum falls with every move,
-    so that no set of free variables comes back and the method ends.
+    variables at 0 whose slope exceeds the kink's become free. The sum falls with every move, so
+    that no set of free variables comes back and the method ends.
 
     Returns None where the matrix of the free variables is singular.
     """

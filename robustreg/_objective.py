@@ -12,15 +12,15 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import lapack, lstsq
+from scipy.linalg import lapack
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import Array
 from robustreg._block import Sums, block_sums, write_residual
-from robustreg._compat import minres
+from robustreg._design import Design
 from robustreg._kinks import Kinks
-from robustreg._rows import RowBlocks, product
-from robustreg._whiten import Moments, weighted_gram
+from robustreg._rows import RowBlocks
+from robustreg._whiten import Moments
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 
@@ -29,10 +29,9 @@ from robustreg.penalties import ElasticNet
 SAME_HESSIAN = 1e-5
 # A Gram matrix in single precision will do while this share of it is left in all directions.
 LEAST_LEFT = 1e-2
-MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
 
 
-class Objective:
+class Objective(Design):
     """F, its gradient and its generalised Hessian as functions of ``theta``.
 
     Parameters
@@ -83,27 +82,23 @@ class Objective:
         rounding: float = 0.0,
         precise: bool = False,
     ) -> None:
-        self.rows, self.y, self.loss = rows, y, loss
-        self.penalty, self.basis = penalty, basis
+        super().__init__(rows, basis, moments, whitened_gram)
+        self.y, self.loss, self.penalty = y, loss, penalty
         self.joint = scale is None
         self.scale = math.nan if scale is None else scale
         self.kappa = loss.kappa if self.joint else 0.0
-        self.k = basis.shape[-1]
         self.size = self.k + rows.fit_intercept + self.joint
         self.residual = np.empty(rows.n)
         self.rounding, self.precise = rounding, precise
         self.kinks = self._make_kinks()
         self._pull: Array | None = None  # the penalty's Hessian
-        self._lifted: Array | None = None  # the basis, with the intercept's coordinate
         self.sums: Sums
         self._theta: bytes | None = None  # of the last evaluation; bytes are compared fastest
         self._answer: tuple[float, Array] | None = None
         self._place: Array | None = None  # [u, b] that self.residual belongs to, if any
         self._hessian_theta: Array = np.full(self.size, np.inf)
         self._curvature: Array | None = None
-        self._gram_basis = basis if whitened_gram else None
         self._single = single
-        self._moments = moments
         if moments is not None:
             self._start_gram(moments)
 
@@ -135,14 +130,6 @@ class Objective:
     def scale_at(self, theta: Array) -> float:
         """The scale alone."""
         return float(theta[-1]) if self.joint else self.scale
-
-    def expand(self, u: Array) -> Array:
-        """``beta = T u``."""
-        return self.basis @ u if self.basis.ndim == 2 else self.basis * u
-
-    def reduce(self, slope: Array) -> Array:
-        """``T' slope``."""
-        return slope @ self.basis if self.basis.ndim == 2 else self.basis * slope
 
     def without_curvature(self) -> Objective:
         """The same function for solvers that need no Hessian, at half the cost."""
@@ -274,19 +261,6 @@ class Objective:
             hessian[: self.k, : self.k] += self._pull
         return hessian
 
-    def fitted(self, beta: Array, intercept: float) -> Array:
-        """``(A - offset) beta + intercept`` for every row."""
-        out = np.empty(self.rows.n)
-        shift = intercept - float(self.rows.offset @ beta)
-
-        def work(chunk: list[slice]) -> None:
-            for part in chunk:
-                out[part] = product(self.rows.read(part), beta)
-                out[part] += shift
-
-        self.rows.walk(work)
-        return out
-
     def residuals(self, theta: Array) -> Array:
         """``y`` minus the prediction at ``theta``."""
         beta, intercept, _ = self.unpack(theta)
@@ -298,23 +272,6 @@ class Objective:
 
         self.rows.walk(work)
         return out
-
-    def slopes(self, nu: Array) -> tuple[Array, float]:
-        """``(A - offset)'(w nu) / W`` and ``sum w nu / W``."""
-
-        def work(chunk: list[slice]) -> tuple[Array, float]:
-            slope, total = np.zeros(self.rows.p), 0.0
-            for part in chunk:
-                weight = self.rows.weights(part)
-                weighted = nu[part] if weight is None else weight * nu[part]
-                mean = float(weighted.sum())
-                slope += product(weighted, self.rows.read(part)) - mean * self.rows.offset
-                total += mean
-            return slope, total
-
-        parts = self.rows.walk(work)
-        total = self.rows.total
-        return sum(part[0] for part in parts) / total, sum(part[1] for part in parts) / total
 
     def imbalance(self, theta: Array, nu: Array) -> Array:
         """Slopes of nu less those of the penalty, in the coordinates ``[u, b]`` of theta."""
@@ -351,28 +308,6 @@ class Objective:
             return self._curvature
         return self.loss.psi_prime(self.residual / self.unpack(theta)[2])
 
-    def average(self, values: Array) -> float:
-        """Weighted mean over the rows."""
-        weight = self.rows.weight
-        return float(values.sum() if weight is None else weight @ values) / self.rows.total
-
-    def ungram(self, slope: Array) -> Array:
-        """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""
-        if self.basis.ndim == 2:
-            return slope  # white by construction
-        if self._moments is not None:
-            index, out = np.flatnonzero(slope), np.zeros(self.k)
-            gram = self._in_coordinates(self._moments.gram)[np.ix_(index, index)]
-            out[index] = lstsq(gram / self.rows.total, slope[index], cond=1e-14)[0]
-            return out
-
-        def times(vector: Array) -> Array:
-            change = self.fitted(self.expand(vector.ravel()), 0.0)
-            return self.reduce(self.slopes(change)[0])
-
-        operator = LinearOperator((self.k, self.k), matvec=times, dtype=np.float64)
-        return minres(operator, slope, rtol=1e-13, maxiter=MAX_PRODUCTS)
-
     def slope_along(self, theta: Array, step: Array) -> Callable[[float], float]:
         """The slope of ``t -> F(theta + t step)``: two passes over X, then none."""
         beta, _, sigma = self.unpack(theta)
@@ -392,39 +327,6 @@ class Objective:
 
         return slope
 
-    def gram(self, weight: Array) -> Array:
-        """``sum w weight [q, 1][q, 1]' / W`` (without the 1 if there is no intercept)."""
-        gram = self._in_coordinates(self._sum_gram(weight) / self.rows.total)
-        lead = self.k + self.rows.fit_intercept
-        return gram[:lead, :lead]
-
-    def _sum_gram(self, weight: Array) -> Array:
-        """``sum w weight [a, 1][a, 1]'``, in the coordinates that Gram matrices are stored in."""
-        rows, basis = self.rows, self._gram_basis
-        size = (rows.p if basis is None else self.k) + 1
-
-        def work(chunk: list[slice]) -> Array:
-            total = np.zeros((size, size))
-            for part in chunk:
-                own = rows.weights(part)
-                each = weight[part] if own is None else own * weight[part]
-                total += weighted_gram(rows, rows.read(part), each, basis)
-            return total
-
-        return sum(rows.walk(work))
-
-    def coordinates(self, mask: Mask) -> Array:
-        """Rows ``[q, 1]`` of the whitened regressors where ``mask`` is true."""
-        rows, parts = self.rows, []
-        for chunk in rows.chunks:
-            for part in chunk:
-                index = np.flatnonzero(mask[part])
-                if len(index):
-                    block = rows.centred(rows.read(part), index)
-                    parts.append(self.reduce(block))
-        q = np.vstack(parts) if parts else np.zeros((0, self.k))
-        return np.hstack([q, np.ones((len(q), 1))]) if rows.fit_intercept else q
-
     def penalty_slope(self, beta: Array) -> Array:
         """Gradient of the penalty's quadratic part by the blocks' coefficients."""
         return self.penalty.gradient(beta / self.rows.unit) / self.rows.unit
@@ -435,18 +337,6 @@ class Objective:
             return np.diag(self.penalty.curvature * (self.basis / self.rows.unit) ** 2)
         scaled = self.basis / self.rows.unit[:, None]
         return self.penalty.curvature * (scaled.T @ scaled)
-
-    def _in_coordinates(self, gram: Array) -> Array:
-        """A Gram matrix as accumulated, of ``[q, 1]`` in the coordinates u."""
-        if self._gram_basis is not None:
-            return gram
-        if self.basis.ndim == 1:
-            scale = np.append(self.basis, 1.0)
-            return scale[:, None] * gram * scale
-        if self._lifted is None:
-            self._lifted = np.zeros((self.rows.p + 1, self.k + 1))
-            self._lifted[:-1, :-1], self._lifted[-1, -1] = self.basis, 1.0
-        return self._lifted.T @ gram @ self._lifted
 
 
 def _least_pivot(matrix: Array) -> float:

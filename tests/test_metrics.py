@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from _reference import FORMULAS
+from _reference_formulas import FORMULAS
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm

@@ -55,10 +55,11 @@ def test_kinks_are_drawn_exactly_on_any_grid():
 
 def test_own_axes_and_line_properties():
     figure, axes = plt.subplots(3, 1)
-    display = LossDisplay("huber", "bisquare").plot(axes, linestyle=":", linewidth=3.0)
+    display = LossDisplay("huber", "bisquare").plot(axes, ls=":", linewidth=3.0)
     assert display.figure_ is figure
     assert list(display.axes_) == list(axes)
     assert {line.get_linewidth() for line in display.lines_.ravel()} == {3.0}
+    assert {line.get_linestyle() for line in display.lines_.ravel()} == {":"}
     assert axes[0].get_legend() is not None
     assert LossDisplay.from_loss("huber", ax=axes).axes_[0] is axes[0]
 

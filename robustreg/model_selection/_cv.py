@@ -148,6 +148,9 @@ class HuberRegressorCV(GridSearch):
     def _model(self, row: dict[str, Any], alpha: float) -> HuberRegressor:
         return HuberRegressor(**row, alpha=alpha, scale=self.scale, **self._shared())
 
+    def _chosen_model(self) -> HuberRegressor:
+        return self._model({"delta": self.delta_}, self.alpha_)
+
     def _row_problem(self, problem: Problem, row: dict[str, Any]) -> Problem:
         return problem.with_loss(Huber(row["delta"]))
 

@@ -15,6 +15,7 @@ from sklearn import config_context, get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
+from sklearn.utils import assert_all_finite
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
@@ -72,6 +73,10 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
     @abstractmethod
     def _model(self, row: dict[str, Any], alpha: float) -> LinearRegressor:
         """The estimator of a cell of the grid."""
+
+    def _chosen_model(self) -> LinearRegressor:
+        """The estimator of the best cell, not fitted."""
+        return self._model({}, self.alpha_)
 
     def _shared(self) -> dict[str, Any]:
         """Parameters that all these estimators take."""
@@ -180,6 +185,8 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         dtype: np.dtype,
         n_threads: int,
     ) -> None:
+        # a fit finds out by itself, but a scorer might be the first to meet a missing value
+        assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         split, score = self._route(weight, params)
         folds = self._folds(X, y, split)
         alphas = self._alphas(rows, X, y, weight, n_threads)

@@ -85,10 +85,14 @@ SOLVERS: dict[str, SolverSpec] = {
     ),
     "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
     "reduced": SolverSpec(
-        reduced, "homogeneous", joint_scale=False, ridge=True, l1=True, min_rows=2000
+        reduced, "homogeneous", joint_scale=False, ridge=True, l1=True, positive=True, min_rows=2000
     ),
-    "interior": SolverSpec(interior_point, "homogeneous", joint_scale=False, ridge=True, l1=True),
-    "linprog": SolverSpec(linprog, "homogeneous", joint_scale=False, ridge=False, l1=True),
+    "interior": SolverSpec(
+        interior_point, "homogeneous", joint_scale=False, ridge=True, l1=True, positive=True
+    ),
+    "linprog": SolverSpec(
+        linprog, "homogeneous", joint_scale=False, ridge=False, l1=True, positive=True
+    ),
 }
 
 

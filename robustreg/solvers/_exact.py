@@ -11,8 +11,8 @@ from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._certificate import dual_gap_from
 from robustreg._objective import Objective
 from robustreg._problem import Problem
-from robustreg.solvers._frame import Frame, least_squares, unpack
-from robustreg.solvers._programme import Streamed, penalised
+from robustreg.solvers._frame import Frame, Start, in_columns, least_squares
+from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import result
 
 LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
@@ -22,7 +22,7 @@ LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 
 class Candidate:
     """A solution with its residuals, zero rows, objective and certificate."""
 
-    theta: Array
+    found: Start
     residual: Array
     zero: Mask
     value: float
@@ -41,7 +41,9 @@ def exact_fit(
     gap = value if programme.size else 0.0
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
     zero = np.zeros(len(residual), dtype=bool)
-    return Candidate(theta, residual, zero, value, gap), fit
+    _, intercept, sigma = programme.objective.unpack(theta)
+    found = in_columns(frame, _coefficients(programme, theta, zero)[0], intercept, sigma)
+    return Candidate(found, residual, zero, value, gap), fit
 
 
 def report(
@@ -52,17 +54,34 @@ def report(
     fit: OptimizeResult,
     tol: float,
 ) -> OptimizeResult:
-    """The result of a candidate; what is 0 at the vertex is exactly 0."""
-    objective, n = programme.objective, problem.n
-    found = unpack(objective, frame, candidate.theta)
+    """The result of a candidate."""
+    n = problem.n
     at_zero = candidate.zero[n:]
-    if at_zero.any():
-        found.coef[penalised(objective, frame)[at_zero]] = 0.0
     # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
     rank = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
     return result(
-        problem, found, candidate.residual[:n], candidate.value, candidate.gap, tol, fit, rank
+        problem,
+        candidate.found,
+        candidate.residual[:n],
+        candidate.value,
+        candidate.gap,
+        tol,
+        fit,
+        rank,
     )
+
+
+def _coefficients(programme: Streamed, theta: Array, zero: Mask) -> tuple[Array, bool]:
+    """Coefficients of theta in the units of the blocks, and whether some have been moved.
+
+    What is 0 at the vertex is exactly 0. Where coefficients must not be negative, those
+    become 0 that iterations cut short, or rounding, have left below: these have been moved.
+    """
+    beta = programme.objective.unpack(theta)[0]
+    beta[programme.kinked[zero[programme.n :]]] = 0.0
+    below = (beta < 0) & programme.objective.penalty.positive
+    beta[below] = 0.0
+    return beta, bool(below.any())
 
 
 def judge(
@@ -74,19 +93,20 @@ def judge(
     their own arithmetic explains what is left of them: no more, or the objective would be
     too small and the certificate wrong. ``nu`` and ``residual`` are overwritten.
     """
-    objective = programme.objective
-    beta = objective.unpack(theta)[0]
-    coef = beta / objective.rows.unit
-    if zero[programme.n :].any():
-        coef[penalised(objective, frame)[zero[programme.n :]]] = 0.0
-    residual[programme.n :][zero[programme.n :]] = 0.0
-    objective.take_residual(residual[: programme.n])
-    drop_rounding(objective, theta, np.flatnonzero(zero[: programme.n]))
-    loss = objective.average(programme.losses(residual)[: programme.n])
-    value = loss + objective.penalty.value(coef)
-    nu = nu[: programme.n]
+    objective, n = programme.objective, programme.n
+    _, intercept, sigma = objective.unpack(theta)
+    beta, moved = _coefficients(programme, theta, zero)
+    found = in_columns(frame, beta, intercept, sigma)
+    if moved:
+        residual[:n] = objective.y - objective.fitted(beta, intercept)
+    objective.take_residual(residual[:n])
+    drop_rounding(objective, theta, np.flatnonzero(zero[:n]))
+    value = objective.average(programme.losses(residual)[:n])
+    value += objective.penalty.value(found.coef)
+    nu = nu[:n]
     np.clip(nu, *objective.loss.conjugate_domain, out=nu)
-    return Candidate(theta, residual, zero, value, dual_gap_from(objective, theta, value, nu, coef))
+    gap = dual_gap_from(objective, theta, value, nu, found.coef)
+    return Candidate(found, residual, zero, value, gap)
 
 
 def drop_rounding(objective: Objective, theta: Array, index: Index) -> None:

@@ -112,11 +112,12 @@ def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR
     second = moments(rows, _tamed(problem, far))
     ridge = _ridge(problem, rows, _spread(second, rows))
     basis = None
-    if problem.n > problem.p or problem.penalty.alpha:
+    penalised = problem.penalty.alpha or problem.penalty.kinked
+    if problem.n > problem.p or penalised:
         basis = whiten_gram(second, rows.total, ridge)
     if basis is not None:
         return Frame(rows, second, basis, by_rows=False, ridge=ridge)
-    if problem.n > problem.p and not problem.penalty.alpha:
+    if problem.n > problem.p and not penalised:
         basis = whiten_deficient(rows, second)
     if basis is not None:
         return Frame(rows, second, basis, by_rows=False, ridge=ridge)
@@ -145,12 +146,12 @@ def _tamed(problem: Problem, far: float) -> Array:
 def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
     """The penalty's curvature relative to the loss's: with it F has curvature near c I.
 
-    Exactly so for quadratic losses, which makes least squares direct. An L1 penalty has its
-    curvature at 0; something of it has to be there for directions that the data leave open,
-    since its optimum is not the one of minimum norm.
+    Exactly so for quadratic losses, which makes least squares direct. An L1 penalty or a sign
+    constraint has its curvature at 0; something of it has to be there for directions that the
+    data leave open, since its optimum is not the one of minimum norm.
     """
     ridge, penalty = _pull(problem, rows), problem.penalty
-    if penalty.slope:
+    if penalty.kinked:
         relative = penalty.slope / np.where(spread > 0, spread * rows.unit, np.inf)
         ridge += np.clip(relative, LEAST_PULL, 1.0) * spread**2
     return ridge
@@ -204,7 +205,11 @@ def pack(objective: Objective, frame: Frame, start: Start) -> Array:
 
 def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
     """The inverse of :func:`pack`."""
-    beta, intercept, sigma = objective.unpack(theta)
+    return in_columns(frame, *objective.unpack(theta))
+
+
+def in_columns(frame: Frame, beta: Array, intercept: float, sigma: float) -> Start:
+    """Coefficients of the blocks and the intercept at their centre in the user's columns."""
     origin = float(frame.rows.origin @ beta)
     return Start(
         beta / frame.rows.unit, intercept - origin if frame.rows.fit_intercept else 0.0, sigma

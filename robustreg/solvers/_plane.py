@@ -25,7 +25,7 @@ from robustreg.scale import mad
 from robustreg.solvers._exact import LAST_PLACES, drop_rounding
 from robustreg.solvers._frame import Frame, make_frame, make_objective, pack, unpack
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers._programme import Streamed, penalised
+from robustreg.solvers._programme import Streamed
 from robustreg.solvers._vertex import through, vertex
 from robustreg.solvers.interior import iterate
 
@@ -83,7 +83,7 @@ class Limit:
         """The optimum if some rows have residual 0, and no other coefficients than at theta."""
         zero = np.zeros(len(self.programme.target) - len(near), dtype=bool)
         if len(zero):
-            columns = penalised(self.programme.objective, self.own)
+            columns = self.programme.kinked
             zero = self.objective.unpack(theta)[0][columns] == 0
         mask = np.append(near, zero)
         return self._leave(through(self.programme, self._enter(theta), mask), zero)
@@ -105,7 +105,7 @@ class Limit:
         if self.own is self.frame:
             return theta
         found = unpack(self.programme.objective, self.own, theta)
-        columns = penalised(self.programme.objective, self.own)
+        columns = self.programme.kinked
         size = np.abs(self.programme.fitted(theta)[self.problem.n :])
         zero = zero | (size <= LAST_PLACES * EPS * max(self.problem.spread, size.max(initial=0.0)))
         found.coef[columns[zero]] = 0.0
@@ -186,6 +186,8 @@ def least_conjugate(
     balance at 0. Their dual function ``sum share rho(-Q a) + slopes'a + h(a)`` is minimised.
     """
     design, loss = -objective.coordinates(on), objective.loss
+    if not len(slopes):  # only columns of zeros, no intercept
+        return np.zeros(len(design))
 
     def dual(a: Array) -> tuple[float, Array]:
         z = design @ a

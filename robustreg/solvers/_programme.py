@@ -2,8 +2,10 @@
 
 With ``low <= nu <= high`` the domain of the conjugate, ``rho(r) = max(high r, low r)``:
 absolute deviations have -1 and 1, the tau-quantile tau - 1 and tau. An L1 penalty is more of
-the same: ``alpha l1_ratio |coef_j|`` is a row with target 0, the bounds -1 and 1, and
-``-coef_j`` as residual. The programme is therefore one list of rows
+the same: ``alpha l1_ratio |coef_j|`` is a row with target 0, bounds of opposite sign, and
+``-coef_j`` as residual. So is the constraint that ``coef_j`` must not be negative: psi is
+bounded, hence so is what the data gain by a negative one, and a slope above that gain keeps
+coefficients out of there exactly. The programme is therefore one list of rows
 
     min  (1/W) sum_i w_i max(high_i r_i, low_i r_i) + theta' ridge theta / 2,   r = t - D theta
 
@@ -23,6 +25,9 @@ from robustreg._arrays import Array, Index, Mask
 from robustreg._objective import Objective
 from robustreg._rows import product
 from robustreg.solvers._frame import Frame
+
+# Slope that no coefficient can overcome, in the steepest of the data; any factor above 1 will do.
+REPULSION = 1.25
 
 
 @dataclass
@@ -57,7 +62,7 @@ class Programme(ABC):
     Parameters
     ----------
     target, weight, low, high : ndarray of shape (n_rows,)
-        Targets, positive weights, and the bounds ``low < 0 < high`` of nu.
+        Targets, positive weights, and the bounds ``low <= 0 < high`` of nu.
     total : float
         W, the sum of the weights of the data.
     ridge : ndarray of shape (size, size)
@@ -159,22 +164,26 @@ class Stored(Programme):
 
 
 class Streamed(Programme):
-    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end."""
+    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end.
 
-    def __init__(self, objective: Objective, frame: Frame) -> None:
+    ``sharpness`` is the unit of the penalty rows' residuals: it changes the programme only
+    where its kinks are rounded off, by as much less for these rows.
+    """
+
+    def __init__(self, objective: Objective, frame: Frame, sharpness: float = 1.0) -> None:
         self.objective, self.n = objective, objective.rows.n
-        self.extra, extra_weight = _penalty_rows(objective, frame)
+        self.kinked = _kinked_columns(objective, frame)
+        self.extra, *extra = _penalty_rows(objective, frame, self.kinked, sharpness)
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
-        ones = np.ones(len(self.extra))
         ridge: Array = np.zeros((objective.k, objective.k))
         if objective.penalty.curvature:
             ridge = objective.penalty_hessian()
         super().__init__(
-            self._extend(objective.y, 0.0 * ones),
-            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra_weight),
-            self._extend(np.broadcast_to(low, self.n), -ones),
-            self._extend(np.broadcast_to(high, self.n), ones),
+            self._extend(objective.y, np.zeros(len(self.extra))),
+            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra[0]),
+            self._extend(np.broadcast_to(low, self.n), extra[1]),
+            self._extend(np.broadcast_to(high, self.n), extra[2]),
             objective.rows.total,
             block_diag(ridge, 0.0) if objective.rows.fit_intercept else ridge,
         )
@@ -222,7 +231,7 @@ class Streamed(Programme):
             return sums
 
         sums = sum(rows.walk(work)) / self.total
-        loss, nu = _round_off(residual[self.n :], -1.0, 1.0, width)
+        loss, nu = _round_off(residual[self.n :], self.low[self.n :], self.high[self.n :], width)
         extra = float(self.weight[self.n :] @ loss) / self.total
         slopes = self._reduced(sums[:-2], sums[-2]) + self._extra_slopes(nu)
         return Rounded(sums[-1] + extra, slopes, residual)
@@ -236,22 +245,34 @@ class Streamed(Programme):
         return np.concatenate([data, self.extra[mask[self.n :]]])
 
 
-def _penalty_rows(objective: Objective, frame: Frame) -> tuple[Array, Array]:
-    """D and weights of the L1 penalty, for the columns that vary.
+def _kinked_columns(objective: Objective, frame: Frame) -> Index:
+    """The columns whose coefficient has a kink at 0, and a row of the programme for it."""
+    live = (frame.spread > 0) & objective.basis.any(axis=1)
+    return np.flatnonzero(live & objective.penalty.kinked)
 
-    In units of the columns' standard deviations, as ``s_j coef_j`` with the weight
-    ``W alpha l1_ratio / s_j``: the residuals of all rows are then of the order of y.
+
+def _penalty_rows(
+    objective: Objective, frame: Frame, columns: Index, sharpness: float
+) -> tuple[Array, Array, Array, Array]:
+    """D, weights and bounds of nu of the rows of the penalty's kinks.
+
+    The residual of row j is ``-sharpness width_j coef_j``, with ``y / width_j`` the order of
+    coefficients, the ridge included. The bounds are the slopes of the penalty, in that unit,
+    over the row's share of the weight: that of one row of mean weight, or less if the upper
+    bound would be below 1. A slope is ``alpha l1_ratio`` or, beyond a sign constraint,
+    ``REPULSION sup |psi| s_j``: the slopes of the data are smaller, ``|sum w nu (x - c)| / W
+    <= sup |psi| s_j`` with s_j the standard deviation about c, the mean (0 without an
+    intercept). No slope need be larger than that for a coefficient to be 0.
     """
-    slope, rows = objective.penalty.slope, objective.rows
-    if not slope:
-        return np.zeros((0, objective.size)), np.zeros(0)
-    live = penalised(objective, frame)
-    spread = frame.spread[live]
-    design = np.zeros((len(live), objective.size))
-    design[:, : objective.k] = spread[:, None] * objective.basis[live]
-    return design, rows.total * slope / (spread * rows.unit[live])
-
-
-def penalised(objective: Objective, frame: Frame) -> Index:
-    """The columns that have a row in the programme of an L1 penalty."""
-    return np.flatnonzero((frame.spread > 0) & objective.basis.any(axis=1))
+    penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
+    width = sharpness * (spread + penalty.curvature / (spread * unit**2))
+    design = np.zeros((len(columns), objective.size))
+    design[:, : objective.k] = width[:, None] * objective.basis[columns]
+    low, high = objective.loss.conjugate_domain
+    prohibitive = REPULSION * max(-low, high) * spread
+    slope = np.minimum(penalty.slope / unit, prohibitive)
+    steepest = prohibitive if penalty.positive else slope
+    total = objective.rows.total
+    weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)
+    to_bound = total / (weight * width)
+    return design, weight, -slope * to_bound, steepest * to_bound

@@ -85,11 +85,12 @@ def _stationary(
         theta = _nearest(programme, theta, basis)
         residual = programme.residuals(theta)
         value = programme.value(theta, residual)
-        if value >= least:
-            break  # all that is left is rounding
-        least = value
+        if value > least + 64 * EPS * abs(least):
+            break
+        least = min(value, least)  # of a short step only the slopes tell, not the value
         on = _on(residual, basis, exact)
-        direction, change, side = _newton_on_face(programme, theta, residual, on)
+        near_by = nu if attempt == 0 else side
+        direction, change, side = _newton_on_face(programme, theta, residual, on, near_by)
         pull, bend = (float(each @ programme.ridge @ direction) for each in (theta, direction))
         step = least_along(programme, np.where(on, 0.0, residual), change, pull, bend)
         if step is None:
@@ -117,7 +118,7 @@ def _fitted(programme: Programme, theta: Array, residual: Array, zero: Mask, exa
 
 
 def _newton_on_face(
-    programme: Programme, theta: Array, residual: Array, zero: Mask
+    programme: Programme, theta: Array, residual: Array, zero: Mask, near_by: Array
 ) -> tuple[Array, Array, Array]:
     """Newton's direction d from a point where some rows are 0, ``D d``, and nu as it begins.
 
@@ -125,16 +126,20 @@ def _newton_on_face(
     and g the slopes of the others: by duality ``R d = g + D'(w nu) / W`` for the nu within
     bounds that makes this least in the metric of the inverse of R. What lifts R where it is
     singular does not change where steps end, since these repeat. Zero rows with nu inside its
-    bounds stay at 0, those with nu at a bound leave to its side only.
+    bounds stay at 0, those with nu at a bound leave to its side only. The unknown is the change
+    of a nu near by, with which short steps keep their digits.
     """
-    nu = np.where(zero, 0.0, programme.sign(residual))
+    low, high = programme.low[zero], programme.high[zero]
+    nu = programme.sign(residual)
+    nu[zero] = np.clip(near_by[zero], low, high)
     lift = LIFTED * float(np.diag(programme.ridge).max())
     factor = cholesky(programme.ridge + lift * np.eye(programme.size), lower=True)
     columns = (programme.weight[zero, None] * programme.take(zero)).T / programme.total
     columns = solve_triangular(factor, columns, lower=True)
     excess = solve_triangular(factor, programme.imbalance(theta, nu), lower=True)
-    low, high = programme.low[zero], programme.high[zero]
-    nu[zero] = own = _bounded(columns, -excess, low, high, nu[zero])
+    low, high = low - nu[zero], high - nu[zero]
+    own = _bounded(columns, -excess, low, high, np.zeros(len(low)))
+    nu[zero] += own
     direction = solve_triangular(factor, excess + columns @ own, lower=True, trans="T")
     change = programme.fitted(direction)
     falls, rises = np.maximum(change[zero], 0.0), np.minimum(change[zero], 0.0)
@@ -174,8 +179,9 @@ def active_rows(programme: Programme, residual: Array, nu: Array, exact: float) 
 
 
 def _slack(programme: Programme, nu: Array) -> Array:
-    """Distance of nu from its bounds, relative to the bound."""
-    return np.minimum(1.0 - nu / programme.high, 1.0 - nu / programme.low)
+    """Distance of nu from the nearer one of its bounds, relative to half of their distance."""
+    low, high = programme.low, programme.high
+    return np.minimum(high - nu, nu - low) / (0.5 * (high - low))
 
 
 def _independent(programme: Programme, nu: Array, active: Mask) -> Index:

@@ -17,7 +17,7 @@ from robustreg.solvers._programme import Stored, Streamed
 from robustreg.solvers._report import null_result
 from robustreg.solvers._vertex import descents, through, typical, vertex
 
-AT_BOUND = 1e-7  # HiGHS' own feasibility tolerance
+AT_BOUND = 1e-7  # of the distance between the bounds: HiGHS' own feasibility tolerance
 STATUS = {0: 0, 1: 1}  # HiGHS: 0 optimal, 1 iteration limit; everything else is trouble (4)
 
 
@@ -46,7 +46,8 @@ def linprog(
     if ended is None:
         rows = programme.kept(np.ones(len(programme.target), dtype=bool))
         fit = _dual_programme(rows, least_squares(frame), max_iter, EPS * problem.spread)
-        inside = (fit.nu > rows.low + AT_BOUND) & (fit.nu < rows.high - AT_BOUND)
+        margin = AT_BOUND * (rows.high - rows.low)
+        inside = (fit.nu > rows.low + margin) & (fit.nu < rows.high - margin)
         theta = through(rows, fit.x, inside)
         theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact, descents(fit))
         residual = programme.residuals(theta)

@@ -30,6 +30,7 @@ NEWTON_STEPS = 20
 # to arrive, narrow enough to leave few rows undecided.
 STANDARD_ERRORS = 2.0
 BAND = 3.0
+SHARPNESS = 30.0  # of penalties' kinks: rounded off, they move all residuals by their width
 ALL_STEPS = 8  # on all rows, with the curvature of a sample
 ALL_XTOL = 0.03  # length of the last of them, in widths
 WIDER = 4.0  # the band, after a round with more wrong signs than open rows
@@ -73,7 +74,8 @@ def _rounds(
 ) -> tuple[Candidate, OptimizeResult] | None:
     """Solve for the open rows until all signs are confirmed; None where that does not pay."""
     negligible = EPS * problem.spread
-    theta, width = _smoothed_fit(programme, theta, negligible)
+    sharp = Streamed(programme.objective, frame, SHARPNESS)
+    theta, width = _smoothed_fit(sharp, theta, negligible)
     first = programme.residuals(theta)
     n_open = int(np.sum(np.abs(first) <= width))
     band = width * min(1.0, BAND * np.sqrt(programme.size / max(n_open, 1)))

@@ -1,4 +1,4 @@
-"""Displays in scikit-learn's manner. matplotlib is imported only when something is drawn."""
+"""A display of losses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from robustreg.losses import Loss, get_loss
-
-__all__ = ["LossDisplay"]
+from robustreg.plotting._axes import import_pyplot, merge_style
 
 
 class LossDisplay:
@@ -115,7 +114,7 @@ class LossDisplay:
         r = np.sort(np.concatenate([self.r, *sides]))
         style = {"label": _label(loss), "linestyle": ("-", "--", "-.", ":")[number % 4]}
         return [
-            panel.plot(r, curve(r), **(style | line_kwargs))[0]
+            panel.plot(r, curve(r), **merge_style(style, line_kwargs))[0]
             for panel, curve in zip(axes, (loss.rho, loss.psi, loss.weights), strict=True)
         ]
 
@@ -135,16 +134,8 @@ def _label(loss: object) -> str:
 
 def _three_axes(ax: Any) -> Any:
     if ax is None:
-        return _pyplot().subplots(1, 3, figsize=(12.0, 3.8), layout="constrained")[1]
+        return import_pyplot().subplots(1, 3, figsize=(12.0, 3.8), layout="constrained")[1]
     axes = np.asarray(ax, dtype=object).ravel()
     if axes.size != 3:
         raise ValueError(f"ax must hold three matplotlib Axes, got {axes.size}.")
     return axes
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("Plotting needs matplotlib: pip install robustreg[plot]") from error
-    return plt

@@ -1,0 +1,58 @@
+"""What displays share: matplotlib, imported when something is drawn, and axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from robustreg._arrays import Array
+
+
+def import_pyplot() -> Any:
+    """matplotlib.pyplot; without matplotlib the error says what to install."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Plotting needs matplotlib: pip install robustreg[plot]") from error
+    return plt
+
+
+def one_axes(ax: Any) -> Any:
+    """The Axes to draw into: those given, or the ones of a new figure."""
+    plt = import_pyplot()
+    return plt.subplots(figsize=(7.5, 4.5), layout="constrained")[1] if ax is None else ax
+
+
+def scale_grid_axis(ax: Any, name: str, grid: Array) -> None:
+    """Set up the horizontal axis for a grid of "alpha" or "delta", of which alpha may hold 0.
+
+    Logarithmic; a 0 is shown one decade from the least other value. alpha falls to the right,
+    so that both grids lead from the simplest fit to the one that follows the rows most.
+    """
+    positive = grid[grid > 0.0]
+    if len(positive) == len(grid):
+        ax.set_xscale("log")
+    elif len(positive):
+        ax.set_xscale("symlog", linthresh=positive.min())
+    if name == "delta":  # rarely a decade: 0.5, 1, 2 instead of powers of ten
+        from matplotlib.ticker import LogLocator
+
+        ax.minorticks_off()
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_inverted(name == "alpha")
+    ax.set_xlabel(name)
+
+
+def point_marker(grid: Array) -> str:
+    """A line through one point shows only as a marker."""
+    return "o" if np.size(grid) == 1 else ""
+
+
+def merge_style(style: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A line's properties, those given coming first under any of their names, such as "lw"."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    return style | normalize_kwargs(given, Line2D)
