@@ -415,6 +415,22 @@ def test_newton_stops_near_a_bound():
     assert 0 < found.x[0] < 1e-6
 
 
+def test_newton_leaves_off_what_falls_below_any_minimum():
+    """exp(x) - 0.1 y falls without end along y; the damped steps along it do not get there."""
+    found = newton(
+        lambda x: np.exp(x[0]) - 0.1 * x[1],
+        np.zeros(2),
+        lambda x: np.array([np.exp(x[0]), -0.1]),
+        lambda x: np.diag([np.exp(x[0]), 0.0]),
+        least=-10.0,
+        max_iter=500,
+    )
+    assert found.status == 4
+    assert not found.success
+    assert found.fun < -10
+    assert found.nit < 50
+
+
 def test_newton_reports_that_iterations_ran_out():
     found = newton(
         lambda x: np.sqrt(1 + x[0] ** 2),
