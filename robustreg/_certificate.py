@@ -55,31 +55,37 @@ def dual_gap(objective: Objective, theta: Array) -> float:
         gap = _gap(objective, coef, value, shrink, linear, slope, conjugate)
         if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
             return gap
-    nu = _linearised(objective, theta, gradient)
-    return dual_gap_from(objective, theta, value, nu)
+    return dual_gap_from(objective, theta, value, dual_point(objective, theta))
 
 
 def dual_gap_from(
-    objective: Objective, theta: Array, value: float, nu: Array, coef: Array | None = None
+    objective: Objective,
+    theta: Array,
+    value: float,
+    nu: Array,
+    coef: Array | None = None,
+    cleaning: int = MAX_CLEANING,
 ) -> float:
     """Duality gap of the value ``value`` at ``theta`` from a nearly feasible ``nu``.
 
-    ``nu`` is overwritten. ``objective.residual`` must belong to ``theta``. ``coef`` are its
-    coefficients where some are known to be 0, which theta says only up to rounding.
+    ``nu`` is overwritten by one that balances the slopes, within the domain of the conjugate.
+    ``objective.residual`` must belong to ``theta``. ``coef`` are its coefficients where some
+    are known to be 0, which theta says only up to rounding. Imbalances are projected away at
+    most ``cleaning`` times; 0 is for a ``nu`` that has been through it.
     """
     loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
     coef = objective.unpack(theta)[0] / unit if coef is None else coef
     # of a coefficient whose share of F is nothing the L1 norm may have any slope
     tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
     size = np.sqrt(objective.average(nu * nu))
-    for attempt in range(MAX_CLEANING + 1):
+    for attempt in range(cleaning + 1):
         slope, mean = objective.slopes(nu)
         balanced = penalty.subgradient(coef, slope * unit, tiny) / unit
         excess = objective.reduce(slope - balanced)
         if not objective.rows.fit_intercept:
             mean = 0.0
         largest_excess = max(float(np.abs(excess).max(initial=0.0)), abs(mean))
-        if largest_excess <= ROUNDING * size or attempt == MAX_CLEANING:
+        if largest_excess <= ROUNDING * size or attempt == cleaning:
             break
         _project(objective, nu, excess, mean)
     low, high = loss.conjugate_domain
@@ -131,8 +137,9 @@ def _gap(
     return max(value - dual, 0.0)
 
 
-def _linearised(objective: Objective, theta: Array, gradient: Array) -> Array:
+def dual_point(objective: Objective, theta: Array) -> Array:
     """``psi(z) + psi'(z) dz`` for the Newton step ``d``; ``psi(z)`` if that is not defined."""
+    _, gradient = objective(theta)
     _, _, sigma = objective.unpack(theta)
     z = objective.residual / sigma
     nu = np.asarray(objective.loss.psi(z))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from robustreg._arrays import Array
 from robustreg.losses import ConvexLoss
@@ -109,6 +110,11 @@ class Problem:
         """The same problem on some of the rows, in the same units."""
         weight = None if self.weight is None else self.weight[index]
         return replace(self, X=self.X[index], y=self.y[index], weight=weight, **changes)
+
+    def columns(self, index: Any) -> Problem:
+        """The same problem with some of the columns only."""
+        sparse = issparse(self.X)
+        return replace(self, X=self.X[:, index] if sparse else np.take(self.X, index, axis=1))
 
 
 def make_problem(

@@ -26,6 +26,7 @@ from robustreg.solvers._newton import semismooth_newton
 # --- the table
 
 SMOOTH = {"newton", "lbfgs"}
+KINKED = {"newton", "working_set"}  # of smooth losses, under penalties with kinks
 QUADRATIC = {"direct", "newton", "lbfgs"}
 HOMOGENEOUS = {"reduced", "interior", "linprog"}
 # which solvers serve (loss, scale, alpha, l1_ratio)
@@ -40,9 +41,9 @@ CELLS = {
     ("half_squared", 1.0, 0.1, 0.0): QUADRATIC,
     ("squared", 2.0, 0.1, 0.0): QUADRATIC,
     ("huber", "joint", 0.0, 0.5): SMOOTH,
-    ("huber", "joint", 0.1, 0.5): {"newton"},
-    ("huber", 1.0, 0.1, 1.0): {"newton"},
-    ("half_squared", 1.0, 0.1, 1.0): {"newton"},
+    ("huber", "joint", 0.1, 0.5): KINKED,
+    ("huber", 1.0, 0.1, 1.0): KINKED,
+    ("half_squared", 1.0, 0.1, 1.0): KINKED,
     ("absolute", 1.0, 0.0, 0.0): HOMOGENEOUS,
     ("absolute", 1.0, 0.1, 1.0): HOMOGENEOUS,
     ("absolute", 1.0, 0.1, 0.5): HOMOGENEOUS - {"linprog"},
@@ -88,6 +89,15 @@ def test_auto_takes_the_first_that_applies(loss, scale, n_features, expected):
 
 
 @pytest.mark.parametrize(
+    ("n_features", "expected"), [(20, "newton"), (299, "newton"), (300, "working_set")]
+)
+@pytest.mark.parametrize("penalty", [{"alpha": 0.1, "l1_ratio": 0.5}, {"positive": True}])
+def test_auto_takes_working_sets_for_wide_tables_under_kinks(n_features, expected, penalty):
+    assert select_solver("huber", n_features=n_features, **penalty) == expected
+    assert select_solver("half_squared", n_features=n_features, scale=1.0, **penalty) == expected
+
+
+@pytest.mark.parametrize(
     ("loss", "options", "message"),
     [
         ("absolute", {"scale": "joint"}, "does not support scale='joint'"),
@@ -97,6 +107,12 @@ def test_auto_takes_the_first_that_applies(loss, scale, n_features, expected):
         (Quantile(0.3), {}, "No solver serves this problem"),
         ("huber", {"alpha": 0.1, "l1_ratio": 0.5, "solver": "lbfgs"}, "an L1 penalty"),
         ("huber", {"positive": True, "solver": "lbfgs"}, "positive=True"),
+        ("huber", {"solver": "working_set"}, "a fit without an L1 penalty"),
+        (
+            "huber",
+            {"alpha": 0.1, "solver": "working_set"},
+            "'working_set' does not support a fit w",
+        ),
         (Bisquare(), {}, "No solver serves this problem"),
         ("huber", {"solver": "simplex"}, "solver must be one of .*'auto', 'direct'"),
         ("hubert", {}, "loss must be"),
@@ -397,6 +413,22 @@ def test_newton_stops_near_a_bound():
     )
     assert found.status == 3
     assert 0 < found.x[0] < 1e-6
+
+
+def test_newton_leaves_off_what_falls_below_any_minimum():
+    """exp(x) - 0.1 y falls without end along y; the damped steps along it do not get there."""
+    found = newton(
+        lambda x: np.exp(x[0]) - 0.1 * x[1],
+        np.zeros(2),
+        lambda x: np.array([np.exp(x[0]), -0.1]),
+        lambda x: np.diag([np.exp(x[0]), 0.0]),
+        least=-10.0,
+        max_iter=500,
+    )
+    assert found.status == 4
+    assert not found.success
+    assert found.fun < -10
+    assert found.nit < 50
 
 
 def test_newton_reports_that_iterations_ran_out():

@@ -73,7 +73,7 @@ class MRegressor(ScaledRegressor):
         ``scale=1.0`` makes the loss's constant a threshold in these units.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
-    solver : {"auto", "newton", "lbfgs"}, default="auto"
+    solver : {"auto", "working_set", "newton", "lbfgs"}, default="auto"
         See :func:`robustreg.solvers.select_solver`.
     max_iter : int, default=100
         Iterations at most.

@@ -12,7 +12,7 @@ from robustreg._kinks import Kinks
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.penalties import ElasticNet
-from robustreg.solvers._frame import Start, make_objective, make_separable_frame, pack
+from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
 from robustreg.solvers._null import least_slope_at_quantile
 from robustreg.solvers._plane import least_conjugate
 from robustreg.solvers.smooth import newton
@@ -43,8 +43,8 @@ def _smooth(problem: Problem) -> float:
     """Largest slope of the null fit of a smooth loss, in units of the problem."""
     bare = replace(problem, X=np.zeros((problem.n, 1)), penalty=ElasticNet())
     null = newton(bare)
-    frame = make_separable_frame(problem)
-    objective = make_objective(problem, frame)
+    frame = make_scaled_frame(problem)
+    objective = make_objective(problem, frame, curvature=False)
     theta = pack(objective, frame, Start(np.zeros(problem.p), null.intercept, null.sigma))
     if not problem.joint or null.sigma > 0.0:
         sigma = theta[-1] if problem.scale is None else problem.scale

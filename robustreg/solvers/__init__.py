@@ -4,6 +4,7 @@
 solver        losses                 scale       method
 ============  =====================  ==========  ==================================================
 direct        quadratic              fixed       Cholesky of the Gram matrix or QR, then refinement
+working_set   smooth convex          both        newton on a growing set of columns, for kinks
 newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
 lbfgs         smooth convex          both        L-BFGS-B in whitened or scaled coordinates
 reduced       absolute, quantile     fixed       interior point on few rows, all signs confirmed
@@ -30,6 +31,7 @@ from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import linprog
 from robustreg.solvers.reduced import reduced
 from robustreg.solvers.smooth import lbfgs, newton
+from robustreg.solvers.working_set import working_set
 
 __all__ = ["SOLVERS", "SolverSpec", "select_solver", "solver_names"]
 
@@ -48,10 +50,12 @@ class SolverSpec:
     joint_scale, ridge, l1, positive : bool
         Whether it estimates the scale jointly, which penalties it takes (an elastic net needs
         both), and whether it keeps coefficients from being negative.
+    kinked : bool
+        Whether it needs an L1 penalty or such a constraint.
     max_columns : int or None
         "auto" passes it over for more columns than this.
-    min_rows : int
-        "auto" passes it over for fewer rows than this.
+    min_columns, min_rows : int
+        "auto" passes it over for fewer columns or rows than these.
     """
 
     solve: Callable[..., OptimizeResult]
@@ -60,12 +64,24 @@ class SolverSpec:
     ridge: bool
     l1: bool = False
     positive: bool = False
+    kinked: bool = False
     max_columns: int | None = None
+    min_columns: int = 0
     min_rows: int = 0
 
 
 SOLVERS: dict[str, SolverSpec] = {
     "direct": SolverSpec(direct, "quadratic", joint_scale=False, ridge=True, max_columns=2000),
+    "working_set": SolverSpec(
+        working_set,
+        "smooth",
+        joint_scale=True,
+        ridge=True,
+        l1=True,
+        positive=True,
+        kinked=True,
+        min_columns=300,
+    ),
     "newton": SolverSpec(
         newton, "smooth", joint_scale=True, ridge=True, l1=True, positive=True, max_columns=1000
     ),
@@ -135,6 +151,8 @@ def select_solver(
     >>> from robustreg.solvers import select_solver
     >>> select_solver("huber", n_features=20)
     'newton'
+    >>> select_solver("huber", n_features=2000, alpha=0.1, l1_ratio=1.0)
+    'working_set'
     >>> select_solver("absolute", n_features=20, scale=1.0)
     'interior'
     """
@@ -145,7 +163,8 @@ def select_solver(
     for name, spec in SOLVERS.items():
         lack = _lacks(spec, loss, scale, alpha, l1_ratio, positive)
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
-        unsuited = too_wide or n_samples < spec.min_rows
+        too_small = n_features < spec.min_columns or n_samples < spec.min_rows
+        unsuited = too_wide or too_small
         if lack:
             missing[name] = lack
         elif name == solver or (solver == "auto" and not unsuited):
@@ -175,4 +194,8 @@ def _lacks(
         return f"an L1 penalty (alpha={alpha!r}, l1_ratio={l1_ratio!r})"
     if positive and not spec.positive:
         return "positive=True"
+    if spec.kinked and not ((alpha and l1_ratio) or positive):
+        return (
+            f"a fit without an L1 penalty or positive=True (alpha={alpha!r}, l1_ratio={l1_ratio!r})"
+        )
     return ""

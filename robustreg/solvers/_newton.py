@@ -28,6 +28,7 @@ STATUS = {
     1: "max_iter reached.",
     2: "No further decrease in floating point.",
     3: "A variable reached its stop value.",
+    4: "The value fell below its least.",
 }
 
 
@@ -45,6 +46,7 @@ def semismooth_newton(
     xtol: float = 1e-10,
     max_iter: int = 100,
     floor: float = 0.0,
+    least: float = -np.inf,
     rounding: float = 0.0,
     **unused: Any,
 ) -> OptimizeResult:
@@ -79,6 +81,8 @@ def semismooth_newton(
         Iterations, each with at least one evaluation.
     floor : float, default=0.0
         Stop, with status 3, once a bounded variable is less than this above its bound.
+    least : float, default=-inf
+        Stop, with status 4, once ``fun`` is below this: a minimum, if there is one, is not.
     rounding : float, default=0.0
         Differences of ``fun`` up to here are rounding, besides a share of its value.
 
@@ -130,6 +134,8 @@ def semismooth_newton(
             damping = 0.1 * damping if damping > NO_DAMPING else 0.0
         if np.any(point.x[bounded] - lower[bounded] < floor):
             status = 3
+        if point.value < least:
+            status = 4
     return OptimizeResult(
         x=point.x,
         fun=point.value,

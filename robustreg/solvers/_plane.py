@@ -29,11 +29,13 @@ from robustreg.solvers._programme import Streamed
 from robustreg.solvers._vertex import through, vertex
 from robustreg.solvers.interior import iterate
 
+AtZero = tuple[float, float, Array]  # value and gap of F, and the dual point
+
 
 def at_scale_zero(
     problem: Problem, frame: Frame, objective: Objective, theta: Array, tol: float
-) -> tuple[Array, tuple[float, float] | None]:
-    """The optimum at scale 0 near ``theta``, and its value and gap.
+) -> tuple[Array, AtZero | None]:
+    """The optimum at scale 0 near ``theta``, and its value, gap and dual point.
 
     None if the optimum is not at scale 0; then comes a point to go on from: the fit by least
     absolute deviations with the MAD of its residuals, where F is smaller there, else
@@ -46,9 +48,9 @@ def at_scale_zero(
         found = candidate(problem, objective, limit, theta)
         if found is None:
             continue
-        value, gap = _certify(objective, found, problem.exact)
+        value, gap, nu = _certify(objective, found, problem.exact)
         if np.isfinite(value) and gap <= tol * value + 64 * EPS * problem.null_objective:
-            return found, (value, gap)
+            return found, (value, gap, nu)
         if candidate is _least_absolute_deviations:
             size = mad(objective.residual, problem.weight, center=0.0)
             found[-1] = max(size, theta[-1])
@@ -145,15 +147,16 @@ def _least_absolute_deviations(
     return np.append(limit.solve(theta), 0.0)
 
 
-def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, float]:
-    """Value and duality gap of F at ``theta`` with scale 0."""
+def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
+    """Value and duality gap of F at ``theta`` with scale 0, and the dual point."""
     rows, bound = objective.rows, objective.loss.conjugate_domain[1]
     residual = objective.residuals(theta)
     objective.take_residual(residual)
     on = np.abs(residual) <= exact
     drop_rounding(objective, theta, np.flatnonzero(on))
     if not (on.all() or np.isfinite(bound)):
-        return np.inf, np.inf  # without a bound on psi, nothing but an exact fit has a limit
+        # without a bound on psi, nothing but an exact fit has a limit
+        return np.inf, np.inf, np.zeros_like(residual)
     beta = objective.unpack(theta)[0]
     value = objective.penalty.value(beta / rows.unit)
     signs = np.where(on, 0.0, np.sign(residual))
@@ -170,7 +173,8 @@ def _certify(objective: Objective, theta: Array, exact: float) -> tuple[float, f
     if on.any():
         weight = np.ones(int(on.sum())) if rows.weight is None else rows.weight[on]
         nu[on] = least_conjugate(objective, on, weight / rows.total, wanted, kinks)
-    return value, dual_gap_from(objective, theta, value, nu)
+    gap = dual_gap_from(objective, theta, value, nu)
+    return value, gap, nu
 
 
 def least_conjugate(
@@ -199,8 +203,11 @@ def least_conjugate(
     if kinks is None:
         gram = design.T @ (share[:, None] * design)
         start = lstsq(gram, -slopes, cond=1e-12)[0]  # exact where psi is the identity
-    options = {"max_iter": 50, "kinks": kinks}
-    with np.errstate(over="ignore", invalid="ignore"):  # without a minimum a runs off; see gap
+    # no nu has a larger sum than that with all of them at the bound; without any that has
+    # the slopes, the dual function has no minimum
+    most = float(share.sum() * loss.conjugate(loss.conjugate_domain[1]))
+    options = {"max_iter": 50, "kinks": kinks, "least": -2.0 * most}
+    with np.errstate(over="ignore", invalid="ignore"):
         fit = minimize(
             dual, start, jac=True, hess=hessian, method=semismooth_newton, options=options
         )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from robustreg._arrays import EPS, Array
-from robustreg._certificate import dual_gap
+from robustreg._certificate import dual_gap, dual_gap_from, dual_point
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.scale import mad
@@ -26,7 +26,7 @@ from robustreg.solvers._frame import (
     unpack,
 )
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers._plane import Limit, at_scale_zero
+from robustreg.solvers._plane import AtZero, Limit, at_scale_zero
 from robustreg.solvers._report import null_result, result
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
@@ -128,8 +128,35 @@ def _certified(
     if optimum.at_zero is None:
         value, gap = objective(optimum.theta)[0], dual_gap(objective, optimum.theta)
     else:
-        found, (value, gap) = replace(found, sigma=0.0), optimum.at_zero
+        found, (value, gap, _) = replace(found, sigma=0.0), optimum.at_zero
     return result(problem, found, objective.residual, value, gap, tol, optimum.fit, frame.rank)
+
+
+@dataclass
+class PrimalDual:
+    """An optimum and its dual point, which balances the slopes of the problem's columns."""
+
+    found: Start
+    residual: Array
+    value: float
+    nu: Array
+    fit: OptimizeResult
+
+
+def newton_primal_dual(
+    problem: Problem, start: Start | None, max_iter: int, tol: float, xtol: float
+) -> PrimalDual:
+    """As ``newton``, for those who go on from the dual point."""
+    frame = _make_frame(problem, _minimise_newton)
+    objective = make_objective(problem, frame)
+    optimum = _optimise(problem, frame, objective, start, max_iter, tol, xtol, _minimise_newton)
+    found = unpack(objective, frame, optimum.theta)
+    if optimum.at_zero is not None:
+        found, (value, _, nu) = replace(found, sigma=0.0), optimum.at_zero
+    else:
+        value, nu = objective(optimum.theta)[0], dual_point(objective, optimum.theta)
+        dual_gap_from(objective, optimum.theta, value, nu)
+    return PrimalDual(found, objective.residual, value, nu, optimum.fit)
 
 
 @dataclass
@@ -138,7 +165,7 @@ class _Optimum:
 
     theta: Array
     fit: OptimizeResult
-    at_zero: tuple[float, float] | None  # objective and gap, where the joint scale is 0
+    at_zero: AtZero | None  # where the joint scale is 0
 
 
 def _optimise(
@@ -158,7 +185,7 @@ def _optimise(
         value *= bound if np.isfinite(bound) else 1.0  # F at scale 0, or of its order
         if value <= 32 * EPS * problem.null_objective:
             fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
-            return _Optimum(theta, fit, (value, value))
+            return _Optimum(theta, fit, (value, value, np.zeros(problem.n)))
     if objective.size == 0:  # only columns of zeros, no intercept, a given scale
         fit = OptimizeResult(status=0, message="There is nothing to fit.", nit=0)
         return _Optimum(theta, fit, None)

@@ -1,0 +1,100 @@
+"""Working sets: fits under an L1 norm or a sign constraint on the few columns that matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import Array, Index
+from robustreg._certificate import dual_gap_from
+from robustreg._objective import Objective
+from robustreg._problem import Problem
+from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
+from robustreg.solvers._report import null_result, result
+from robustreg.solvers.smooth import XTOL, newton_primal_dual
+
+FEW = 20  # columns of the first set, besides those of a start
+ROUGH_XTOL = 1e-2  # length of the last Newton step, in scales, while columns still enter
+ROUNDING = 1e-12  # of the root mean square of nu: by so much slopes exceed others by chance
+LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
+
+
+def working_set(
+    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+) -> OptimizeResult:
+    """Newton's method on a growing set of columns; the coefficients of the others are 0.
+
+    Columns enter while their slopes at the fit are steeper than the penalty balances at 0.
+    Once there are none, the fit is that of all columns. Columns never leave, so that the
+    method ends. Cost: for every set a pass over X, O(n p), and a fit of its m columns,
+    O(n m^2); a set has at most twice the columns of the one before.
+    """
+    if problem.spread == 0.0:
+        return null_result(problem)
+    frame = make_scaled_frame(problem)
+    objective = make_objective(problem, frame, curvature=False)
+    columns, used, xtol = _first_set(problem, objective, start), 0, ROUGH_XTOL
+    while True:
+        within = None if start is None else replace(start, coef=start.coef[columns])
+        part = newton_primal_dual(problem.columns(columns), within, max_iter - used, tol, xtol)
+        used += part.fit.nit
+        found = _in_all(part.found, columns, problem.p)
+        start = replace(found, sigma=max(found.sigma, LEAST_SCALE * problem.spread))
+        entering = _entering(objective, part.nu, columns)
+        if used >= max_iter or not (len(entering) or xtol > XTOL):
+            break
+        xtol = ROUGH_XTOL if len(entering) else XTOL
+        columns = np.union1d(columns, entering)
+    part.fit.nit = used
+    if len(entering) or xtol > XTOL:
+        part.fit.update(status=1, message="max_iter reached.")
+    objective.take_residual(part.residual)
+    theta = pack(objective, frame, found)
+    gap = dual_gap_from(objective, theta, part.value, part.nu, coef=found.coef, cleaning=0)
+    return result(problem, found, part.residual, part.value, gap, tol, part.fit, frame.rank)
+
+
+def _first_set(problem: Problem, objective: Objective, start: Start | None) -> Index:
+    """The columns of a start, and those that are steepest there, or else at the null fit.
+
+    A start with more columns than rows is no guide: one that was not sparse.
+    """
+    kept, residual, sigma = np.zeros(0, dtype=np.intp), problem.y, problem.spread
+    if start is not None and np.count_nonzero(start.coef) <= problem.n:
+        kept, sigma = np.flatnonzero(start.coef), start.sigma
+        residual = problem.y - problem.columns(kept).X @ start.coef[kept] - start.intercept
+    nu = problem.loss.psi(residual / (problem.scale or sigma))
+    return np.union1d(kept, _steepest(_surplus(objective, nu), FEW))
+
+
+def _entering(objective: Objective, nu: Array, columns: Index) -> Index:
+    """The columns that belong into a set and are not: the steepest, as many as it has."""
+    surplus = _surplus(objective, nu)
+    surplus[columns] = -np.inf
+    steepest = _steepest(surplus, len(columns))
+    return steepest[surplus[steepest] > ROUNDING * np.sqrt(objective.average(nu * nu))]
+
+
+def _surplus(objective: Objective, nu: Array) -> Array:
+    """By how much the slopes of nu exceed what the penalty balances at 0, at spreads of 1.
+
+    Minus infinity for constant columns, which never have a coefficient.
+    """
+    unit, penalty = objective.rows.unit, objective.penalty
+    slope, _ = objective.slopes(nu)
+    surplus = objective.reduce((penalty.steepness(slope * unit) - penalty.slope) / unit)
+    return np.where(objective.basis > 0, surplus, -np.inf)
+
+
+def _steepest(surplus: Array, most: int) -> Index:
+    """The columns of largest surplus, the earlier ones of equals."""
+    return np.argsort(-surplus, kind="stable")[:most]
+
+
+def _in_all(found: Start, columns: Index, p: int) -> Start:
+    """A fit of some columns as one of all."""
+    coef = np.zeros(p)
+    coef[columns] = found.coef
+    return replace(found, coef=coef)
