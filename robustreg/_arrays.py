@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,3 +13,8 @@ Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
 EPS = float(np.finfo(np.float64).eps)
+
+
+def length(step: Array) -> float:
+    """Euclidean norm, without an overflow where the squares have one."""
+    return math.hypot(*step)

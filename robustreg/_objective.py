@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, length
 from robustreg._block import Sums, block_sums, write_residual
 from robustreg._design import Design
 from robustreg._kinks import Kinks
@@ -157,7 +157,7 @@ class Objective(Design):
         return theta[: self.k + self.rows.fit_intercept].copy()
 
     def _near_hessian(self, theta: Array, sigma: float) -> bool:
-        return float(np.linalg.norm(theta - self._hessian_theta)) <= SAME_HESSIAN * sigma
+        return length(theta - self._hessian_theta) <= SAME_HESSIAN * sigma
 
     def set_scale(self, scale: float) -> None:
         """Change the fixed scale (for continuation); the stored curvature stays valid."""

@@ -38,7 +38,10 @@ def smooth_minimum(problem, signs=None):
         theta = minimise(white.value, white.slope, white.curvature, theta)
     size = np.abs(white.slope(theta)).max()
     for _ in range(5):  # values no longer tell, gradients do
-        step = np.linalg.lstsq(white.curvature(theta), white.slope(theta), rcond=1e-12)[0]
+        matrix = white.curvature(theta)
+        if not np.isfinite(matrix).all():
+            break
+        step = np.linalg.lstsq(matrix, white.slope(theta), rcond=1e-12)[0]
         trial = theta - step
         trial_size = np.abs(white.slope(trial)).max()
         if (problem.joint and trial[-1] <= 0) or not trial_size < size:

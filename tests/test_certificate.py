@@ -58,7 +58,6 @@ EVERYTHING |= {
     for j, table in enumerate(TABLES)
     for k, setting in enumerate(BENT)
     if (i + j - k) % len(BENT) < 2
-    if not (name == "l1" and setting == "positive")
     if not (name.endswith("mad") and table in NO_MAD)
 }
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -144,9 +143,9 @@ def random_problem(seed):
     }
     if rng.uniform() < 0.5:
         common["l1_ratio"] = rng.choice([0.3, 0.7, 1.0])
+    common["positive"] = rng.uniform() < 0.3
     if isinstance(loss, Absolute):
         return L1Regressor(**common), X, y, weight
-    common["positive"] = rng.uniform() < 0.3
     scale = "joint" if rng.uniform() < 0.6 else 10 ** rng.uniform(-3, 3)
     return MRegressor(loss, scale=scale, **common), X, y, weight
 

@@ -431,6 +431,18 @@ def test_newton_leaves_off_what_falls_below_any_minimum():
     assert found.nit < 50
 
 
+def test_newton_with_steps_whose_squares_overflow():
+    """Far out a smooth loss has next to no curvature: a step of 1e165 is shortened."""
+    start = np.array([1e55, -1e55])
+    found = newton(
+        lambda x: float(np.hypot(1, x).sum()),
+        start,
+        lambda x: x / np.hypot(1, x),
+        lambda x: np.diag(np.hypot(1, x) ** -3.0),
+    )
+    assert found.fun < np.hypot(1, start).sum()
+
+
 def test_newton_reports_that_iterations_ran_out():
     found = newton(
         lambda x: np.sqrt(1 + x[0] ** 2),

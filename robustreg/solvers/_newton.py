@@ -11,7 +11,7 @@ from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import EPS, Array, Index
+from robustreg._arrays import EPS, Array, Index, length
 from robustreg._compat import minres
 from robustreg._kinks import LEAST_PIVOT, Kinks, quadratic_step
 
@@ -96,7 +96,7 @@ def semismooth_newton(
         fun, jac, hess = (_with_args(function, args) for function in (fun, jac, hess))
     lower = _lower(bounds, len(x0))
     bounded = np.flatnonzero(np.isfinite(lower))
-    length = step_size or (lambda _, step: float(np.linalg.norm(step)))
+    distance = step_size or (lambda _, step: length(step))
     along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
 
     def at(x: Array) -> _Point:
@@ -110,7 +110,7 @@ def semismooth_newton(
         if rejected:
             fun(point.x)  # the Hessian belongs to the point evaluated last
         step, damping, room = _propose(hess(point.x), point, damping, lower, bounded)
-        step_length = length(point.x, step)
+        step_length = distance(point.x, step)
         promised = -point.change(step)
         negligible = promised <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import EPS, Array, length
 from robustreg._certificate import dual_gap, dual_gap_from, dual_point
 from robustreg._objective import Objective
 from robustreg._problem import Problem
@@ -285,7 +285,7 @@ def _minimise_newton(
 ) -> OptimizeResult:
     def in_scales(theta: Array, step: Array) -> float:
         # a scale of 1e-9 does not make coefficients more precise than floating point
-        return float(np.linalg.norm(step)) / max(objective.scale_at(theta), SMALL_SCALES[0])
+        return length(step) / max(objective.scale_at(theta), SMALL_SCALES[0])
 
     return minimize(
         objective,
