@@ -440,7 +440,21 @@ def test_newton_with_steps_whose_squares_overflow():
         lambda x: x / np.hypot(1, x),
         lambda x: np.diag(np.hypot(1, x) ** -3.0),
     )
-    assert found.fun < np.hypot(1, start).sum()
+    assert found.step > 1e154
+    assert found.fun <= np.hypot(1, start).sum()
+
+
+def test_newton_ends_where_neither_slope_nor_curvature_are_but_rounding():
+    """All residuals of a Huber fit are beyond the threshold: steps are 0/0."""
+    found = newton(
+        lambda x: 1.0 + 1e-17 * abs(x[0] - 2.0),
+        np.array([2.0]),
+        lambda x: np.array([-1e-17 if x[0] <= 2.0 else 1e-17]),
+        lambda x: np.array([[1e-30]]),
+        max_iter=40,
+    )
+    assert found.success
+    assert found.x == 2.0
 
 
 def test_newton_reports_that_iterations_ran_out():

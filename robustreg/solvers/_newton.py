@@ -263,6 +263,8 @@ def _search(
     change, share = point.change(step), 1.0
     for count in (1, 2, 3):
         trial = at(point.x + share * step)
+        if np.array_equal(trial.x, point.x):
+            break  # least here: the step was rounding over hardly any curvature
         if negligible:
             accepted = abs(trial.slope_along(step)) <= 0.5 * abs(change) or count == 2
         else:
