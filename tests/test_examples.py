@@ -189,7 +189,14 @@ def plain_signature(obj):
 
 
 @pytest.mark.parametrize(
-    "module", ["robustreg", "robustreg.losses", "robustreg.metrics", "robustreg.solvers"]
+    "module",
+    [
+        "robustreg",
+        "robustreg.losses",
+        "robustreg.metrics",
+        "robustreg.model_selection",
+        "robustreg.solvers",
+    ],
 )
 def test_api_page_lists_every_public_name(module):
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
