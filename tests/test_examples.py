@@ -253,6 +253,7 @@ def plain_signature(obj):
         "robustreg",
         "robustreg.losses",
         "robustreg.metrics",
+        "robustreg.model_selection",
         "robustreg.plotting",
         "robustreg.solvers",
     ],

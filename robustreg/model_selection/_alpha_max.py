@@ -11,6 +11,7 @@ from robustreg._arrays import Array
 from robustreg._kinks import Kinks
 from robustreg._objective import Objective
 from robustreg._problem import Problem
+from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
 from robustreg.solvers._null import least_slope_at_quantile
@@ -61,32 +62,27 @@ def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> floa
     """The same where the null fit passes through most rows, whose nu are free.
 
     The least ``sum w rho*(nu)`` over those nu whose slopes are at most t falls as t grows;
-    what is sought is the t at which it comes down to ``kappa W``.
+    what is sought is the t at which it comes down to ``kappa W``. There are such nu from the
+    t on at which absolute deviations, the limit of the loss at scale 0, have the null fit.
     """
     residual, loss, rows = objective.residuals(theta), problem.loss, objective.rows
     bound, on = loss.conjugate_domain[1], np.abs(residual) <= problem.exact
     if not np.isfinite(bound):
         return 0.0  # the null fit is exact
-    signs = np.where(on, 0.0, bound * np.sign(residual))
-    room = loss.kappa - objective.average(loss.conjugate(signs))
-    wanted = -objective.imbalance(theta, signs)
+    nu = np.where(on, 0.0, bound * np.sign(residual))
+    room = loss.kappa - objective.average(loss.conjugate(nu))
+    wanted = -objective.imbalance(theta, nu)
     share = (np.ones(problem.n) if rows.weight is None else rows.weight)[on] / rows.total
     unit = np.append(objective.basis / rows.unit, np.zeros(len(wanted) - objective.k))
     positive = np.append(np.full(objective.k, problem.penalty.positive), False)[: len(wanted)]
 
-    def nu_for(t: float) -> Array:
-        out = signs.copy()
-        out[on] = least_conjugate(objective, on, share, wanted, Kinks(t * unit, positive))
-        return out
-
     def over(t: float) -> float:
-        nu = nu_for(t)
-        too_steep = _steepest(problem.penalty, objective.slopes(nu)[0] * rows.unit) - t
-        if too_steep > BALANCED * most:
-            return too_steep  # no nu has slopes as small as that
+        nu[on] = least_conjugate(objective, on, share, wanted, Kinks(t * unit, positive))
         return float(share @ loss.conjugate(nu[on])) - room
 
-    most = _steepest(problem.penalty, objective.slopes(nu_for(HUGE))[0] * rows.unit)
-    if most == 0.0 or over(0.0) <= 0.0:
-        return 0.0
-    return float(brentq(over, 0.0, most, xtol=ROUNDING * most)) if over(most) <= 0.0 else most
+    over(HUGE)
+    most = _steepest(problem.penalty, objective.slopes(nu)[0] * rows.unit)
+    least = bound * least_slope_at_quantile(problem.with_loss(Absolute()))
+    if most <= least * (1.0 + ROUNDING) or over(least * (1.0 + BALANCED)) <= 0.0:
+        return least
+    return float(brentq(over, least, most, xtol=ROUNDING * most)) if over(most) <= 0.0 else most

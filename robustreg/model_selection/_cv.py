@@ -53,7 +53,8 @@ class HuberRegressorCV(GridSearch):
     scoring : str, callable or None, default="neg_mean_absolute_error"
         What judges predictions on held-out rows; higher is better. Mean squared errors and
         R squared (None) reward a fit that follows outliers.
-        See :func:`robustreg.metrics.get_scorer` for robust ones.
+        See :func:`robustreg.metrics.get_scorer` for robust ones. A callable is given the
+        estimator of the cell with ``coef_`` and ``intercept_``, and the rows as arrays.
     n_jobs : int, default=None
         Folds at the same time, in threads; None is one after the other.
     verbose : int, default=0
