@@ -47,7 +47,22 @@ every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS
 every_variant = pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS.keys())
 
 
-@parametrize_with_checks(list(VARIANTS.values()))
+# Of more columns than rows absolute deviations have many optima. Without a constraint that of
+# least norm is taken; with one, which comes out may differ between a weight of 2 and two rows.
+MANY_OPTIMA = dict.fromkeys(
+    [
+        "check_sample_weight_equivalence_on_dense_data",
+        "check_sample_weight_equivalence_on_sparse_data",
+    ],
+    "the optimum is not unique",
+)
+
+
+def not_unique(estimator):
+    return MANY_OPTIMA if is_l1(estimator) and estimator.positive else {}
+
+
+@parametrize_with_checks(list(VARIANTS.values()), expected_failed_checks=not_unique)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
