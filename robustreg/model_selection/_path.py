@@ -132,7 +132,7 @@ def huber_path(
     >>> y = X @ [3, 0, 0, -1, 0] + rng.standard_t(2, size=100)
     >>> alphas, coefs, dual_gaps, *_ = huber_path(X, y, n_alphas=4)
     >>> (coefs != 0).sum(axis=0)
-    array([0, 2, 4, 5])
+    array([0, 3, 5, 5])
     """
     if isinstance(delta, str):
         raise ValueError(f"delta must be a number for a path, got {delta!r}.")
@@ -175,7 +175,7 @@ def l1_path(
     >>> engel = load_engel()
     >>> path = l1_path(engel.data, engel.target, alphas=[1, 100, 1000])
     >>> path.coefs.round(3)
-    array([[0.   , 0.426, 0.56 ]])
+    array([[0.   , 0.453, 0.559]])
     """
     model = L1Regressor(alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters)
     return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
@@ -219,7 +219,7 @@ def quantile_path(
     >>> engel = load_engel()
     >>> path = quantile_path(engel.data, engel.target, quantile=0.9, alphas=[1, 100])
     >>> path.coefs.round(3)
-    array([[0.677, 0.697]])
+    array([[0.124, 0.686]])
     """
     if np.ndim(quantile):
         raise ValueError(f"quantile must be one number for a path, got {quantile!r}.")
@@ -274,7 +274,7 @@ def huber_delta_path(
     >>> engel = load_engel()
     >>> path = huber_delta_path(engel.data, engel.target, deltas=[0.5, 1.345, 4])
     >>> path.coefs.round(3)
-    array([[0.545, 0.537, 0.503]])
+    array([[0.553, 0.537, 0.517]])
     """
     length = check_length("n_deltas", n_deltas)
     chosen = np.geomspace(0.1, 5.0, length) if deltas is None else deltas
