@@ -351,8 +351,10 @@ def test_routing_weighs_scores_where_the_scorer_asks_for_it(search):
     with routing():
         asking = of(search, scoring=weighted_mae(True)).fit(X, y, sample_weight=weight)
         declining = of(search, scoring=weighted_mae(False)).fit(X, y, sample_weight=weight)
-        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
-            of(search, scoring=weighted_mae()).fit(X, y, sample_weight=weight)
+        # a scorer of scikit-learn 1.6 does not know yet that it could have weights
+        if "sample_weight" in weighted_mae().get_metadata_routing().score.requests:
+            with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+                of(search, scoring=weighted_mae()).fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(asking.scores_path_, plain, rtol=1e-12)
     assert (declining.scores_path_ != plain).all()
 

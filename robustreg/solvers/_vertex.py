@@ -203,8 +203,8 @@ def _slack(programme: Programme, nu: Array) -> Array:
 def _independent(programme: Programme, nu: Array, active: Mask) -> Index:
     """Indices of active rows that are independent, those of the clearest nu first."""
     index = np.flatnonzero(active)
-    if not len(index):
-        return index
+    if not len(index) or not programme.size:
+        return index[:0]
     design = programme.take(active)
     lengths = np.linalg.norm(design, axis=1)
     clear = np.maximum(_slack(programme, nu)[index], 1e-6) / np.where(lengths > 0, lengths, 1.0)
