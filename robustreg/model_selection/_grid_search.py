@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import config_context, get_config
+from sklearn import get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import assert_all_finite
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -36,21 +34,8 @@ from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows
 from robustreg.estimators._predictor import LinearPredictor
 from robustreg.model_selection._alpha_max import alpha_max
 from robustreg.model_selection._grid import alpha_grid, check_grid
+from robustreg.model_selection._held_out import HeldOut, Index, Table
 from robustreg.model_selection._sequence import Sequence
-
-Index = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Validated data, with the threads a fold may use and what routing gives the scorer."""
-
-    X: Any
-    y: Array
-    weight: Array | None
-    dtype: np.dtype
-    n_threads: int
-    score: dict[str, Any]
 
 
 class GridSearch(CallbackSupportMixin, LinearPredictor):
@@ -296,51 +281,6 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
                 ConvergenceWarning,
                 stacklevel=levels_to_the_user(),
             )
-
-
-class HeldOut:
-    """The held-out rows of a fold, and their scores for fits to the others."""
-
-    def __init__(
-        self, kind: Any, scorer: Any, params: dict[str, Any], table: Table, test: Index
-    ) -> None:
-        self.scorer, self.params, self.dtype = scorer, params, table.dtype
-        self.X, self.y, self.validated = table.X[test], table.y[test], False
-
-        class Candidate(kind):
-            """The model; predictions of the held-out rows have been computed already."""
-
-            def predict(self, X: ArrayLike) -> NDArray[np.floating]:
-                return self.prediction if X is self.held_out else super().predict(X)
-
-        self.Candidate = Candidate
-
-    def scores(
-        self, models: list[LinearRegressor], problem: Problem, fits: list[Any]
-    ) -> list[float]:
-        """Scores of several fits, predicted together."""
-        unit, dtype = problem.y_unit, self.dtype
-        coefs = np.array([fit.coef for fit in fits]).astype(np.float64) * unit
-        intercepts = np.array([fit.intercept for fit in fits]) * unit + problem.y_offset
-        if not problem.fit_intercept:
-            intercepts[:] = 0.0
-        coefs, intercepts = coefs.astype(dtype), intercepts.astype(dtype)
-        predictions = safe_sparse_dot(self.X, coefs.T) + intercepts
-        columns = zip(models, coefs, intercepts, predictions.T, strict=True)
-        return [self._score(*column) for column in columns]
-
-    def _score(
-        self, model: LinearRegressor, coef: Array, intercept: Any, prediction: Array
-    ) -> float:
-        candidate = self.Candidate.__new__(self.Candidate)
-        candidate.__dict__.update(vars(model), coef_=coef, intercept_=intercept)
-        candidate.n_features_in_ = self.X.shape[1]
-        candidate.held_out, candidate.prediction = self.X, prediction
-        # the scorer's parameters have been checked with the first candidate
-        with config_context(skip_parameter_validation=self.validated or None):
-            score = float(self.scorer(candidate, self.X, self.y, **self.params))
-        self.validated = True
-        return score
 
 
 def _best(scores: Array) -> int:

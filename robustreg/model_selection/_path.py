@@ -116,7 +116,6 @@ def huber_path(
     -------
     AlphaPath
         A named tuple ``(alphas, coefs, dual_gaps, intercepts, scales, n_iters, alpha_max)``.
-        Where ``alpha_max`` is 0 every alpha gives the null model.
 
     Raises
     ------
@@ -309,19 +308,16 @@ def alpha_path(
     model.set_params(alpha=1.0)
     model._check()
 
-    def work(
-        X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int
-    ) -> tuple[NDArray[np.float64], Columns, float]:
+    def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> AlphaPath:
         problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
         largest = np.nan
         if model.l1_ratio:
             largest = alpha_max(problem)
         grid = alpha_grid(largest, length, eps) if given is None else given
         fits = Sequence(solver, model.max_iter, model.tol).row(problem, grid)
-        return grid, _columns(model, problem, fits, solver, dtype), largest
+        return AlphaPath(grid, *_columns(model, problem, fits, solver, dtype), largest)
 
-    grid, columns, largest = model._with_data(X, y, sample_weight, work)
-    return AlphaPath(grid, *columns, largest)
+    return model._with_data(X, y, sample_weight, work)
 
 
 def _columns(

@@ -1,0 +1,74 @@
+"""The held-out rows of a fold, on which fits to the others are scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import config_context
+from sklearn.utils.extmath import safe_sparse_dot
+
+from robustreg._arrays import Array
+from robustreg._problem import Problem
+from robustreg.estimators._base import LinearRegressor
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Validated data, with the threads a fold may use and what routing gives the scorer."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+    dtype: np.dtype
+    n_threads: int
+    score: dict[str, Any]
+
+
+class HeldOut:
+    """The held-out rows of a fold, and their scores for fits to the others."""
+
+    def __init__(
+        self, kind: Any, scorer: Any, params: dict[str, Any], table: Table, test: Index
+    ) -> None:
+        self.scorer, self.params, self.dtype = scorer, params, table.dtype
+        self.X, self.y, self.validated = table.X[test], table.y[test], False
+
+        class Candidate(kind):
+            """The model; predictions of the held-out rows have been computed already."""
+
+            def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+                return self.prediction if X is self.held_out else super().predict(X)
+
+        self.Candidate = Candidate
+
+    def scores(
+        self, models: list[LinearRegressor], problem: Problem, fits: list[Any]
+    ) -> list[float]:
+        """Scores of several fits, predicted together."""
+        unit, dtype = problem.y_unit, self.dtype
+        coefs = np.array([fit.coef for fit in fits]).astype(np.float64) * unit
+        intercepts = np.array([fit.intercept for fit in fits]) * unit + problem.y_offset
+        if not problem.fit_intercept:
+            intercepts[:] = 0.0
+        coefs, intercepts = coefs.astype(dtype), intercepts.astype(dtype)
+        predictions = safe_sparse_dot(self.X, coefs.T) + intercepts
+        columns = zip(models, coefs, intercepts, predictions.T, strict=True)
+        return [self._score(*column) for column in columns]
+
+    def _score(
+        self, model: LinearRegressor, coef: Array, intercept: Any, prediction: Array
+    ) -> float:
+        candidate = self.Candidate.__new__(self.Candidate)
+        candidate.__dict__.update(vars(model), coef_=coef, intercept_=intercept)
+        candidate.n_features_in_ = self.X.shape[1]
+        candidate.held_out, candidate.prediction = self.X, prediction
+        # the scorer's parameters have been checked with the first candidate
+        with config_context(skip_parameter_validation=self.validated or None):
+            score = float(self.scorer(candidate, self.X, self.y, **self.params))
+        self.validated = True
+        return score
