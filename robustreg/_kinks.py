@@ -146,9 +146,17 @@ def _newton_step(hessian: Array, slope: Array, free: Mask) -> Array | None:
     out = np.zeros(len(slope))
     if not len(index):
         return out
-    factor, failed = lapack.dpotrf(hessian[np.ix_(index, index)])
-    pivots = np.diag(factor)
-    if failed or pivots.min() ** 2 < LEAST_PIVOT * pivots.max() ** 2:
+    step = cholesky_solve(hessian[np.ix_(index, index)], -slope[index])
+    if step is None:
         return None
-    out[index] = lapack.dpotrs(factor, -slope[index])[0]
+    out[index] = step
     return out
+
+
+def cholesky_solve(matrix: Array, side: Array, least: float = LEAST_PIVOT) -> Array | None:
+    """Solve a positive definite system; None where a pivot is below ``least`` of the largest."""
+    factor, failed = lapack.dpotrf(matrix)
+    pivots = np.diag(factor)
+    if failed or not pivots.min() ** 2 >= least * pivots.max() ** 2:
+        return None
+    return lapack.dpotrs(factor, side)[0]

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import EPS, Array, Index, length
 from robustreg._compat import minres
-from robustreg._kinks import LEAST_PIVOT, Kinks, quadratic_step
+from robustreg._kinks import LEAST_PIVOT, Kinks, cholesky_solve, quadratic_step
 
 ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
@@ -212,11 +211,8 @@ def _solve(hessian: Array, point: _Point, regular: bool) -> Array | None:
     """The minimiser of the quadratic model; None where its matrix is singular."""
     if point.kinks is not None:
         return quadratic_step(hessian, point.gradient, point.x, point.kinks)
-    factor, failed = lapack.dpotrf(hessian)
-    pivots = np.diag(factor)
-    if failed or not (regular or pivots.min() ** 2 >= LEAST_PIVOT * pivots.max() ** 2):
-        return None
-    return lapack.dpotrs(factor, -point.gradient)[0]
+    least = 0.0 if regular else LEAST_PIVOT
+    return cholesky_solve(hessian, -point.gradient, least)
 
 
 def _propose(
