@@ -40,7 +40,7 @@ def dual_gap(objective: Objective, theta: Array) -> float:
     """
     value, gradient = objective(theta)
     sums, total = objective.sums, objective.rows.total
-    _, _, sigma = objective.unpack(theta)
+    beta, _, sigma = objective.unpack(theta)
     excess = gradient if objective.kinks is None else objective.kinks.excess(theta, gradient)
     lead = excess[: objective.k + objective.rows.fit_intercept]
     if float(np.abs(lead).max(initial=0.0)) <= SMALL_GRADIENT * np.sqrt(sums.psi_psi / total):
@@ -51,7 +51,7 @@ def dual_gap(objective: Objective, theta: Array) -> float:
         shrink = _into_l1(objective, slope)
         if objective.joint and conjugate > 0:
             shrink = min(shrink, objective.kappa / conjugate)
-        coef = objective.unpack(theta)[0] / objective.rows.unit
+        coef = beta / objective.rows.unit
         gap = _gap(objective, coef, value, shrink, linear, slope, conjugate)
         if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
             return gap
