@@ -19,6 +19,7 @@ from robustreg.scale import mad, weighted_median
 FARTHEST = 1e15
 # Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
 SURVEY_ROWS = 2_500
+LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,16 @@ class Problem:
     def p(self) -> int:
         """Number of columns."""
         return int(self.X.shape[1])
+
+    def in_user_units(self, coef: Array, intercept: Any) -> tuple[Array, Any]:
+        """Coefficients and intercept of one fit, or of several, in the user's units."""
+        if not self.fit_intercept:
+            return coef * self.y_unit, 0.0 * intercept
+        return coef * self.y_unit, intercept * self.y_unit + self.y_offset
+
+    def can_start_from(self, sigma: float) -> bool:
+        """Whether a scale says where to start: one next to 0 is that of an exact fit."""
+        return not self.joint or sigma > LEAST_SCALE * self.spread
 
     def with_alpha(self, alpha: float) -> Problem:
         """The same problem with another strength of the penalty, as the user states it."""

@@ -176,7 +176,7 @@ class LinearRegressor(LinearPredictor, ABC):
         if kept is not None:  # rows of weight 0 get residuals, too
             coef, offset = fit.coef, fit.intercept + problem.y_offset / unit
             residual = y / unit - (safe_sparse_dot(X, coef) + offset)
-        intercept = fit.intercept * unit + problem.y_offset if problem.fit_intercept else 0.0
+        in_user_units, intercept = problem.in_user_units(fit.coef, fit.intercept)
         weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
@@ -186,7 +186,7 @@ class LinearRegressor(LinearPredictor, ABC):
 
         map_ordered(judge, slices(len(residual)), problem.n_threads)
         return {
-            "coef_": (fit.coef * unit).astype(dtype),
+            "coef_": in_user_units.astype(dtype),
             "intercept_": dtype.type(intercept),
             "scale_": float(scale * unit),
             "weights_": weights,
@@ -253,8 +253,8 @@ def start_from(problem: Problem, coef: Array, intercept: float, scale: float) ->
         return None
     unit = problem.y_unit
     sigma = scale / unit
-    if problem.joint and not sigma > 1e-3 * problem.spread:
-        return None  # the earlier fit was exact: nothing to start a scale from
+    if not problem.can_start_from(sigma):
+        return None
     shifted = (float(intercept) - problem.y_offset) / unit
     return Start(
         coef.astype(np.float64) / unit, shifted if problem.fit_intercept else 0.0, float(sigma)

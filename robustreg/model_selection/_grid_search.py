@@ -18,7 +18,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Index
 from robustreg._compat import (
     CallbackSupportMixin,
     Interval,
@@ -34,7 +34,7 @@ from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows
 from robustreg.estimators._predictor import LinearPredictor
 from robustreg.model_selection._alpha_max import alpha_max
 from robustreg.model_selection._grid import alpha_grid, check_grid
-from robustreg.model_selection._held_out import HeldOut, Index, Table
+from robustreg.model_selection._held_out import HeldOut, Table
 from robustreg.model_selection._sequence import Sequence
 
 

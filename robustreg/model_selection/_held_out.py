@@ -10,11 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
 from sklearn.utils.extmath import safe_sparse_dot
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Index
 from robustreg._problem import Problem
 from robustreg.estimators._base import LinearRegressor
-
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,10 @@ class HeldOut:
         self, models: list[LinearRegressor], problem: Problem, fits: list[Any]
     ) -> list[float]:
         """Scores of several fits, predicted together."""
-        unit, dtype = problem.y_unit, self.dtype
-        coefs = np.array([fit.coef for fit in fits]).astype(np.float64) * unit
-        intercepts = np.array([fit.intercept for fit in fits]) * unit + problem.y_offset
-        if not problem.fit_intercept:
-            intercepts[:] = 0.0
-        coefs, intercepts = coefs.astype(dtype), intercepts.astype(dtype)
+        coefs = np.array([fit.coef for fit in fits])
+        intercepts = np.array([fit.intercept for fit in fits])
+        both = problem.in_user_units(coefs, intercepts)
+        coefs, intercepts = (part.astype(self.dtype) for part in both)
         predictions = safe_sparse_dot(self.X, coefs.T) + intercepts
         columns = zip(models, coefs, intercepts, predictions.T, strict=True)
         return [self._score(*column) for column in columns]

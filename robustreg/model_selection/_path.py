@@ -331,10 +331,10 @@ def _columns(
     unit, rows, failed = problem.y_unit, [], 0
     for fit in fits:
         failed += not fit.success
-        intercept = fit.intercept * unit + problem.y_offset if problem.fit_intercept else 0.0
+        coef, intercept = problem.in_user_units(fit.coef, fit.intercept)
         scale = model._noise_scale(problem, fit) * unit
         gap = fit.dual_gap * problem.objective_unit
-        rows.append((fit.coef * unit, gap, intercept, scale, fit.nit))
+        rows.append((coef, gap, intercept, scale, fit.nit))
     if failed:
         warnings.warn(
             f"{failed} of {len(rows)} points of the path did not converge with solver "

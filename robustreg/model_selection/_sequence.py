@@ -14,8 +14,6 @@ from robustreg.solvers import SOLVERS
 from robustreg.solvers._frame import Start
 from robustreg.solvers.smooth import Series
 
-LEAST_SCALE = 1e-3  # of the spread of y: a joint scale below is no start for another fit
-
 
 class Sequence:
     """Fits with one solver along rows of a grid, each from where its neighbours point to.
@@ -63,7 +61,7 @@ class Sequence:
 
 
 def _to_start(problem: Problem, guess: Array | None) -> Start | None:
-    if guess is None or (problem.joint and guess[-1] <= LEAST_SCALE * problem.spread):
+    if guess is None or not problem.can_start_from(guess[-1]):
         return None
     coef = guess[:-2]
     if problem.penalty.positive:

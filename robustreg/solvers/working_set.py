@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import Array, Index
 from robustreg._certificate import dual_gap_from
 from robustreg._objective import Objective
-from robustreg._problem import Problem
+from robustreg._problem import LEAST_SCALE, Problem
 from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
 from robustreg.solvers._report import null_result, result
 from robustreg.solvers.smooth import XTOL, newton_primal_dual
@@ -18,7 +18,6 @@ from robustreg.solvers.smooth import XTOL, newton_primal_dual
 FEW = 20  # columns of the first set, besides those of a start
 ROUGH_XTOL = 1e-2  # length of the last Newton step, in scales, while columns still enter
 ROUNDING = 1e-12  # of the root mean square of nu: by so much slopes exceed others by chance
-LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
 
 
 def working_set(
