@@ -138,6 +138,11 @@ class Loss(ABC):
         at_zero = r == 0
         return np.where(at_zero, self._psi_prime(r), self._psi(r) / np.where(at_zero, 1, r))
 
+    def _rho_and_lever(self, r: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return rho(r) and r psi(r) of a bounded loss: what equations for a scale are made of."""
+        r = np.clip(r, -1e300, 1e300)  # far out psi is 0, and infinity times 0 is not
+        return self._rho(r), r * self._psi(r)
+
     def __call__(
         self,
         y_true: ArrayLike,
