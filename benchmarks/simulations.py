@@ -22,6 +22,7 @@ from robustreg import (
     QuantileRegressor,
     huber_delta_path,
 )
+from robustreg.scale import m_scale, mad, qn_scale, tau_scale
 
 GROSS = 1e6  # size of the errors that are to break an estimator
 FIXED = np.append(np.arange(0.3, 3.0, 0.2), 3.0)  # the deltas that "auto" is compared with
@@ -230,6 +231,24 @@ def check_coverage(quick: bool) -> str:
     return table((*header, "90 % (1 - k/n)"), rows)
 
 
+def check_scales(quick: bool) -> str:
+    """The mean of scales of small Gaussian samples, whose standard deviation is 1."""
+    repeats = 2000 if quick else 100_000
+    sizes = (10, 20, 50, 100)
+    estimates = {"mad": mad, "tau_scale": tau_scale, "m_scale": m_scale, "qn_scale": qn_scale}
+    means = {name: [] for name in estimates}
+    errors = []
+    for n in sizes:
+        samples = np.random.default_rng(0).standard_normal((repeats, n))
+        for name, scale in estimates.items():
+            found = np.array([scale(sample) for sample in samples])
+            means[name].append(f"{found.mean():.3f}")
+            errors.append(found.std() / np.sqrt(repeats))
+    note = f"{repeats:,} samples, standard errors at most {max(errors):.4f}. All tend to 1."
+    header = ("scale", *(f"n = {n}" for n in sizes))
+    return f"{table(header, [(name, *cells) for name, cells in means.items()])}\n\n{note}"
+
+
 SECTIONS = {
     "scale": check_scale,
     "efficiency": check_efficiency,
@@ -237,6 +256,7 @@ SECTIONS = {
     "breakdown": check_breakdown,
     "delta": check_delta,
     "coverage": check_coverage,
+    "scales": check_scales,
 }
 
 

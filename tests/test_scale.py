@@ -1,4 +1,9 @@
-"""Robust location and scale of a sample: medians, MAD, and the MAD of residuals."""
+"""Robust location and scale of a sample: medians, MAD, and the MAD of residuals.
+
+What all scales have in common is tested here; test_m_scale.py and test_qn_scale.py go into two.
+"""
+
+import functools
 
 import numpy as np
 import pytest
@@ -6,7 +11,27 @@ from _reference import mad as reference_mad
 from _reference import median as reference_median
 from scipy.stats import median_abs_deviation, norm
 
-from robustreg.scale import MAD_FACTOR, mad, residual_mad, weighted_median
+from robustreg.losses import Welsch, tuning_constant
+from robustreg.scale import (
+    MAD_FACTOR,
+    m_scale,
+    mad,
+    qn_scale,
+    residual_mad,
+    tau_scale,
+    weighted_median,
+)
+
+WELSCH = Welsch(tuning_constant(Welsch, breakdown_point=0.5))
+SCALES = {
+    "mad": mad,
+    "tau_scale": tau_scale,
+    "m_scale": m_scale,
+    "m_scale, Welsch": functools.partial(m_scale, loss=WELSCH),
+    "m_scale, center": functools.partial(m_scale, center=0.0),
+    "qn_scale": qn_scale,
+}
+all_scales = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
 
 
 def sample(n, seed=0, ties=False):
@@ -136,3 +161,108 @@ def test_residual_mad_and_weights(left_out):
     for factor in (1.0, 1e-8, 7.0):
         found = residual_mad(r, factor * weight, left_out=left_out)
         assert found == pytest.approx(expected, rel=1e-14)
+
+
+@all_scales
+@pytest.mark.parametrize("factor", [-2.0, 1e-150, 1e-100, 3.0, 1e150])
+def test_scales_are_equivariant(scale, factor):
+    x, weight = sample(41), np.resize([1.0, 2.0, 0.5], 41)
+    assert scale(factor * x) == pytest.approx(abs(factor) * scale(x), rel=1e-12)
+    assert scale(factor * x, weight) == pytest.approx(abs(factor) * scale(x, weight), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in SCALES if "center" not in name])
+def test_scales_do_not_depend_on_the_location(name):
+    x = sample(41)
+    assert SCALES[name](x + 1e3) == pytest.approx(SCALES[name](x), rel=1e-10)
+
+
+@all_scales
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 11, 100])
+def test_scales_take_integer_weights_for_repetitions(scale, n, ties):
+    x = sample(n, n, ties)
+    weight = np.random.default_rng(n).integers(0, 4, n)
+    weight[:2] += 1
+    expected = scale(np.repeat(x, weight))
+    assert scale(x, weight.astype(float)) == pytest.approx(expected, rel=1e-12)
+    order = np.random.default_rng(0).permutation(n)
+    assert scale(x[order], weight[order].astype(float)) == pytest.approx(expected, rel=1e-12)
+    assert scale(x, np.ones(n)) == pytest.approx(scale(x), rel=1e-12)
+
+
+@all_scales
+def test_values_of_weight_zero_are_absent(scale):
+    x = sample(30)
+    weight = np.resize([1.0, 2.0, 0.5], 30)
+    with_more = np.append(x, [1e300, -7.0, 0.0]), np.append(weight, np.zeros(3))
+    assert scale(*with_more) == pytest.approx(scale(x, weight), rel=1e-13)
+
+
+@all_scales
+@pytest.mark.parametrize("one_sided", [True, False])
+@pytest.mark.parametrize("size", [1e3, 1e100, 1e300])
+def test_scales_survive_49_percent(scale, one_sided, size):
+    x = np.random.default_rng(0).normal(size=100)
+    x[:49] = size * np.linspace(1.0, 1.5, 49)
+    x[:49:2] *= 1.0 if one_sided else -1.0
+    assert 0.1 < scale(x) < 20.0
+
+
+@all_scales
+@pytest.mark.parametrize("share", [0.52, 0.6, 1.0])
+def test_scales_of_mostly_equal_values_are_zero(scale, share):
+    x = np.random.default_rng(0).normal(size=100)
+    x[: round(100 * share)] = 0.0
+    assert scale(x) == 0.0
+    assert scale(x, np.full(100, 3.0)) == 0.0
+
+
+@all_scales
+def test_scales_of_49_percent_equal_values_are_positive(scale):
+    x = np.random.default_rng(0).normal(size=100)
+    x[:49] = 0.0
+    assert scale(x) > 1e-3
+
+
+@all_scales
+def test_scales_of_one_value_are_zero(scale):
+    assert scale(np.array([0.0])) == 0.0
+    assert scale(np.zeros(3), np.array([0.5, 0.0, 2.0])) == 0.0
+
+
+@pytest.mark.parametrize("name", [name for name in SCALES if "center" not in name])
+def test_scales_of_one_value_that_is_not_zero(name):
+    assert SCALES[name](np.array([7.0])) == 0.0
+    assert SCALES[name](np.full(4, 0.1)) == 0.0
+
+
+@all_scales
+def test_scales_are_consistent_at_the_gaussian(scale):
+    assert scale(np.random.default_rng(0).normal(0.0, 3.0, 200_000)) == pytest.approx(3.0, rel=0.01)
+
+
+@all_scales
+def test_scales_do_not_change_their_input(scale):
+    x, weight = sample(50), np.resize([1.0, 0.0, 2.0], 50)
+    copies = x.copy(), weight.copy()
+    scale(x, weight)
+    np.testing.assert_array_equal(x, copies[0])
+    np.testing.assert_array_equal(weight, copies[1])
+
+
+# means of scales of Gaussian samples, as the docstrings and docs/choosing.md give them
+MEANS = {
+    mad: (0.92, 0.96, 0.98, 0.99),
+    tau_scale: (0.89, 0.94, 0.98, 0.99),
+    m_scale: (0.89, 0.95, 0.98, 0.99),
+    qn_scale: (1.39, 1.19, 1.07, 1.04),
+}
+
+
+@pytest.mark.parametrize("scale", MEANS, ids=lambda scale: scale.__name__)
+def test_means_of_small_samples(scale):
+    for n, expected in zip((10, 20, 50, 100), MEANS[scale], strict=True):
+        samples = np.random.default_rng(n).normal(size=(1000, n))
+        found = np.array([scale(x) for x in samples])
+        assert found.mean() == pytest.approx(expected, abs=0.005 + 4 * found.std() / 1000**0.5)

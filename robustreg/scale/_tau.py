@@ -47,6 +47,11 @@ def tau_scale(
         Scale in the units of `x`, an estimate of a Gaussian's standard deviation; 0 where
         the MAD is 0. Efficiency 83 % at the Gaussian, breakdown point 50 %.
 
+    Notes
+    -----
+    The mean in Gaussian samples of 10, 20, 50 and 100 values is 0.89, 0.94, 0.98 and 0.99 standard
+    deviations.
+
     References
     ----------
     V. J. Yohai and R. H. Zamar (1988), "High breakdown-point estimates of regression by means
