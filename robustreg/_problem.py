@@ -101,6 +101,14 @@ class Problem:
             return coef * self.y_unit, 0.0 * intercept
         return coef * self.y_unit, intercept * self.y_unit + self.y_offset
 
+    def put_back(self, residual: Array) -> Array:
+        """The residuals of the y that had been brought in."""
+        if not len(self.far):
+            return residual
+        residual = residual.copy()
+        residual[self.far] += self.beyond
+        return residual
+
     def can_start_from(self, sigma: float) -> bool:
         """Whether a scale says where to start: one next to 0 is that of an exact fit."""
         return not self.joint or sigma > LEAST_SCALE * self.spread

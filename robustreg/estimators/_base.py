@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array
-from robustreg._compat import Interval, fit_context
+from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
-from robustreg.estimators._predictor import LinearPredictor
+from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 from robustreg.scale import residual_mad, weighted_median
@@ -41,7 +42,7 @@ class Data:
     n_threads: int
 
 
-class LinearRegressor(LinearPredictor, ABC):
+class LinearRegressor(LinearEstimator):
     """Base of the linear regressors; concrete ones say which loss and which scale."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -57,36 +58,6 @@ class LinearRegressor(LinearPredictor, ABC):
     def _get_scale(self, data: Data) -> float | None:
         """The fixed scale of a fit; None where the scale is estimated jointly."""
         return 1.0
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Regressors, float64 or float32 (others are converted), without NaN or infinity.
-            Not copied, not changed.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: weight k counts a row k times, weight 0 leaves it out.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If a parameter, X, y or sample_weight is not what it must be. The estimator is
-            then as it was.
-        """
-        with self._unchanged_on_error():
-            self._check_parameters()
-            self._with_data(X, y, sample_weight, self._fit)
-        return self
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
@@ -170,27 +141,17 @@ class LinearRegressor(LinearPredictor, ABC):
         dtype: np.dtype,
     ) -> dict[str, Any]:
         """The fitted attributes, in the user's units and dtype."""
-        unit = problem.y_unit
-        scale, centre = self._noise_scale(problem, fit), residual_centre(problem, fit)
-        residual = fit.residual
-        if kept is not None:  # rows of weight 0 get residuals, too
-            coef, offset = fit.coef, fit.intercept + problem.y_offset / unit
-            residual = y / unit - (safe_sparse_dot(X, coef) + offset)
-        in_user_units, intercept = problem.in_user_units(fit.coef, fit.intercept)
-        weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
-        cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
-
-        def judge(part: slice) -> None:
-            weights[part] = self._robustness_weights(problem, fit, residual[part], scale)
-            outliers[part] = np.abs(residual[part] - centre) > cutoff
-
-        map_ordered(judge, slices(len(residual)), problem.n_threads)
-        return {
-            "coef_": in_user_units.astype(dtype),
-            "intercept_": dtype.type(intercept),
-            "scale_": float(scale * unit),
-            "weights_": weights,
-            "outliers_": outliers,
+        scale = self._noise_scale(problem, fit)
+        rows = Rows(X, y, kept, problem, dtype)
+        shared = rows.attributes(
+            fit.coef,
+            fit.intercept,
+            fit.residual,
+            scale,
+            lambda residual: self._robustness_weights(problem, fit, residual, scale),
+            centre=residual_centre(problem, fit),
+        )
+        return shared | {
             "objective_": float(fit.fun * problem.objective_unit),
             "dual_gap_": float(fit.dual_gap * problem.objective_unit),
             "n_iter_": int(fit.nit),
@@ -227,6 +188,56 @@ class KinkedRegressor(LinearRegressor):
         low, high = problem.loss.conjugate_domain
         reach = np.where(residual < 0, -low, high) * (scale / max(-low, high))
         return np.minimum(1.0, reach / np.maximum(size, reach))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The user's rows and the problem made of them, for what a fit says of each row.
+
+    ``kept`` are the rows of positive weight; None means all of them.
+    """
+
+    X: Any
+    y: Array
+    kept: NDArray[np.intp] | None
+    problem: Problem
+    dtype: np.dtype
+
+    def attributes(
+        self,
+        coef: Array,
+        intercept: float,
+        residual: Array,
+        scale: float,
+        weigh: Callable[[Array], Array],
+        centre: float = 0.0,
+    ) -> dict[str, Any]:
+        """What every fit reports, in the user's units and dtype; the arguments in the problem's."""
+        problem, dtype = self.problem, self.dtype
+        residual = self.residuals(coef, intercept, residual)
+        in_user_units, shifted = problem.in_user_units(coef, intercept)
+        weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
+        cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
+
+        def judge(part: slice) -> None:
+            weights[part] = weigh(residual[part])
+            outliers[part] = np.abs(residual[part] - centre) > cutoff
+
+        map_ordered(judge, slices(len(residual)), problem.n_threads)
+        return {
+            "coef_": in_user_units.astype(dtype),
+            "intercept_": dtype.type(shifted),
+            "scale_": float(scale * problem.y_unit),
+            "weights_": weights,
+            "outliers_": outliers,
+        }
+
+    def residuals(self, coef: Array, intercept: float, residual: Array) -> Array:
+        """The residuals of all rows, those of weight 0 included, in the problem's units."""
+        if self.kept is None:
+            return residual
+        offset = intercept + self.problem.y_offset / self.problem.y_unit
+        return self.y / self.problem.y_unit - (safe_sparse_dot(self.X, coef) + offset)
 
 
 def rows_that_count(

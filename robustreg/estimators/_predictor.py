@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,7 @@ from robustreg._compat import (
     CALLBACK_STATE,
     Interval,
     StrOptions,
+    fit_context,
     validate_parameters,
 )
 from robustreg._parallel import one_blas_thread
@@ -57,6 +59,10 @@ class LinearPredictor(RegressorMixin, BaseEstimator):
             self.__dict__.update(before)
             raise
 
+    def _takes_sparse(self) -> bool:
+        """Whether a fit takes sparse X; predictions do in any case."""
+        return True
+
     def _check(self) -> None:
         """Check the parameters, for callers other than ``fit``."""
         validate_parameters(self)
@@ -80,7 +86,7 @@ class LinearPredictor(RegressorMixin, BaseEstimator):
             self,
             X,
             y,
-            accept_sparse="csr",
+            accept_sparse="csr" if self._takes_sparse() else False,
             dtype=[np.float64, np.float32],
             y_numeric=True,
             ensure_all_finite=False,  # the sums over X find out; see below
@@ -120,5 +126,43 @@ class LinearPredictor(RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self._takes_sparse()
         return tags
+
+
+class LinearEstimator(LinearPredictor, ABC):
+    """A linear model that is fitted to all rows at once; concrete ones say how."""
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors, float64 or float32 (others are converted), without NaN or infinity.
+            Not copied, not changed.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: weight k counts a row k times, weight 0 leaves it out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or sample_weight is not what it must be. The estimator is
+            then as it was.
+        """
+        with self._unchanged_on_error():
+            self._check_parameters()
+            self._with_data(X, y, sample_weight, self._fit)
+        return self
+
+    @abstractmethod
+    def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
+        """Fit the model to validated data."""

@@ -58,9 +58,7 @@ def _put_back(problem: Problem, value: float, residual: Array) -> tuple[float, A
     total = problem.n if problem.weight is None else problem.weight.sum()
     low, high = problem.loss.conjugate_domain
     value += float(np.sum(weight * np.maximum(high * beyond, low * beyond))) / total
-    residual = residual.copy()
-    residual[far] += beyond
-    return value, residual, hidden
+    return value, problem.put_back(residual), hidden
 
 
 def null_result(problem: Problem) -> OptimizeResult:
