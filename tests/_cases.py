@@ -3,7 +3,7 @@
 import numpy as np
 
 from robustreg.estimators import (
-    ESTIMATORS,
+    CONVEX,
     HuberRegressor,
     L1Regressor,
     L2Regressor,
@@ -12,7 +12,7 @@ from robustreg.estimators import (
 )
 from robustreg.losses import HalfSquared, Huber, LogCosh, PseudoHuber, SmoothL1, Squared
 
-DEFAULTS = {name: estimator() for name, estimator in ESTIMATORS.items()}
+DEFAULTS = {name: estimator() for name, estimator in CONVEX.items()}
 
 # What a parameter changes in the path through the code, for tests that should hold on all of them.
 VARIANTS = DEFAULTS | {

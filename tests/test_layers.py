@@ -42,6 +42,7 @@ LAYERS = {
     "_certificate": 2,
     # optimisation
     "solvers": 3,
+    "subsampling": 3,
     # what users fit
     "estimators": 4,
     # what users do with a fit

@@ -1,0 +1,166 @@
+"""Least trimmed squares."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.random import RandomState
+
+from robustreg._compat import Interval
+from robustreg.estimators._base import Rows
+from robustreg.estimators._subsampling import (
+    SubsamplingRegressor,
+    attributes_of,
+    in_user_units,
+)
+from robustreg.subsampling.descent import least_squares_on
+from robustreg.subsampling.estimates import Sample, lts_estimate
+from robustreg.subsampling.table import Table
+from robustreg.subsampling.trimming import CUTOFF, reweighted_scale, trimmed_scale
+
+
+class LTSRegressor(SubsamplingRegressor):
+    """Least trimmed squares: least squares on the rows that agree best.
+
+    Minimises the sum of the h smallest squared residuals. Rows with larger ones, outliers in
+    y or in X, have no part in it. One step of reweighting then takes in all rows within
+    2.24 scales and fits them by least squares, which makes the fit more efficient.
+
+    Parameters
+    ----------
+    support_fraction : float, default=None
+        h as a share of the rows (rounded down), from 0.5 to 1: more is more efficient, and
+        withstands outliers in a share of about ``1 - support_fraction`` only. None, and all
+        that would give less, is ``h = (n + p + 1) // 2`` with p coefficients, the intercept
+        counted: the best breakdown point, almost 50 %.
+    reweight : bool, default=True
+        Whether to take the step of reweighting.
+    n_subsamples : int, default=500
+        Random subsets of p rows, whose exact fits are the candidates that the search starts from.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    max_iter : int, default=200
+        Iterations on all rows at most.
+    random_state : int, RandomState instance or None, default=None
+        Determines the subsets. Pass an int for reproducible fits.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients, reweighted if asked for.
+    intercept_ : float
+        Intercept; 0 without one.
+    scale_ : float
+        Estimate of the noise's standard deviation. 0 where h rows lie on a plane; the fit is
+        then that plane.
+    weights_ : ndarray of shape (n_samples,)
+        1 for rows that the coefficients were fitted to by least squares, 0 for others.
+    outliers_ : ndarray of shape (n_samples,), bool
+        Residuals beyond 2.5 ``scale_``.
+    objective_ : float
+        The sum of the h smallest squared residuals of the raw fit.
+    raw_coef_, raw_intercept_, raw_scale_
+        The fit before reweighting.
+    support_ : ndarray of shape (n_samples,), bool
+        The rows with the h smallest squared residuals of the raw fit.
+    n_support_ : int
+        h; with weights, the weight of the rows that it covers.
+    n_iter_ : int
+        Iterations on all rows.
+    converged_ : bool
+        Whether the last step changed nothing.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Notes
+    -----
+    The algorithm is FAST-LTS (Rousseeuw and Van Driessen, 2006): the candidates are improved by
+    C-steps, least squares on the h rows of the smallest residuals; the best go on until nothing
+    changes. It is a local minimum; nothing certifies that no other one is lower.
+
+    With q the ``(1 + a) / 2`` quantile of the standard normal, squared residuals up to their
+    a-quantile have the mean ``1 - 2 q phi(q) / a`` in units of the variance (Croux and
+    Rousseeuw, 1992). ``raw_scale_`` is the root mean square of the h residuals, divided by the
+    root of that at ``a = h / n`` and by a factor for few rows, see
+    ``robustreg/subsampling/trimming.py``; ``scale_`` is that of the reweighted rows, with their
+    degrees of freedom, at a = 0.975.
+
+    References
+    ----------
+    P. J. Rousseeuw and K. Van Driessen (2006), Computing LTS regression for large data sets,
+    Data Mining and Knowledge Discovery 12, 29-45.
+    C. Croux and P. J. Rousseeuw (1992), A class of high-breakdown scale estimators based on
+    subranges, Communications in Statistics - Theory and Methods 21, 1935-1951.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustreg import LTSRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1))
+    >>> y = 2 * X[:, 0] + 1 + 0.1 * rng.normal(size=200)
+    >>> X[:80], y[:80] = 10 + X[:80], -50.0
+    >>> model = LTSRegressor(random_state=0).fit(X, y)
+    >>> print(model.coef_.round(1), model.n_support_, model.outliers_[:80].all())
+    [2.] 101 True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **SubsamplingRegressor._parameter_constraints,
+        "support_fraction": [Interval(Real, 0.5, 1.0, closed="both"), None],
+        "reweight": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        support_fraction: float | None = None,
+        *,
+        reweight: bool = True,
+        n_subsamples: int = 500,
+        fit_intercept: bool = True,
+        max_iter: int = 200,
+        random_state: int | RandomState | None = None,
+    ) -> None:
+        self.support_fraction = support_fraction
+        self.reweight = reweight
+        self.n_subsamples = n_subsamples
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], bool]:
+        table = sample.table
+        covered = _covered(table, self.support_fraction)
+        raw, shares, objective = lts_estimate(sample, covered / table.total)
+        edge = float(np.abs(raw.residual[shares > 0.0]).max())
+        raw_scale = trimmed_scale(table, objective, covered, edge)
+        fit, scale, reach = raw, raw_scale, edge
+        if self.reweight:
+            reach = max(CUTOFF * raw_scale, table.zero)
+            fit = least_squares_on(table, np.abs(raw.residual) <= reach, raw)
+            scale = reweighted_scale(table, raw.residual, fit.residual, reach)
+        distance = np.abs(rows.residuals(*sample.coordinates.to_coef(raw.theta), raw.residual))
+        coef, intercept = in_user_units(sample, raw, rows.dtype)
+        found = attributes_of(sample, rows, fit, scale, np.zeros_like)
+        unit = sample.problem.y_unit
+        found |= {
+            "weights_": (distance <= reach).astype(rows.dtype),
+            "objective_": objective * unit * unit,
+            "raw_coef_": coef,
+            "raw_intercept_": intercept,
+            "raw_scale_": raw_scale * unit,
+            "support_": distance <= edge,
+            "n_support_": int(covered),
+            "n_iter_": raw.steps,
+        }
+        return found, raw.converged
+
+
+def _covered(table: Table, support_fraction: float | None) -> float:
+    """h, the number of rows that count (their weight)."""
+    least = (table.total + table.m + 1) // 2
+    if support_fraction is None:
+        return least
+    return max(least, table.total * support_fraction // 1)

@@ -1,0 +1,128 @@
+"""What the estimators of high breakdown share."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import lru_cache
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import assert_all_finite, check_random_state
+
+from robustreg._arrays import Array
+from robustreg._compat import Interval
+from robustreg._problem import make_problem
+from robustreg.estimators._base import NO_PENALTY, Data, Rows, levels_to_the_user, rows_that_count
+from robustreg.estimators._predictor import LinearEstimator
+from robustreg.losses import LOSSES, Absolute, Loss, tuning_constant
+from robustreg.subsampling.descent import Fit
+from robustreg.subsampling.estimates import Sample, make_sample
+
+#: Names of the losses with a finite supremum, which S-estimates can be made of.
+BOUNDED = tuple(
+    name for name, kind in LOSSES.items() if kind.redescending and np.isfinite(kind().sup_rho)
+)
+
+
+class SubsamplingRegressor(LinearEstimator):
+    """Base of the estimators that begin with exact fits to random subsets of the rows."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_subsamples": [Interval(Integral, 1, None, closed="left")],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def _takes_sparse(self) -> bool:
+        return False
+
+    @abstractmethod
+    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], bool]:
+        """The fitted attributes, and whether all that was iterated has converged."""
+
+    def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
+        data, kept = rows_that_count(X, y, weight, n_threads)
+        sample = draw(self, data)
+        found, converged = self._estimate(sample, Rows(X, y, kept, sample.problem, dtype))
+        self.__dict__.update(found, converged_=converged)
+        if not converged:
+            warn_of_iterations(self)
+
+
+def draw(model: Any, data: Data) -> Sample:
+    """The rows in robust coordinates, ready for the search of a model of high breakdown."""
+    name = type(model).__name__
+    assert_all_finite(data.X, estimator_name=name, input_name="X")
+    problem = make_problem(
+        data.X,
+        data.y,
+        data.weight,
+        loss=Absolute(),
+        scale=1.0,
+        penalty=NO_PENALTY,
+        fit_intercept=model.fit_intercept,
+        n_threads=data.n_threads,
+    )
+    sample = make_sample(
+        problem,
+        data.weight,
+        n_subsamples=model.n_subsamples,
+        max_iter=model.max_iter,
+        random=check_random_state(model.random_state),
+    )
+    table = sample.table
+    if table.total < 2 * table.m:
+        rows = f"n_samples={table.n}"
+        if data.weight is not None:
+            rows = f"a sum of weights of {table.total:g} (weight k counts a row k times)"
+        raise ValueError(
+            f"{name} needs at least two rows for every coefficient, {2 * table.m} for the "
+            f"{table.m} of this X, got {rows}. HuberRegressor and L1Regressor fit fewer rows."
+        )
+    return sample
+
+
+def attributes_of(
+    sample: Sample, rows: Rows, fit: Fit, scale: float, weigh: Callable[[Array], Array]
+) -> dict[str, Any]:
+    """What a fit says of every row, and its coefficients, in the user's units and dtype."""
+    coef, intercept = sample.coordinates.to_coef(fit.theta)
+    residual = rows.problem.put_back(fit.residual)
+    return rows.attributes(coef, intercept, residual, scale, weigh)
+
+
+def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np.floating], Any]:
+    """Coefficients and intercept of a fit that another one started from."""
+    coef, intercept = sample.problem.in_user_units(*sample.coordinates.to_coef(fit.theta))
+    return coef.astype(dtype), dtype.type(intercept)
+
+
+def loss_weights(sample: Sample, loss: Loss, scale: float) -> Callable[[Array], Array]:
+    """``psi(z) / z`` relative to its value at 0; at scale 0 what is on the plane counts."""
+    if scale == 0.0:
+        return lambda residual: (np.abs(residual) <= sample.table.zero).astype(np.float64)
+    top = loss.weights(0.0)
+    return lambda residual: loss.weights(residual / scale) / top
+
+
+@lru_cache(maxsize=64)
+def tuned(name: str, **target: float) -> Loss:
+    """The member of a family of losses with a given efficiency or breakdown point."""
+    constants = np.atleast_1d(tuning_constant(LOSSES[name], **target))
+    return LOSSES[name](*map(float, constants))
+
+
+def warn_of_iterations(model: Any) -> None:
+    """Say that a fit has run out of iterations."""
+    warnings.warn(
+        f"{type(model).__name__} did not converge in {model.max_iter} iterations. "
+        "Increase max_iter.",
+        ConvergenceWarning,
+        stacklevel=levels_to_the_user(),
+    )

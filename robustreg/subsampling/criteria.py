@@ -1,0 +1,115 @@
+"""What a fit of high breakdown minimises, for many candidates at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from robustreg._arrays import Array
+from robustreg.losses import Loss
+from robustreg.scale import MAD_FACTOR
+from robustreg.scale._m_scale import expected_rho, m_scales
+from robustreg.subsampling.table import Table
+
+ROUNDING = 1e-12  # relative, of a cumulated weight
+
+
+class Criterion(Protocol):
+    """A criterion of the absolute residuals, and the weights that lead downhill from there.
+
+    ``rounds`` of search around the best candidate follow where optima are many.
+    """
+
+    rounds: ClassVar[int]
+
+    def weigh(
+        self, table: Table, absolute: Array, level: Array | None
+    ) -> tuple[Array, Array | None]:
+        """Weights of every candidate's rows, and a level that the next call may start from."""
+
+    def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
+        """The criterion of every candidate."""
+
+
+@dataclass(frozen=True)
+class SmallScale:
+    """The M-scale of the residuals: ``sum w rho(r / s) = b (W - m)``, ``b = E rho(Z)``.
+
+    Weighted least squares with the weights ``psi(r/s) / (r/s)`` lowers it (Salibian-Barrera and
+    Yohai, 2006, lemma 1), also where s is only near the scale: after one step of
+    ``s^2 <- s^2 mean rho(r/s) / b`` from the level of the candidate's last step.
+    """
+
+    loss: Loss
+    rounds: ClassVar[int] = 0  # smooth: the same optimum is found again and again
+
+    def target(self, table: Table) -> float:
+        """What the sum of ``w rho`` is at the scale.
+
+        A sample of rows whose weights are small has as many degrees of freedom as rows.
+        """
+        free = 1.0 - table.m / max(table.total, table.n)
+        return expected_rho(self.loss) * table.total * free
+
+    def weigh(
+        self, table: Table, absolute: Array, level: Array | None
+    ) -> tuple[Array, Array | None]:
+        """Weights at a level that one step has brought nearer to the scale."""
+        if level is None:
+            half = absolute.shape[1] // 2
+            level = MAD_FACTOR * np.partition(absolute, half, axis=1)[:, half]
+        level = np.maximum(level, table.zero)
+        z = absolute / level[:, None]
+        rho = self.loss.rho(z)
+        mean = rho.sum(axis=1) if table.weight is None else rho @ table.weight
+        level = np.maximum(level * np.sqrt(mean / self.target(table)), table.zero)
+        weights = self.loss.weights(absolute / level[:, None])
+        return (weights if table.weight is None else weights * table.weight), level
+
+    def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
+        """The scales, 0 for candidates that most rows lie on."""
+        seen = np.where(absolute > table.zero, absolute, 0.0)
+        return m_scales(seen, self.target(table), self.loss, level, table.weight)
+
+
+@dataclass(frozen=True)
+class TrimmedSquares:
+    """The sum of the smallest squared residuals, of a share of the rows' weight.
+
+    Least squares on the rows that it holds lowers it (a C-step; Rousseeuw and Van Driessen,
+    2006). Where rows tie for the last places, each has the same share of these.
+    """
+
+    share: float
+    rounds: ClassVar[int] = 2
+
+    def weigh(
+        self, table: Table, absolute: Array, level: Array | None
+    ) -> tuple[Array, Array | None]:
+        """The share of every row in the sum."""
+        covered = self.covered(table)
+        if table.weight is None:
+            last = int(np.ceil(covered)) - 1
+            edge = np.partition(absolute, last, axis=1)[:, last, None]
+        else:
+            order = np.argsort(absolute, axis=1)
+            cumulated = np.cumsum(table.weight[order], axis=1)
+            place = np.argmax(cumulated >= covered * (1.0 - ROUNDING), axis=1)[:, None]
+            edge = np.take_along_axis(absolute, np.take_along_axis(order, place, axis=1), axis=1)
+        within = table.weigh((absolute < edge).astype(np.float64))
+        tied = table.weigh((absolute == edge).astype(np.float64))
+        left = (covered - within.sum(axis=1)) / tied.sum(axis=1)
+        return within + tied * np.clip(left, 0.0, 1.0)[:, None], None
+
+    def covered(self, table: Table) -> float:
+        """The weight of the rows that count, a whole number where rounding explains the rest."""
+        covered = self.share * table.total
+        whole = round(covered)
+        return float(whole) if abs(covered - whole) <= 1e-9 * covered else covered
+
+    def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
+        """The sums."""
+        weights, _ = self.weigh(table, absolute, None)
+        return np.einsum("ij,ij,ij->i", weights, absolute, absolute)

@@ -1,0 +1,179 @@
+"""From a candidate to the optimum near it, on all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from robustreg._arrays import EPS, Array, Mask, length
+from robustreg._kinks import cholesky_solve
+from robustreg.losses import Loss
+from robustreg.scale import m_scale
+from robustreg.subsampling.criteria import TrimmedSquares
+from robustreg.subsampling.table import Table
+
+NEAR = 0.1  # scales: Newton steps from the point where reweighting moves less than that
+XTOL = 1e-10  # scales: length of the last step
+LEAST_PIVOT = 1e-8  # of a Hessian that is positive definite beyond doubt
+RIDGE = 1e-12
+ROUNDING = 16 * EPS
+REFINEMENTS = 2  # solutions of a least-squares problem: the second mends the rounding of the first
+
+
+@dataclass
+class Fit:
+    """Where a descent ended."""
+
+    theta: Array
+    residual: Array
+    scale: float
+    steps: int
+    converged: bool
+
+
+def descend_to_small_scale(table: Table, loss: Loss, theta: Array, max_iter: int) -> Fit:
+    """A local minimum of the M-scale of the residuals: an S-estimate.
+
+    With ``s(theta)`` defined by ``sum w rho(r/s) = b (W - m)``,
+
+        grad s = -sum w psi(z) q / sum w psi(z) z,    z = r / s,
+
+    which is 0 where the M-estimating equations of scale s hold. Steps are therefore those of
+    an M-estimate at the current s; near the optimum, where the terms of the Hessian of s in
+    grad s vanish, its Newton steps are Newton steps of s.
+    """
+
+    def value(residual: Array, scale: float) -> float:
+        return scale
+
+    return _descend(table, loss, theta, max_iter, partial(m_scale_of, table, loss), value)
+
+
+def m_scale_of(table: Table, loss: Loss, residual: Array, start: float | None) -> float:
+    """The M-scale of residuals; those that count as exact fits are 0."""
+    seen = np.where(np.abs(residual) > table.zero, residual, 0.0)
+    return m_scale(seen, table.weight, loss=loss, center=0.0, n_parameters=table.m, start=start)
+
+
+def descend_jointly(table: Table, loss: Loss, chi: Loss, start: Fit, max_iter: int) -> Fit:
+    """An M-estimate at the scale that is the M-scale, with the loss ``chi``, of its residuals.
+
+    Both equations hold at the end; one is solved for the other's solution, in turns.
+    """
+    fit, scale, steps = start, start.scale, 0
+    while scale > 0.0 and steps < max_iter:
+        fit = descend_at_scale(table, loss, fit.theta, scale, max_iter - steps)
+        before, steps = scale, steps + fit.steps
+        scale = m_scale_of(table, chi, fit.residual, scale)
+        fit = replace(fit, scale=scale, steps=steps, converged=False)
+        if abs(scale - before) <= XTOL * before:
+            return replace(fit, converged=True)
+    return _on_plane(table, fit.theta, fit.residual, steps) if scale == 0.0 else fit
+
+
+def descend_at_scale(table: Table, loss: Loss, theta: Array, scale: float, max_iter: int) -> Fit:
+    """A local minimum of ``sum w rho(r / scale)``: an M-estimate of fixed scale.
+
+    Reweighted least squares lower it in every step (the parabola with the curvature
+    ``psi(z)/z`` touches rho at z and lies above it; Huber and Ronchetti, 2009, section 7.8);
+    near the optimum Newton steps do so faster.
+    """
+
+    def value(residual: Array, scale: float) -> float:
+        rho = loss.rho(residual / scale)
+        return float(rho.sum() if table.weight is None else table.weight @ rho)
+
+    return _descend(table, loss, theta, max_iter, lambda residual, before: scale, value)
+
+
+def _descend(
+    table: Table,
+    loss: Loss,
+    theta: Array,
+    max_iter: int,
+    scale_of: Callable[[Array, float | None], float],
+    value: Callable[[Array, float], float],
+) -> Fit:
+    residual = table.residuals(theta)
+    scale, size = scale_of(residual, None), np.inf
+    best = value(residual, scale) if scale > 0.0 else 0.0
+    for steps in range(max_iter):
+        if scale == 0.0:
+            return _on_plane(table, theta, residual, steps)
+        z = residual / scale
+        for newton in (True, False) if size < NEAR else (False,):
+            curvature = loss.psi_prime(z) if newton else loss.weights(z)
+            gram, pull = table.sums(table.weigh(curvature), table.weigh(loss.psi(z)))
+            step = _solve(gram, pull, definite=not newton)
+            if step is None:
+                continue
+            trial = theta + scale * step
+            new = table.residuals(trial)
+            new_scale = scale_of(new, scale)
+            reached = value(new, new_scale)
+            if reached <= best * (1.0 + ROUNDING):
+                break
+        else:  # not even reweighting goes down any more: rounding
+            return Fit(theta, residual, scale, steps, converged=size < NEAR)
+        size = length(step)
+        theta, residual, scale, best = trial, new, new_scale, min(best, reached)
+        if size <= XTOL:
+            return Fit(theta, residual, scale, steps + 1, converged=True)
+    return Fit(theta, residual, scale, max_iter, converged=False)
+
+
+def _on_plane(table: Table, theta: Array, residual: Array, steps: int) -> Fit:
+    """Least squares on the rows that lie on a plane, most of all: its digits are theirs."""
+    fit = Fit(theta, residual, 0.0, steps, converged=True)
+    on = np.abs(residual) <= table.zero
+    polished = least_squares_on(table, on, fit)
+    better = np.abs(polished.residual[on]).sum() <= np.abs(residual[on]).sum()
+    return polished if better else fit
+
+
+def least_squares_on(table: Table, mask: Mask, fit: Fit) -> Fit:
+    """Least squares on some of the rows, from a fit near by."""
+    weight, theta, residual = table.weigh(mask.astype(np.float64)), fit.theta, fit.residual
+    for _ in range(REFINEMENTS):
+        step = _solve(*table.sums(weight, weight * residual), definite=True)
+        assert step is not None
+        theta = theta + step
+        residual = table.residuals(theta)
+    return replace(fit, theta=theta, residual=residual)
+
+
+def _solve(gram: Array, pull: Array, definite: bool) -> Array | None:
+    """The step; None where a Hessian is not positive definite."""
+    if definite:
+        size = float(np.trace(gram))
+        gram = gram + (RIDGE * size + (size == 0.0)) * np.eye(len(gram))
+    return cholesky_solve(gram, pull, 0.0 if definite else LEAST_PIVOT)
+
+
+def descend_by_trimming(
+    table: Table, criterion: TrimmedSquares, theta: Array, max_iter: int
+) -> tuple[Fit, Array, float]:
+    """A local minimum of a trimmed sum of squares, by C-steps; the rows' shares, and the sum."""
+    residual = table.residuals(theta)
+    shares, best = _trim(table, criterion, residual)
+    for steps in range(max_iter):
+        gram, pull = table.sums(shares, shares * residual)
+        step = _solve(gram, pull, definite=True)
+        assert step is not None
+        trial = theta + step
+        new = table.residuals(trial)
+        new_shares, reached = _trim(table, criterion, new)
+        settled = reached >= best * (1.0 - ROUNDING) or np.array_equal(shares, new_shares)
+        if reached <= best:
+            theta, residual, shares, best = trial, new, new_shares, reached
+        if settled:
+            return Fit(theta, residual, 0.0, steps + 1, converged=True), shares, best
+    return Fit(theta, residual, 0.0, max_iter, converged=False), shares, best
+
+
+def _trim(table: Table, criterion: TrimmedSquares, residual: Array) -> tuple[Array, float]:
+    shares = criterion.weigh(table, np.abs(residual)[None], None)[0][0]
+    return shares, float(shares @ (residual * residual))

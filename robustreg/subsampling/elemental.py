@@ -1,0 +1,105 @@
+"""Elemental subsets: as many rows as coordinates, drawn such that they determine a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import RandomState
+
+from robustreg._arrays import Array, Index
+from robustreg.subsampling.table import Table
+
+# A row counts as a new direction if this share of its length is outside those found.
+INDEPENDENT = 1e-6
+DRAWS = 4  # rows drawn at random for every coordinate, before the missing directions are sought
+
+
+def elemental_fits(table: Table, count: int, random: RandomState) -> Array:
+    """Exact fits to random subsets of linearly independent rows.
+
+    Rows are drawn with probabilities in proportion to their weights; a row in the span of those
+    drawn before is passed over, so that dummy columns and repeated rows do not make a subset
+    singular. All subsets grow at once: each keeps an orthonormal basis of the rows it has
+    (Gram and Schmidt, orthogonalised twice). A direction still missing after several draws for
+    every coordinate is sought among all rows. One that no row has, as a rare dummy in a small
+    sample, gets a coordinate of 0.
+
+    Parameters
+    ----------
+    table : Table
+        The sample, n rows of m coordinates.
+    count : int
+        Number of subsets.
+    random : RandomState
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray of shape (count, m)
+        The coordinates of every fit.
+    """
+    length = np.sqrt(np.einsum("ij,ij->i", table.q, table.q))
+    unit = table.q / np.where(length > 0.0, length, 1.0)[:, None]
+    share = None if table.weight is None else table.weight / table.weight.sum()
+    growing = _Subsets(unit, count)
+    for _ in range(DRAWS * table.m):
+        open_ones = growing.incomplete()
+        if not len(open_ones):
+            break
+        growing.offer(open_ones, random.choice(table.n, size=len(open_ones), p=share))
+    for one in growing.incomplete():
+        growing.complete(one, random, share)
+    return growing.solve(table)
+
+
+class _Subsets:
+    """Subsets of rows that grow together."""
+
+    def __init__(self, unit: Array, count: int) -> None:
+        m = unit.shape[1]
+        self.unit = unit
+        self.rows: Index = np.zeros((count, m), dtype=np.intp)
+        self.basis = np.zeros((count, m, m))  # orthonormal rows, zeros where one is missing
+        self.size = np.zeros(count, dtype=np.intp)
+
+    def incomplete(self) -> Index:
+        """The subsets that still lack a row."""
+        return np.flatnonzero(self.size < self.rows.shape[1])
+
+    def offer(self, subsets: Index, rows: Index) -> None:
+        """One row for each of some subsets, taken where it is a new direction."""
+        new, basis = self.unit[rows], self.basis[subsets]
+        for _ in range(2):
+            inside = np.matmul(basis, new[:, :, None])
+            new = new - np.matmul(basis.transpose(0, 2, 1), inside)[:, :, 0]
+        outside = np.sqrt(np.einsum("ij,ij->i", new, new))
+        taken = np.flatnonzero(outside > INDEPENDENT)
+        target = subsets[taken]
+        self.basis[target, self.size[target]] = new[taken] / outside[taken, None]
+        self.rows[target, self.size[target]] = rows[taken]
+        self.size[target] += 1
+
+    def complete(self, subset: int, random: RandomState, share: Array | None) -> None:
+        """Rows of the directions that a subset lacks, as long as there are any."""
+        while self.size[subset] < self.rows.shape[1]:
+            basis = self.basis[subset]
+            outside = self.unit - (self.unit @ basis.T) @ basis
+            new = np.flatnonzero(np.einsum("ij,ij->i", outside, outside) > INDEPENDENT**2)
+            if not len(new):
+                break
+            odds = None if share is None else share[new] / share[new].sum()
+            before = self.size[subset]
+            self.offer(np.array([subset]), np.array([random.choice(new, p=odds)]))
+            if self.size[subset] == before:  # on the edge of independence
+                break
+
+    def solve(self, table: Table) -> Array:
+        """The exact fits; directions without a row are given the coordinate 0."""
+        matrix, target = table.q[self.rows], table.y[self.rows]
+        for one in self.incomplete():
+            size = self.size[one]
+            _, _, directions = np.linalg.svd(self.basis[one, :size])
+            matrix[one, size:], target[one, size:] = directions[size:], 0.0
+        # rows of equal length: far-out ones keep the digits of the others
+        length = np.sqrt(np.einsum("ijk,ijk->ij", matrix, matrix))
+        matrix, target = matrix / length[:, :, None], target / length
+        return np.linalg.solve(matrix, target[:, :, None])[:, :, 0]

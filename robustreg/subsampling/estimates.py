@@ -1,0 +1,107 @@
+"""S, MM and least trimmed squares estimates of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from numpy.random import RandomState
+
+from robustreg._arrays import Array, Index
+from robustreg._problem import Problem
+from robustreg.losses import Loss
+from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares
+from robustreg.subsampling.descent import (
+    Fit,
+    descend_by_trimming,
+    descend_to_small_scale,
+)
+from robustreg.subsampling.search import SMALL, find, fits_in_one, fits_within
+from robustreg.subsampling.starts import further_starts
+from robustreg.subsampling.table import Coordinates, Table, make_table
+
+OPTIMA = 2  # found on a sample, and followed on all rows
+# Optima of least trimmed squares are many. What a sample has shown is followed by fits to some rows
+# of the best, on all rows: so many for as many rows as a sample may have, and fewer above.
+FITS_ON_ALL = 60
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A problem, its rows in robust coordinates, and how to look for fits of high breakdown."""
+
+    problem: Problem
+    table: Table
+    coordinates: Coordinates
+    n_subsamples: int
+    max_iter: int
+    random: RandomState
+
+    def find(self, criterion: Criterion) -> Array:
+        """The optima of a criterion on (a sample of) the rows, the best ones first."""
+        starts: Callable[[Index | None], Array]
+        starts = partial(
+            further_starts,
+            self.problem,
+            self.table,
+            self.coordinates,
+            criterion,
+            self.n_subsamples,
+            self.random,
+        )
+        return find(
+            self.table,
+            criterion,
+            n_subsamples=self.n_subsamples,
+            random=self.random,
+            more=starts,
+            kept=OPTIMA,
+        )
+
+
+def make_sample(
+    problem: Problem,
+    weight: Array | None,
+    *,
+    n_subsamples: int,
+    max_iter: int,
+    random: RandomState,
+) -> Sample:
+    """A problem ready for estimates of high breakdown, with the user's weights."""
+    table, coordinates = make_table(problem, weight)
+    return Sample(problem, table, coordinates, n_subsamples, max_iter, random)
+
+
+def s_estimate(sample: Sample, loss: Loss) -> Fit:
+    """The fit of the smallest M-scale of the residuals found."""
+    fits = [
+        descend_to_small_scale(sample.table, loss, theta, sample.max_iter)
+        for theta in sample.find(SmallScale(loss))
+    ]
+    return min(fits, key=lambda fit: fit.scale)
+
+
+def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
+    """The fit of the smallest trimmed sum of squares found, its rows' shares, and the sum."""
+    table, criterion = sample.table, TrimmedSquares(share)
+
+    def descend(thetas: Array) -> tuple[Fit, Array, float]:
+        found = [descend_by_trimming(table, criterion, theta, sample.max_iter) for theta in thetas]
+        return min(found, key=lambda one: one[2])
+
+    best = descend(sample.find(criterion))
+    if fits_in_one(table):
+        return best
+    count = max(1, FITS_ON_ALL * SMALL // table.n)
+    near = fits_within(table, criterion, best[0].theta, count, sample.random)
+    return min(best, descend(near), key=lambda one: one[2])
+
+
+def mean_loss(sample: Sample, loss: Loss, fit: Fit) -> float:
+    """``(1/W) sum w s rho(r / s)`` in the user's units of y; 0 at scale 0."""
+    if fit.scale == 0.0:
+        return 0.0
+    table = sample.table
+    total = float(table.weigh(loss.rho(fit.residual / fit.scale)).sum())
+    return fit.scale * total / table.total * sample.problem.y_unit

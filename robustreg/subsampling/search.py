@@ -1,0 +1,186 @@
+"""The best of many candidates, found on samples of the rows that grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import RandomState
+
+from robustreg._arrays import Array, Index
+from robustreg._parallel import map_ordered
+from robustreg.subsampling.criteria import Criterion
+from robustreg.subsampling.elemental import elemental_fits
+from robustreg.subsampling.table import Table
+
+STEPS = 2  # of every candidate, before the better ones are told from the others
+KEPT = 10  # candidates that go on from there
+MAX_STEPS = 100  # of these, at most
+SETTLED = 1e-8  # relative decrease of the criterion below which a candidate goes no further
+SAME = 1e-6  # candidates whose criteria differ by less, relatively, are taken for one
+FITS_WITHIN, ROWS_WITHIN = 50, 2  # subsets of the best candidate's rows, and rows a coordinate
+SMALL = 2_000  # rows up to which all candidates see all of them
+GROUPS, GROUP_ROWS, GROUP_ROWS_PER_COLUMN = 5, 400, 10
+BATCH_ENTRIES = 2**18  # residuals of a batch of candidates: they stay in the processor's cache
+PAIRED = 40  # coordinates up to which the products of all pairs are worth their memory
+RIDGE = 1e-12  # relative: leaves coordinates alone that a candidate's rows do not determine
+
+
+def find(
+    table: Table,
+    criterion: Criterion,
+    *,
+    n_subsamples: int,
+    random: RandomState,
+    more: Callable[[Index | None], Array],
+    kept: int,
+) -> Array:
+    """Local optima of a criterion, the best ones first, on all rows or a sample of them.
+
+    Candidates are the exact fits to ``n_subsamples`` elemental subsets, and more. Each is
+    improved by a few steps; the best ones go on until they settle. Of many rows, candidates
+    come from five random groups, are improved there, then on the groups together (the strategy
+    of Rousseeuw and Van Driessen, 2006, and of Salibian-Barrera and Yohai, 2006, for large n).
+    Threads share batches of candidates, which do not depend on their number.
+
+    Parameters
+    ----------
+    table : Table
+        All rows.
+    criterion : Criterion
+        What is to be small.
+    n_subsamples : int
+        Number of elemental subsets.
+    random : RandomState
+        Source of the draws.
+    more : callable
+        ``more(index)``: further candidates, from a sample of the rows (None: all).
+    kept : int
+        Optima returned, at most.
+
+    Returns
+    -------
+    ndarray of shape (at most ``kept``, m)
+    """
+    sample, candidates = _candidates(table, criterion, n_subsamples, random, more)
+    found = improve(sample, criterion, candidates, STEPS, table)
+    best = best_of(*_settle(sample, criterion, best_of(*found, KEPT), table), KEPT)
+    for _ in range(criterion.rounds if sample is table else 0):
+        near = np.vstack([best, fits_within(sample, criterion, best[0], FITS_WITHIN, random)])
+        best = best_of(*_settle(sample, criterion, near, table), KEPT)
+    return best[:kept]
+
+
+def _candidates(
+    table: Table,
+    criterion: Criterion,
+    n_subsamples: int,
+    random: RandomState,
+    more: Callable[[Index | None], Array],
+) -> tuple[Table, Array]:
+    """The sample of the rows that is searched, and the candidates to begin with."""
+    if fits_in_one(table):
+        return table, np.vstack([elemental_fits(table, n_subsamples, random), more(None)])
+    drawn = random.permutation(table.n)[: GROUPS * _group_rows(table)]
+    counts = np.diff(np.linspace(0, n_subsamples, GROUPS + 1).astype(int))
+    found = []
+    for index, count in zip(np.split(drawn, GROUPS), counts, strict=True):
+        group = table.take(np.sort(index))
+        fits = improve(group, criterion, elemental_fits(group, count, random), STEPS, table)
+        found.append(best_of(*fits, KEPT))
+    index = np.sort(drawn)
+    return table.take(index), np.vstack([*found, more(index)])
+
+
+def fits_in_one(table: Table) -> bool:
+    """Whether the table is small enough for all candidates to see all of its rows."""
+    return table.n <= max(SMALL, 2 * GROUPS * _group_rows(table))
+
+
+def _group_rows(table: Table) -> int:
+    return max(GROUP_ROWS, GROUP_ROWS_PER_COLUMN * table.m)
+
+
+def improve(
+    sample: Table, criterion: Criterion, thetas: Array, steps: int, table: Table
+) -> tuple[Array, Array]:
+    """Candidates after some reweighted least-squares steps, and their criteria."""
+    size = max(1, BATCH_ENTRIES // sample.n)
+    batches = [thetas[start : start + size] for start in range(0, len(thetas), size)]
+    pairs = _pairs(sample.q) if sample.m <= PAIRED and len(thetas) > sample.m else None
+
+    def work(batch: Array) -> tuple[Array, Array]:
+        level = None
+        for _ in range(steps):
+            residual = sample.y - batch @ sample.q.T
+            weights, level = criterion.weigh(sample, np.abs(residual), level)
+            batch = batch + _least_squares(sample.q, pairs, weights, residual)
+        return batch, criterion.values(sample, np.abs(sample.y - batch @ sample.q.T), level)
+
+    parts = map_ordered(work, batches, table.n_threads)
+    return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def fits_within(
+    sample: Table, criterion: Criterion, theta: Array, count: int, random: RandomState
+) -> Array:
+    """Least squares on random subsets of the rows that count in a fit.
+
+    The outliers are told by then. What is left are the many optima that differ in a few rows of
+    the bulk, and fits to some of its rows lead to others, and better ones, than random rows do.
+    """
+    residual = sample.residuals(theta)
+    weights, _ = criterion.weigh(sample, np.abs(residual)[None], None)
+    inside = np.flatnonzero(weights[0])
+    size = min(len(inside), ROWS_WITHIN * sample.m)
+    fits = np.empty((count, sample.m))
+    for k in range(count):
+        part = sample.take(inside[random.randint(len(inside), size=size)])
+        step = _least_squares(part.q, None, np.ones((1, size)), part.residuals(theta)[None])
+        fits[k] = theta + step[0]
+    return fits
+
+
+def _settle(
+    sample: Table, criterion: Criterion, thetas: Array, table: Table
+) -> tuple[Array, Array]:
+    """Candidates at the end of their way down."""
+    before = np.full(len(thetas), np.inf)
+    for _ in range(MAX_STEPS // STEPS):
+        thetas, values = improve(sample, criterion, thetas, STEPS, table)
+        if np.all(values >= before * (1.0 - SETTLED)):
+            break
+        before = values
+    return thetas, values
+
+
+def best_of(thetas: Array, values: Array, count: int) -> Array:
+    """The best candidates, of those that have come to the same optimum one."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    new = np.append(True, np.diff(ordered) > SAME * ordered[1:])
+    return thetas[order[new][:count]]
+
+
+def _least_squares(q: Array, pairs: Array | None, weights: Array, residual: Array) -> Array:
+    """Weighted least-squares steps of all candidates: solve ``(Q'V Q) step = Q'V r``."""
+    m = q.shape[1]
+    pull = (weights * residual) @ q
+    gram = np.empty((len(weights), m, m))
+    if pairs is None:
+        for k, weight in enumerate(weights):
+            gram[k] = (weight[:, None] * q).T @ q
+    else:
+        rows, columns = np.tril_indices(m)
+        lower = weights @ pairs
+        gram[:, rows, columns] = lower
+        gram[:, columns, rows] = lower
+    size = np.einsum("kii->k", gram)
+    gram[:, np.arange(m), np.arange(m)] += (RIDGE * size + (size == 0.0))[:, None]
+    return np.linalg.solve(gram, pull[:, :, None])[:, :, 0]
+
+
+def _pairs(q: Array) -> Array:
+    """Products of all pairs of columns, of which Gram matrices are weighted sums."""
+    rows, columns = np.tril_indices(q.shape[1])
+    return q[:, rows] * q[:, columns]

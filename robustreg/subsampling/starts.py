@@ -1,0 +1,123 @@
+"""Starts that no drawing of rows gives: least absolute deviations, and many dummy columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.random import RandomState
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import Array, Index, Mask
+from robustreg._problem import Problem, make_problem
+from robustreg.losses import Absolute
+from robustreg.penalties import ElasticNet
+from robustreg.solvers import SOLVERS, select_solver
+from robustreg.subsampling.criteria import Criterion
+from robustreg.subsampling.elemental import elemental_fits
+from robustreg.subsampling.search import best_of, improve
+from robustreg.subsampling.table import Coordinates, Table, make_table
+
+MANY_DUMMIES = 5  # columns of two values, from which subsets of the other columns are drawn
+MS_STEPS, MS_KEPT = 2, 5
+
+
+def further_starts(
+    problem: Problem,
+    table: Table,
+    coordinates: Coordinates,
+    criterion: Criterion,
+    n_subsamples: int,
+    random: RandomState,
+    index: Index | None,
+) -> Array:
+    """Coordinates of starts from a sample of the rows (None: all).
+
+    A fit of least absolute deviations withstands outliers in y however many columns there are,
+    where hardly an elemental subset is without one. With many dummies come those of `ms_starts`.
+    """
+    sample, weight = problem, table.weight
+    if index is not None:
+        sample = problem.subset(index)
+        weight = None if weight is None else weight[index]
+    fit = _least_absolute(sample)
+    found = [coordinates.to_theta(fit.coef, fit.intercept)]
+    two_valued = _two_valued(sample.X)
+    if MANY_DUMMIES <= two_valued.sum() < problem.p:
+        for coef, intercept in ms_starts(
+            sample, weight, two_valued, criterion, n_subsamples, random
+        ):
+            found.append(coordinates.to_theta(coef, intercept))
+    return np.array(found)
+
+
+def ms_starts(
+    problem: Problem,
+    weight: Array | None,
+    dummies: Mask,
+    criterion: Criterion,
+    n_subsamples: int,
+    random: RandomState,
+) -> Iterator[tuple[Array, float]]:
+    """Coefficients and intercepts of fits to many dummy columns and some others.
+
+    Dummies cannot be outlying; what they say is well estimated by least absolute deviations.
+    It takes them out of the targets and of the other columns, and only for what is left of
+    these are subsets drawn, which are then as small as there are other columns. The dummies'
+    coefficients follow from the best of these fits, again by least absolute deviations
+    (Maronna and Yohai, 2000, whose M-S estimate alternates between the two; here the descent
+    in all coordinates comes after).
+
+    References
+    ----------
+    R. A. Maronna and V. J. Yohai (2000), Robust regression with both continuous and categorical
+    predictors, Journal of Statistical Planning and Inference 89, 197-214.
+    """
+    ones, others = problem.X[:, dummies], problem.X[:, ~dummies].astype(np.float64)
+
+    def explain(target: Array) -> tuple[Array, float, Array]:
+        return _least_absolute_in_units(problem, ones, target)
+
+    left = np.column_stack([explain(column)[2] for column in others.T])
+    rest = _with_rows(problem, left, explain(problem.y)[2], fit_intercept=False)
+    table, coordinates = make_table(rest, weight)
+    fits = elemental_fits(table, n_subsamples, random)
+    for theta in best_of(*improve(table, criterion, fits, MS_STEPS, table), MS_KEPT):
+        slope = coordinates.to_coef(theta)[0] * rest.y_unit
+        coef = np.empty(problem.p)
+        coef[~dummies] = slope
+        coef[dummies], intercept, _ = explain(problem.y - others @ slope)
+        yield coef, intercept
+
+
+def _two_valued(X: Array) -> Mask:
+    """Columns with two different values."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    return ((low == X) | (high == X)).all(axis=0) & (low < high)
+
+
+def _least_absolute(problem: Problem) -> OptimizeResult:
+    solver = select_solver("absolute", n_features=problem.p, n_samples=problem.n, scale=1.0)
+    return SOLVERS[solver].solve(problem)
+
+
+def _least_absolute_in_units(problem: Problem, X: Array, y: Array) -> tuple[Array, float, Array]:
+    """Coefficients, intercept and residuals of an L1 fit to other columns of the same rows."""
+    own = _with_rows(problem, X, y, problem.fit_intercept)
+    fit = _least_absolute(own)
+    coef, intercept = own.in_user_units(fit.coef, fit.intercept)
+    return coef, float(intercept), own.put_back(fit.residual) * own.y_unit
+
+
+def _with_rows(problem: Problem, X: Array, y: Array, fit_intercept: bool) -> Problem:
+    """A problem of other regressors and targets for the same rows."""
+    return make_problem(
+        X,
+        y,
+        problem.weight,
+        loss=Absolute(),
+        scale=1.0,
+        penalty=ElasticNet(),
+        fit_intercept=fit_intercept,
+        n_threads=problem.n_threads,
+    )

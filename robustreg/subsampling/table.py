@@ -1,0 +1,209 @@
+"""The rows of a table in coordinates that outliers in X have no say in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from robustreg._arrays import Array, Index
+from robustreg._parallel import map_ordered
+from robustreg._problem import Problem
+from robustreg._rows import RowBlocks, product
+from robustreg._whiten import moments, whiten_deficient, whiten_gram, whiten_rows
+from robustreg.scale import mad, weighted_median
+
+# Entries up to this many scales of their column count in full for the coordinates; a row with a
+# larger one is shrunk to it.
+FAR = 10.0
+# Rows farther out than a double has digits are brought in to here: nothing but their direction
+# matters, and they must not leave the others without digits. (BEYOND keeps infinity out.)
+FARTHEST, BEYOND = 1e15, 1e300
+SURVEY_ROWS = 2_500  # suffice for a column's centre and scale
+UNIT_ZERO = 1e-9  # what counts as 0 where y does not vary
+BLOCK_ENTRIES = 2**17  # of a block of rows: it stays in the processor's cache
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows ``[q, 1]`` of nearly white regressors, targets and weights.
+
+    Attributes
+    ----------
+    q : ndarray of shape (n, m)
+        Regressors; the last column is 1 where there is an intercept. Of full column rank.
+    y : ndarray of shape (n,)
+        Targets.
+    weight : ndarray of shape (n,) or None
+        Positive weights with frequency meaning; None is all ones.
+    zero : float
+        Residuals up to this size count as exact fits.
+    n_threads : int
+        Threads that may be used.
+    """
+
+    q: Array
+    y: Array
+    weight: Array | None
+    zero: float
+    n_threads: int
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def m(self) -> int:
+        """Number of coordinates, the intercept's included: the rank of the regressors."""
+        return int(self.q.shape[1])
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights."""
+        return float(self.n) if self.weight is None else float(self.weight.sum())
+
+    def weigh(self, values: Array) -> Array:
+        """Values of every row, times the row's weight."""
+        return values if self.weight is None else self.weight * values
+
+    def residuals(self, theta: Array) -> Array:
+        """``y - q theta``."""
+        out = np.empty(self.n)
+
+        def work(part: slice) -> None:
+            np.subtract(self.y[part], product(self.q[part], theta), out=out[part])
+
+        map_ordered(work, self._parts(), self.n_threads)
+        return out
+
+    def sums(self, curvature: Array, pull: Array) -> tuple[Array, Array]:
+        """``sum curvature q q'`` and ``sum pull q`` over the rows."""
+
+        def work(part: slice) -> tuple[Array, Array]:
+            q = self.q[part]
+            return product((curvature[part, None] * q).T, q), product(pull[part], q)
+
+        gram, slope = np.zeros((self.m, self.m)), np.zeros(self.m)
+        for part in map_ordered(work, self._parts(), self.n_threads):
+            gram += part[0]
+            slope += part[1]
+        return gram, slope
+
+    def take(self, index: Index) -> Table:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[index]
+        return replace(self, q=self.q[index], y=self.y[index], weight=weight, n_threads=1)
+
+    def _parts(self) -> list[slice]:
+        size = max(64, BLOCK_ENTRIES // self.m)
+        return [slice(start, min(start + size, self.n)) for start in range(0, self.n, size)]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The way between ``theta`` and coefficients with their intercept.
+
+    Attributes
+    ----------
+    basis : ndarray of shape (p, k)
+        ``coef = basis u``; constant columns and null directions of X have no part in it.
+    origin : ndarray of shape (p,)
+        The point of X where q = 0.
+    fit_intercept : bool
+        Whether ``theta`` ends with the intercept at the origin.
+    """
+
+    basis: Array
+    origin: Array
+    fit_intercept: bool
+
+    def to_coef(self, theta: Array) -> tuple[Array, float]:
+        """Coefficients and intercept."""
+        coef = self.basis @ theta[: self.basis.shape[1]]
+        intercept = float(theta[-1] - self.origin @ coef) if self.fit_intercept else 0.0
+        return coef, intercept
+
+    def to_theta(self, coef: Array, intercept: float) -> Array:
+        """The coordinates of given coefficients, as far as they are in the basis' span."""
+        u = np.linalg.lstsq(self.basis, coef, rcond=None)[0]
+        return np.append(u, intercept + self.origin @ coef) if self.fit_intercept else u
+
+
+def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinates]:
+    """The table of a problem, its weights as the user gave them, and its coordinates.
+
+    The columns are whitened with each row shrunk to at most ``FAR`` scales of the columns: rows
+    far out, whose squares would be all that a Gram matrix holds, say no more than others. The
+    rank is that of all rows, since shrinking moves no row out of its line through the centre.
+    """
+    reach, centre = _reach(problem.X, weight, problem.fit_intercept)
+    far = np.flatnonzero(reach > FARTHEST)
+    if len(far):
+        X = problem.X.copy()
+        X[far] = centre + (X[far] - centre) * (FARTHEST / reach[far, None])
+        problem = replace(problem, X=X)
+    own = np.square(FAR / np.clip(reach, FAR, FARTHEST))
+    if weight is not None:
+        own *= weight / weight.max()
+    rows, basis = _whiten(problem, own)
+    q = np.empty((problem.n, basis.shape[1] + problem.fit_intercept))
+    q[:, basis.shape[1] :] = 1.0
+
+    def fill(chunk: list[slice]) -> None:
+        for part in chunk:
+            q[part, : basis.shape[1]] = product(rows.centred(rows.read(part)), basis)
+
+    rows.walk(fill)
+    table = Table(q, problem.y, weight, problem.exact or UNIT_ZERO, problem.n_threads)
+    origin = rows.centre + rows.offset * rows.unit if rows.explicit else rows.offset
+    return table, Coordinates(basis / rows.unit[:, None], origin, problem.fit_intercept)
+
+
+def _whiten(problem: Problem, weight: Array) -> tuple[RowBlocks, Array]:
+    """The rows, and the basis in which they are white under some weights."""
+    none, intercept = np.zeros(problem.p), problem.fit_intercept
+    rows = RowBlocks(problem.X, weight, intercept, problem.n_threads)
+    second = moments(rows, problem.y)
+    if problem.n > problem.p:
+        basis = whiten_gram(second, rows.total, none)
+        if basis is None:
+            basis = whiten_deficient(rows, second)
+        if basis is not None:
+            return rows, basis
+    rows = RowBlocks(problem.X, weight, intercept, problem.n_threads, standardise=True)
+    moments(rows, problem.y)
+    return rows, whiten_rows(rows, none)
+
+
+def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array]:
+    """How far out every row is, and the columns' centres.
+
+    That is its largest distance from a column's centre, in the column's scales.
+    """
+    n, p = X.shape
+    step = max(1, n // SURVEY_ROWS)
+    reach, centres = np.zeros(n), np.zeros(p)
+    for j in range(p):
+        column = X[:, j].astype(np.float64)
+        centre, scale = _centre_and_scale(column, weight, step, fit_intercept)
+        if scale > 0.0:
+            with np.errstate(over="ignore"):
+                np.maximum(reach, np.abs(column - centre) / scale, out=reach)
+        centres[j] = centre
+    return np.minimum(reach, BEYOND), centres
+
+
+def _centre_and_scale(
+    column: Array, weight: Array | None, step: int, fit_intercept: bool
+) -> tuple[float, float]:
+    """Weighted median and MAD, the latter of what differs from the median where it is 0."""
+    sample, part = column[::step], None if weight is None else weight[::step]
+    centre = weighted_median(sample, part) if fit_intercept else 0.0
+    scale = mad(sample, part, center=centre)
+    if scale == 0.0:
+        differs = column != centre
+        if differs.any():
+            part = None if weight is None else weight[differs]
+            scale = mad(column[differs], part, center=centre)
+    return centre, scale
