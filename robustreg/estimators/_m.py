@@ -1,4 +1,4 @@
-"""M-regression with any smooth convex loss."""
+"""M-regression with any smooth loss, convex or redescending."""
 
 from __future__ import annotations
 
@@ -6,10 +6,31 @@ import math
 from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.random import RandomState
+
+from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
-from robustreg.estimators._base import Data, LinearRegressor, noise_mad
+from robustreg.estimators._base import Data, LinearRegressor, Rows, noise_mad, rows_that_count
+from robustreg.estimators._subsampling import (
+    SubsamplingRegressor,
+    attributes_of,
+    draw,
+    in_user_units,
+    loss_weights,
+    tuned,
+    warn_of_iterations,
+)
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
+from robustreg.scale import mad
 from robustreg.solvers import SOLVERS, select_solver
+from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
+from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
+
+
+def _start_loss() -> Loss:
+    """The loss of the S-estimates that other estimates begin at."""
+    return tuned("bisquare", breakdown_point=0.5)
 
 
 class ScaledRegressor(LinearRegressor):
@@ -45,9 +66,9 @@ class ScaledRegressor(LinearRegressor):
 
 
 class MRegressor(ScaledRegressor):
-    """M-regression with a smooth convex loss of your choice.
+    """M-regression with a smooth loss of your choice, convex or redescending.
 
-    Minimises, with ``r = y - X beta - b``, weights w, ``W = sum w`` and the loss rho,
+    For a convex loss rho, with ``r = y - X beta - b``, weights w and ``W = sum w``, minimises
 
         F(beta, b, sigma) = (1/W) sum w sigma rho(r / sigma) + kappa sigma + alpha/(2 u) |beta|_2^2
 
@@ -55,40 +76,64 @@ class MRegressor(ScaledRegressor):
     in kappa. ``kappa = E[Z psi(Z) - rho(Z)]`` under a standard normal Z makes ``scale_``
     consistent for the standard deviation of Gaussian noise.
 
+    For a redescending loss F is not convex. The descent, at a scale, begins at an S-estimate
+    of breakdown point 50 % (:class:`SRegressor`), never at least squares, whose next minimum
+    may be one that follows the outliers.
+
     Parameters
     ----------
     loss : str or Loss, default="log_cosh"
         A smooth convex loss: "huber", "pseudo_huber", "log_cosh", "smooth_l1", "squared",
-        "half_squared", or an object of :mod:`robustreg.losses` with constants of its own.
+        "half_squared"; a redescending one: "bisquare", "welsch", "cauchy", "hampel",
+        "andrews"; or an object of :mod:`robustreg.losses` with constants of its own.
     alpha : float, default=0.0
         Strength of the ridge penalty, at least 0. Its unit u is the scale where that is
-        fixed, the MAD of y for a joint scale; the fit then moves with the units of y.
+        fixed, the MAD of y for a joint scale; the fit then moves with the units of y. 0 for
+        a redescending loss.
     l1_ratio : float, default=0.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     positive : bool, default=False
-        Whether coefficients must not be negative.
-    scale : "joint", "mad" or float, default="joint"
-        "joint" estimates the scale with the coefficients. "mad" holds the MAD of the
-        residuals of an L1 fit fixed. A number is a fixed scale in the units of y;
-        ``scale=1.0`` makes the loss's constant a threshold in these units.
+        Whether coefficients must not be negative; False for a redescending loss.
+    scale : "joint", "mad", "s" or float, default="joint"
+        "joint" estimates the scale with the coefficients; beside a redescending loss it is
+        the M-scale of the residuals (:func:`robustreg.scale.m_scale`). "mad" holds the MAD
+        of the residuals of an L1 fit fixed, beside a redescending loss that of the S-estimate's
+        residuals. "s" holds the scale of the S-estimate fixed. A number is a fixed scale in
+        the units of y; ``scale=1.0`` makes the loss's constant a threshold in these units.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     solver : {"auto", "working_set", "newton", "lbfgs"}, default="auto"
-        See :func:`robustreg.solvers.select_solver`.
+        See :func:`robustreg.solvers.select_solver`; "auto" for a redescending loss.
     max_iter : int, default=100
         Iterations at most.
     tol : float, default=1e-7
-        A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding), and no
-        step of noticeable length is left.
+        A fit of a convex loss has converged when ``dual_gap_ <= tol * objective_`` (and
+        rounding), and no step of noticeable length is left.
     warm_start : bool, default=False
-        Start from the previous solution.
+        Start from the previous solution; False for a redescending loss.
+    n_subsamples : int, default=500
+        Random subsets of rows that the search for an S-estimate starts from.
+    random_state : int, RandomState instance or None, default=None
+        Determines these subsets. Convex losses use neither, except for ``scale="s"``.
 
     Attributes
     ----------
-    coef_, intercept_, scale_, weights_, outliers_, objective_, dual_gap_, n_iter_
+    coef_, intercept_, scale_, weights_, outliers_, objective_, n_iter_
+        As in :class:`HuberRegressor`. ``scale_`` is the scale that was estimated jointly, or
+        the S-estimate's; for "mad" and numbers it is the MAD of the residuals.
+    dual_gap_ : float
+        As in :class:`HuberRegressor`; NaN for a redescending loss, which has no certificate.
+    converged_, n_features_in_, feature_names_in_
         As in :class:`HuberRegressor`.
-    converged_, solver_, n_features_in_, feature_names_in_
-        As in :class:`HuberRegressor`.
+    solver_ : str
+        The solver; "irls" for a redescending loss: reweighted least squares, and Newton steps
+        at the end.
+    initial_coef_, initial_intercept_, initial_scale_
+        The S-estimate that the descent began at (redescending losses only).
+
+    References
+    ----------
+    P. J. Huber and E. M. Ronchetti (2009), Robust Statistics, 2nd ed., chapter 7.
 
     Examples
     --------
@@ -102,11 +147,17 @@ class MRegressor(ScaledRegressor):
     array([3.])
     >>> MRegressor(PseudoHuber(delta=2.0)).fit(X, y).converged_
     True
+    >>> X[:60], y[:60] = 10.0, -100.0
+    >>> MRegressor("welsch", random_state=0).fit(X, y).coef_.round(1)
+    array([3.])
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ScaledRegressor._parameter_constraints,
         "loss": [StrOptions(set(LOSSES)), Loss],
+        "scale": [Interval(Real, 0.0, None, closed="neither"), StrOptions({"joint", "mad", "s"})],
+        "n_subsamples": SubsamplingRegressor._parameter_constraints["n_subsamples"],
+        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -122,6 +173,8 @@ class MRegressor(ScaledRegressor):
         max_iter: int = 100,
         tol: float = 1e-7,
         warm_start: bool = False,
+        n_subsamples: int = 500,
+        random_state: int | RandomState | None = None,
     ) -> None:
         self.loss = loss
         self.alpha = alpha
@@ -133,13 +186,93 @@ class MRegressor(ScaledRegressor):
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.n_subsamples = n_subsamples
+        self.random_state = random_state
+
+    def _takes_sparse(self) -> bool:
+        return self.scale != "s" and not self._redescends()
+
+    def _redescends(self) -> bool:
+        kind: type = type(self.loss)
+        if isinstance(self.loss, str) and self.loss in LOSSES:
+            kind = LOSSES[self.loss]
+        return issubclass(kind, Loss) and not issubclass(kind, ConvexLoss)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not self._redescends():
+            return
+        for name in ("alpha", "positive", "warm_start"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name} must be {type(self)().get_params()[name]!r} for the redescending "
+                    f"loss {self.loss!r}, got {getattr(self, name)!r}."
+                )
+        if self.solver != "auto":
+            raise ValueError(
+                f"solver must be 'auto' for the redescending loss {self.loss!r}, "
+                f"got {self.solver!r}."
+            )
 
     def _get_loss(self) -> ConvexLoss:
         loss = get_loss(self.loss)
         if not isinstance(loss, ConvexLoss) or loss.smoothness < 1:
-            kind = "not smooth" if isinstance(loss, ConvexLoss) else "not convex"
             raise ValueError(
-                f"MRegressor needs a smooth convex loss; {loss!r} is {kind}. "
+                f"MRegressor needs a smooth loss; {loss!r} is not smooth. "
                 "For absolute deviations use L1Regressor."
             )
         return loss
+
+    def _get_scale(self, data: Data) -> float | None:
+        if self.scale != "s":
+            return super()._get_scale(data)
+        sample = draw(self, data)
+        fit = s_estimate(sample, _start_loss())
+        return (fit.scale or sample.problem.exact or 1.0) * sample.problem.y_unit
+
+    def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
+        if not self._redescends():
+            super()._fit(X, y, weight, dtype, n_threads)
+            return
+        data, kept = rows_that_count(X, y, weight, n_threads)
+        sample = draw(self, data)
+        start, loss = s_estimate(sample, _start_loss()), get_loss(self.loss)
+        fit = self._descend(sample, loss, start)
+        rows = Rows(X, y, kept, sample.problem, dtype)
+        scale = fit.scale if self.scale in ("joint", "s") else _mad_of(sample, fit)
+        found = attributes_of(sample, rows, fit, scale, loss_weights(sample, loss, fit.scale))
+        coef, intercept = in_user_units(sample, start, dtype)
+        converged = start.converged and fit.converged
+        self.__dict__.update(
+            found,
+            objective_=mean_loss(sample, loss, fit),
+            dual_gap_=np.nan,
+            n_iter_=fit.steps,
+            converged_=converged,
+            solver_="irls",
+            initial_coef_=coef,
+            initial_intercept_=intercept,
+            initial_scale_=start.scale * sample.problem.y_unit,
+        )
+        if not converged:
+            warn_of_iterations(self)
+
+    def _descend(self, sample: Sample, loss: Loss, start: Fit) -> Fit:
+        """The M-estimate next to the S-estimate."""
+        if self.scale == "joint":
+            return descend_jointly(sample.table, loss, _start_loss(), start, self.max_iter)
+        if self.scale == "s":
+            scale = start.scale
+        elif self.scale == "mad":
+            scale = _mad_of(sample, start)
+        else:
+            scale = float(self.scale) / sample.problem.y_unit
+        if scale == 0.0:
+            return start  # most rows lie on a plane
+        return descend_at_scale(sample.table, loss, start.theta, scale, self.max_iter)
+
+
+def _mad_of(sample: Sample, fit: Fit) -> float:
+    """MAD of a fit's residuals about 0; 0 where most are exactly fitted."""
+    scale = mad(fit.residual, sample.table.weight, center=0.0)
+    return scale if scale > sample.table.zero else 0.0
