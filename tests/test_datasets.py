@@ -4,7 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustreg.datasets import load_california_housing, load_diamonds, load_engel
+from robustreg.datasets import (
+    load_california_housing,
+    load_diamonds,
+    load_engel,
+    load_stars_cyg,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "data"
 NAMES = ["carat", "cut", "color", "clarity", "depth", "table", "x", "y", "z"]
@@ -123,7 +128,9 @@ def test_calls_are_independent(diamonds):
     assert load_diamonds().categories == diamonds.categories
 
 
-@pytest.mark.parametrize("load", [load_california_housing, load_diamonds, load_engel])
+@pytest.mark.parametrize(
+    "load", [load_california_housing, load_diamonds, load_engel, load_stars_cyg]
+)
 def test_pandas_is_imported_only_for_frames(monkeypatch, load):
     monkeypatch.setitem(sys.modules, "pandas", None)  # importing it fails
     load()
@@ -181,6 +188,43 @@ def test_engel_calls_are_independent():
     first.data[:] = 0
     first.target[:] = 0
     assert load_engel().data[0, 0] == 420.157650843928
+
+
+# ---- stars of CYG OB1
+
+
+def test_stars_are_the_table_of_the_reference_results():
+    table = np.loadtxt(GOLDEN / "starsCYG.csv", delimiter=",", skiprows=1)
+    X, y = load_stars_cyg(return_X_y=True)
+    np.testing.assert_array_equal(np.column_stack([X, y]), table)
+
+
+def test_stars():
+    stars = load_stars_cyg()
+    assert stars.data.shape == (47, 1)
+    assert stars.frame is None
+    assert (stars.feature_names, stars.target_names) == (["log_temperature"], ["log_light"])
+    giants = np.flatnonzero((stars.data[:, 0] < 3.6) & (stars.target > 5.7))
+    assert giants.tolist() == [10, 19, 29, 33]
+    assert "rows 10, 19, 29 and 33" in stars.DESCR
+
+
+def test_stars_frame():
+    pytest.importorskip("pandas")
+    stars, arrays = load_stars_cyg(as_frame=True), load_stars_cyg()
+    assert list(stars.frame.columns) == ["log_temperature", "log_light"]
+    np.testing.assert_array_equal(stars.data["log_temperature"], arrays.data[:, 0])
+    np.testing.assert_array_equal(stars.target, arrays.target)
+
+
+def test_stars_origin_is_stated():
+    stars = load_stars_cyg()
+    for word in ("Rousseeuw", "Leroy", "table 3", "robustbase", "GPL", "kelvin"):
+        assert word in stars.DESCR
+    for column in (stars.data, stars.target):
+        for bound in (column.min(), column.max()):
+            assert f"{bound:.2f}" in stars.DESCR
+    assert Path(stars.filename).name == "stars_cyg.csv"
 
 
 # ---- California housing
