@@ -15,6 +15,7 @@ QUICKSTART = ROOT / "examples" / "quickstart.py"
 QUANTILES = ROOT / "examples" / "quantiles.py"
 PENALTY = ROOT / "examples" / "penalty.py"
 TUNING = ROOT / "examples" / "tuning.py"
+OUTLIER_MAP = ROOT / "examples" / "outlier_map.py"
 PICTURES = sorted((ROOT / "docs" / "images").glob("*.png"))
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -60,6 +61,11 @@ def tuning(tmp_path_factory):
     return output_of(TUNING, tmp_path_factory)
 
 
+@pytest.fixture(scope="module")
+def outlier_map(tmp_path_factory):
+    return output_of(OUTLIER_MAP, tmp_path_factory)
+
+
 def row(text, label):
     """The three numbers behind a label of the first table."""
     (line,) = [line for line in text.splitlines() if line.startswith(label)]
@@ -92,7 +98,7 @@ def test_quickstart_lists_impossible_stones(quickstart):
     assert listed[0][2:5] == [8.09, 58.9, 8.06]
 
 
-@pytest.mark.parametrize("example", ["quickstart", "quantiles", "penalty", "tuning"])
+@pytest.mark.parametrize("example", ["quickstart", "quantiles", "penalty", "tuning", "outlier_map"])
 def test_example_draws_a_picture(example, request):
     _, picture = request.getfixturevalue(example)
     content = picture.read_bytes()
@@ -209,6 +215,35 @@ def test_scores_that_follow_outliers_choose_a_larger_delta(tuning):
     assert deltas[0] < 1 < deltas[-1]
 
 
+# ---- outlier maps
+
+
+def regions(text):
+    """Numbers of stones in the four regions, by the fit."""
+    lines = text[text.index("53 940 stones") :].splitlines()[1:4]
+    return {line[:16].strip(): [int(cell) for cell in line[16:].split()] for line in lines}
+
+
+def test_only_the_mm_estimate_finds_the_giants(outlier_map):
+    lines = outlier_map[0].splitlines()[1:4]
+    slopes = {line[:16].strip(): float(line[16:24]) for line in lines}
+    assert slopes["least squares"] < 0 < slopes["MM"]
+    assert slopes["Huber"] < 0
+    assert [line.endswith("bad leverage point") for line in lines] == [False, False, True]
+
+
+def test_impossible_stones_are_bad_leverage_points(outlier_map):
+    text, _ = outlier_map
+    assert "23 stones have impossible sides. For MM 23 of them are bad" in text
+    counts = regions(text)
+    assert {sum(numbers) for numbers in counts.values()} == {53940}
+    assert counts["least squares"][3] < counts["Huber"][3] <= counts["MM"][3]
+    for _, _, x, y, z, distance, residual in numbers_below(text, "   row   carat", 10):
+        assert min(x, y, z) == 0 or max(x, y, z) > 20
+        assert distance > 50
+        assert abs(residual) > 100
+
+
 # ---- the documentation
 
 
@@ -251,6 +286,7 @@ def plain_signature(obj):
     "module",
     [
         "robustreg",
+        "robustreg.diagnostics",
         "robustreg.losses",
         "robustreg.metrics",
         "robustreg.model_selection",
