@@ -1,4 +1,4 @@
-"""A running R with quantreg, to which fits are handed one at a time."""
+"""A running R with a package, to which fits are handed one at a time."""
 
 from __future__ import annotations
 
@@ -9,30 +9,37 @@ from pathlib import Path
 
 import numpy as np
 
-SCRIPT = Path(__file__).with_name("_quantreg.R")
+FOLDER = Path(__file__).parent
 
 
-class Quantreg:
+class R:
     """R with a table in its memory; every fit is timed there, by R's clock.
+
+    Parameters
+    ----------
+    rscript : str
+        The program that runs R scripts.
+    package : str
+        Whose fits are wanted: the script ``_<package>.R`` runs them.
 
     Attributes
     ----------
     versions : str
-        R, quantreg, conquer and the BLAS they use.
-    has_quantreg, has_conquer : bool
-        Whether R has these packages; without quantreg it has ended already.
+        R, its packages and the BLAS they use.
+    usable : bool
+        Whether R has the package; without it, it has ended already.
     """
 
-    def __init__(self, rscript: str) -> None:
+    def __init__(self, rscript: str, package: str) -> None:
         self._process = subprocess.Popen(
-            [rscript, "--vanilla", str(SCRIPT)],
+            [rscript, "--vanilla", f"_{package}.R"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=FOLDER,
         )
         self.versions = self._answer()
-        self.has_quantreg = self.versions != "no quantreg"
-        self.has_conquer = "no conquer" not in self.versions
+        self.usable = self.versions != f"no {package}"
 
     def load(self, X: np.ndarray, y: np.ndarray) -> None:
         """Hand over a table, by way of a file that is gone afterwards."""
@@ -43,10 +50,10 @@ class Quantreg:
                 y.tofile(file)
             self._ask("load", path, *X.shape)
 
-    def fit(self, method: str, quantile: float) -> tuple[float, np.ndarray]:
-        """Seconds of one fit, and its coefficients, the intercept first."""
-        seconds, *coefficients = map(float, self._ask("fit", method, quantile).split())
-        return seconds, np.array(coefficients)
+    def fit(self, method: str, *arguments: float) -> tuple[float, np.ndarray]:
+        """Seconds of one fit, and the numbers that it returns."""
+        seconds, *numbers = map(float, self._ask("fit", method, *arguments).split())
+        return seconds, np.array(numbers)
 
     def close(self) -> None:
         """End R."""
@@ -63,8 +70,8 @@ class Quantreg:
         return line.strip()
 
 
-def start_quantreg() -> Quantreg | None:
-    """R with quantreg, None where there is no R or no quantreg in it."""
+def start_r(package: str) -> R | None:
+    """R with a package, None where there is no R or it does not have the package."""
     rscript = shutil.which("Rscript")
-    quantreg = Quantreg(rscript) if rscript else None
-    return quantreg if quantreg and quantreg.has_quantreg else None
+    r = R(rscript, package) if rscript else None
+    return r if r and r.usable else None

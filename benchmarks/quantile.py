@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from _common import about_machine, interleave, milliseconds, synthetic, table, timing_parser
-from _r import Quantreg, start_quantreg
+from _r import R, start_r
 from sklearn.linear_model import QuantileRegressor as SklearnQuantile
 
 from robustreg import QuantileRegressor
@@ -62,7 +62,7 @@ class Contest:
 
         self.tasks[name] = fit
 
-    def add_r(self, r: Quantreg, names: Sequence[str]) -> None:
+    def add_r(self, r: R, names: Sequence[str]) -> None:
         """Enter fits of R, which has loaded the same table."""
         for name in names:
 
@@ -98,12 +98,12 @@ class Contest:
         return [data, f"{self.quantile:g}", *times, ratio, target, f"{self.excess(peer):.0e}"]
 
 
-def r_names(r: Quantreg) -> list[str]:
+def r_names(r: R) -> list[str]:
     """The methods that this R has."""
-    return [PFN, CONQUER] if r.has_conquer else [PFN]
+    return [PFN] if "no conquer" in r.versions else [PFN, CONQUER]
 
 
-def compare_sklearn(args: argparse.Namespace, r: Quantreg | None) -> str:
+def compare_sklearn(args: argparse.Namespace, r: R | None) -> str:
     """Against scikit-learn's QuantileRegressor(solver="highs")."""
     rows = []
     for n, l1, target in ((10_000, 0.0, 200), (10_000, 0.1, ""), (1000, 0.0, "")):
@@ -113,7 +113,7 @@ def compare_sklearn(args: argparse.Namespace, r: Quantreg | None) -> str:
     return table(HEADER, rows)
 
 
-def compare_quantreg(args: argparse.Namespace, r: Quantreg | None) -> str:
+def compare_quantreg(args: argparse.Namespace, r: R | None) -> str:
     """Against R's quantreg and conquer."""
     if r is None:
         return NO_R
@@ -130,7 +130,7 @@ def compare_quantreg(args: argparse.Namespace, r: Quantreg | None) -> str:
     return table(HEADER, rows)
 
 
-def compare_uneven(args: argparse.Namespace, r: Quantreg | None) -> str:
+def compare_uneven(args: argparse.Namespace, r: R | None) -> str:
     """Against R where one row in ten is noisier by a factor of 100."""
     if r is None:
         return NO_R
@@ -147,7 +147,7 @@ def compare_uneven(args: argparse.Namespace, r: Quantreg | None) -> str:
     return table(HEADER, rows)
 
 
-def compare_statsmodels(args: argparse.Namespace, r: Quantreg | None) -> str:
+def compare_statsmodels(args: argparse.Namespace, r: R | None) -> str:
     """Against statsmodels' QuantReg at 20 000 x 10; it computes standard errors, too."""
     try:
         from statsmodels.api import QuantReg, add_constant
@@ -164,7 +164,7 @@ def compare_statsmodels(args: argparse.Namespace, r: Quantreg | None) -> str:
     return table(HEADER, [contest.run(args.repeats).row(STATSMODELS)])
 
 
-def compare_several(args: argparse.Namespace, r: Quantreg | None) -> str:
+def compare_several(args: argparse.Namespace, r: R | None) -> str:
     """Nine quantiles, 0.1 to 0.9, in one fit."""
     n, p, quantiles = 100_000, 20, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     X, y = synthetic(n, p)
@@ -181,7 +181,7 @@ def compare_several(args: argparse.Namespace, r: Quantreg | None) -> str:
     return table((f"{n:,} x {p}", "ms", "times the first"), rows)
 
 
-def compare_growth(args: argparse.Namespace, r: Quantreg | None) -> str:
+def compare_growth(args: argparse.Namespace, r: R | None) -> str:
     """Growth with the number of rows, 20 columns, the median."""
     seconds: dict[str, dict[int, float]] = {name: {} for name in STYLES}
     for n in (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000):
@@ -238,7 +238,7 @@ def main() -> None:
     parser = timing_parser(__doc__, SECTIONS, repeats=5)
     parser.add_argument("--picture", type=Path, help="where to draw the growth")
     args = parser.parse_args()
-    r = start_quantreg()
+    r = start_r("quantreg")
     print(f"{about_machine()}; {r.versions if r else 'no R'}; medians of {args.repeats}.")
     for section in args.only:
         print(f"\n### {SECTIONS[section].__doc__}\n\n{SECTIONS[section](args, r)}", flush=True)
