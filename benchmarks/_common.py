@@ -47,6 +47,16 @@ def synthetic(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
     return X, y
 
 
+def leverage(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+    """Normal columns and noise; 10 % of the rows are far out in X, with a wrong y."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, p))
+    y = X.sum(axis=1) + rng.standard_normal(n)
+    X[: n // 10] += 10.0
+    y[: n // 10] = -50.0
+    return X, y
+
+
 def sklearn_epsilon(delta: float) -> float:
     """The epsilon with which scikit-learn's HuberRegressor minimises the same objective.
 
