@@ -20,7 +20,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import HuberRegressor as SklearnHuber
 from sklearn.linear_model import LinearRegression
 
-from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    LTSRegressor,
+    MMRegressor,
+    QuantileRegressor,
+)
 
 FITS = {
     "robustreg Huber": (lambda: HuberRegressor(), 50, "15 %"),
@@ -30,6 +37,8 @@ FITS = {
     "scikit-learn Huber": (lambda: SklearnHuber(alpha=0.0, max_iter=5), 50, ""),
     "robustreg L1": (lambda: L1Regressor(), 20, "60 %"),
     "robustreg quantile 0.9": (lambda: QuantileRegressor(0.9), 20, "60 %"),
+    "robustreg MM": (lambda: MMRegressor(random_state=0), 20, ""),
+    "robustreg LTS": (lambda: LTSRegressor(random_state=0), 20, ""),
 }
 
 
