@@ -106,7 +106,7 @@ def _descend(
         z = residual / scale
         for newton in (True, False) if size < NEAR else (False,):
             curvature = loss.psi_prime(z) if newton else loss.weights(z)
-            gram, pull = table.sums(table.weigh(curvature), table.weigh(loss.psi(z)))
+            gram, pull = table.gram(table.weigh(curvature)), table.slope(table.weigh(loss.psi(z)))
             step = _solve(gram, pull, definite=not newton)
             if step is None:
                 continue
@@ -138,7 +138,7 @@ def least_squares_on(table: Table, mask: Mask, fit: Fit) -> Fit:
     """Least squares on some of the rows, from a fit near by."""
     weight, theta, residual = table.weigh(mask.astype(np.float64)), fit.theta, fit.residual
     for _ in range(REFINEMENTS):
-        step = _solve(*table.sums(weight, weight * residual), definite=True)
+        step = _solve(table.gram(weight), table.slope(weight * residual), definite=True)
         assert step is not None
         theta = theta + step
         residual = table.residuals(theta)
@@ -156,18 +156,24 @@ def _solve(gram: Array, pull: Array, definite: bool) -> Array | None:
 def descend_by_trimming(
     table: Table, criterion: TrimmedSquares, theta: Array, max_iter: int
 ) -> tuple[Fit, Array, float]:
-    """A local minimum of a trimmed sum of squares, by C-steps; the rows' shares, and the sum."""
+    """A local minimum of a trimmed sum of squares, by C-steps; the rows' shares, and the sum.
+
+    From step to step few shares change, and only these rows enter the Gram matrix anew. What
+    rounding does to it is no matter: it has a say in the way, but none in where it ends.
+    """
     residual = table.residuals(theta)
     shares, best = _trim(table, criterion, residual)
+    gram = table.gram(shares)
     for steps in range(max_iter):
-        gram, pull = table.sums(shares, shares * residual)
-        step = _solve(gram, pull, definite=True)
+        step = _solve(gram, table.slope(shares * residual), definite=True)
         assert step is not None
         trial = theta + step
         new = table.residuals(trial)
         new_shares, reached = _trim(table, criterion, new)
-        settled = reached >= best * (1.0 - ROUNDING) or np.array_equal(shares, new_shares)
+        changed = np.flatnonzero(new_shares != shares)
+        settled = reached >= best * (1.0 - ROUNDING) or not len(changed)
         if reached <= best:
+            gram += table.take(changed).gram(new_shares[changed] - shares[changed])
             theta, residual, shares, best = trial, new, new_shares, reached
         if settled:
             return Fit(theta, residual, 0.0, steps + 1, converged=True), shares, best

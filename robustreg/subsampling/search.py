@@ -21,7 +21,7 @@ SAME = 1e-6  # candidates whose criteria differ by less, relatively, are taken f
 FITS_WITHIN, ROWS_WITHIN = 50, 2  # subsets of the best candidate's rows, and rows a coordinate
 SMALL = 2_000  # rows up to which all candidates see all of them
 GROUPS, GROUP_ROWS, GROUP_ROWS_PER_COLUMN = 5, 400, 10
-BATCH_ENTRIES = 2**18  # residuals of a batch of candidates: they stay in the processor's cache
+BATCH_ENTRIES = 2**16  # residuals of a batch of candidates: they stay in the processor's cache
 PAIRED = 40  # coordinates up to which the products of all pairs are worth their memory
 RIDGE = 1e-12  # relative: leaves coordinates alone that a candidate's rows do not determine
 
@@ -63,11 +63,11 @@ def find(
     ndarray of shape (at most ``kept``, m)
     """
     sample, candidates = _candidates(table, criterion, n_subsamples, random, more)
-    found = improve(sample, criterion, candidates, STEPS, table)
-    best = best_of(*_settle(sample, criterion, best_of(*found, KEPT), table), KEPT)
+    refinery = Refinery(sample, criterion, table.n_threads)
+    best = refinery.settle(best_of(*refinery.improve(candidates, STEPS), KEPT), KEPT)
     for _ in range(criterion.rounds if sample is table else 0):
-        near = np.vstack([best, fits_within(sample, criterion, best[0], FITS_WITHIN, random)])
-        best = best_of(*_settle(sample, criterion, near, table), KEPT)
+        near = fits_within(sample, criterion, best[0], FITS_WITHIN, random)
+        best = refinery.settle(np.vstack([best, near]), KEPT)
     return best[:kept]
 
 
@@ -86,8 +86,9 @@ def _candidates(
     found = []
     for index, count in zip(np.split(drawn, GROUPS), counts, strict=True):
         group = table.take(np.sort(index))
-        fits = improve(group, criterion, elemental_fits(group, count, random), STEPS, table)
-        found.append(best_of(*fits, KEPT))
+        fits = elemental_fits(group, count, random)
+        improved = Refinery(group, criterion, table.n_threads).improve(fits, STEPS)
+        found.append(best_of(*improved, KEPT))
     index = np.sort(drawn)
     return table.take(index), np.vstack([*found, more(index)])
 
@@ -101,24 +102,91 @@ def _group_rows(table: Table) -> int:
     return max(GROUP_ROWS, GROUP_ROWS_PER_COLUMN * table.m)
 
 
-def improve(
-    sample: Table, criterion: Criterion, thetas: Array, steps: int, table: Table
-) -> tuple[Array, Array]:
-    """Candidates after some reweighted least-squares steps, and their criteria."""
-    size = max(1, BATCH_ENTRIES // sample.n)
-    batches = [thetas[start : start + size] for start in range(0, len(thetas), size)]
-    pairs = _pairs(sample.q) if sample.m <= PAIRED and len(thetas) > sample.m else None
+class Refinery:
+    """Improves many candidates at a time on one sample of the rows.
 
-    def work(batch: Array) -> tuple[Array, Array]:
-        level = None
-        for _ in range(steps):
-            residual = sample.y - batch @ sample.q.T
-            weights, level = criterion.weigh(sample, np.abs(residual), level)
-            batch = batch + _least_squares(sample.q, pairs, weights, residual)
-        return batch, criterion.values(sample, np.abs(sample.y - batch @ sample.q.T), level)
+    Parameters
+    ----------
+    sample : Table
+        The rows.
+    criterion : Criterion
+        What is to be small.
+    n_threads : int
+        Threads that share the batches of candidates.
+    """
 
-    parts = map_ordered(work, batches, table.n_threads)
-    return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    def __init__(self, sample: Table, criterion: Criterion, n_threads: int) -> None:
+        self.sample, self.criterion, self.n_threads = sample, criterion, n_threads
+        # products of all pairs of columns, of which Gram matrices are weighted sums
+        self._lower = np.tril_indices(sample.m)
+        paired = sample.m <= PAIRED
+        self._pairs = np.prod(sample.q.T[np.array(self._lower)], axis=0).T if paired else None
+
+    def improve(self, thetas: Array, steps: int) -> tuple[Array, Array]:
+        """Candidates after some reweighted least-squares steps, and their criteria."""
+        size = max(1, BATCH_ENTRIES // self.sample.n)
+        batches = [thetas[start : start + size] for start in range(0, len(thetas), size)]
+
+        def work(batch: Array) -> tuple[Array, Array]:
+            level = None
+            for _ in range(steps):
+                residual = self._residuals(batch)
+                weights, level = self.criterion.weigh(self.sample, np.abs(residual), level)
+                batch = batch + self.least_squares(weights, residual)
+            absolute = np.abs(self._residuals(batch))
+            return batch, self.criterion.values(self.sample, absolute, level)
+
+        parts = map_ordered(work, batches, self.n_threads)
+        return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def settle(self, thetas: Array, count: int) -> Array:
+        """The best optima that candidates come to, the best one first.
+
+        Candidates rest when their criterion falls no more, and become one when they meet.
+        """
+        values, going = np.full(len(thetas), np.inf), np.arange(len(thetas))
+        for _ in range(MAX_STEPS // STEPS):
+            moved, reached = self.improve(thetas[going], STEPS)
+            falling = reached < values[going] * (1.0 - SETTLED)
+            thetas[going], values[going] = moved, reached
+            first = _distinct(values)
+            going = np.intersect1d(going[falling], first)
+            if not len(going):
+                break
+        return best_of(thetas, values, count)
+
+    def least_squares(self, weights: Array, residual: Array) -> Array:
+        """Weighted least-squares steps of all candidates: solve ``(Q'V Q) step = Q'V r``."""
+        q, m = self.sample.q, self.sample.m
+        pull = (weights * residual) @ q
+        gram = np.empty((len(weights), m, m))
+        if self._pairs is None:
+            for k, weight in enumerate(weights):
+                gram[k] = (weight[:, None] * q).T @ q
+        else:
+            rows, columns = self._lower
+            lower = weights @ self._pairs
+            gram[:, rows, columns] = lower
+            gram[:, columns, rows] = lower
+        size = np.einsum("kii->k", gram)
+        gram[:, np.arange(m), np.arange(m)] += (RIDGE * size + (size == 0.0))[:, None]
+        return np.linalg.solve(gram, pull[:, :, None])[:, :, 0]
+
+    def _residuals(self, thetas: Array) -> Array:
+        return self.sample.y - thetas @ self.sample.q.T
+
+
+def best_of(thetas: Array, values: Array, count: int) -> Array:
+    """The best candidates; of those that have come to the same optimum one."""
+    return thetas[_distinct(values)[:count]]
+
+
+def _distinct(values: Array) -> Index:
+    """Candidates of different criteria, in increasing order."""
+    order = np.argsort(values, kind="stable")
+    with np.errstate(invalid="ignore"):  # infinities
+        new = np.append(True, np.diff(values[order]) > SAME * values[order][1:])
+    return order[new]
 
 
 def fits_within(
@@ -136,51 +204,7 @@ def fits_within(
     fits = np.empty((count, sample.m))
     for k in range(count):
         part = sample.take(inside[random.randint(len(inside), size=size)])
-        step = _least_squares(part.q, None, np.ones((1, size)), part.residuals(theta)[None])
+        everything = np.ones((1, size))
+        step = Refinery(part, criterion, 1).least_squares(everything, part.residuals(theta)[None])
         fits[k] = theta + step[0]
     return fits
-
-
-def _settle(
-    sample: Table, criterion: Criterion, thetas: Array, table: Table
-) -> tuple[Array, Array]:
-    """Candidates at the end of their way down."""
-    before = np.full(len(thetas), np.inf)
-    for _ in range(MAX_STEPS // STEPS):
-        thetas, values = improve(sample, criterion, thetas, STEPS, table)
-        if np.all(values >= before * (1.0 - SETTLED)):
-            break
-        before = values
-    return thetas, values
-
-
-def best_of(thetas: Array, values: Array, count: int) -> Array:
-    """The best candidates, of those that have come to the same optimum one."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    new = np.append(True, np.diff(ordered) > SAME * ordered[1:])
-    return thetas[order[new][:count]]
-
-
-def _least_squares(q: Array, pairs: Array | None, weights: Array, residual: Array) -> Array:
-    """Weighted least-squares steps of all candidates: solve ``(Q'V Q) step = Q'V r``."""
-    m = q.shape[1]
-    pull = (weights * residual) @ q
-    gram = np.empty((len(weights), m, m))
-    if pairs is None:
-        for k, weight in enumerate(weights):
-            gram[k] = (weight[:, None] * q).T @ q
-    else:
-        rows, columns = np.tril_indices(m)
-        lower = weights @ pairs
-        gram[:, rows, columns] = lower
-        gram[:, columns, rows] = lower
-    size = np.einsum("kii->k", gram)
-    gram[:, np.arange(m), np.arange(m)] += (RIDGE * size + (size == 0.0))[:, None]
-    return np.linalg.solve(gram, pull[:, :, None])[:, :, 0]
-
-
-def _pairs(q: Array) -> Array:
-    """Products of all pairs of columns, of which Gram matrices are weighted sums."""
-    rows, columns = np.tril_indices(q.shape[1])
-    return q[:, rows] * q[:, columns]

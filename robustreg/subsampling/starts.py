@@ -15,7 +15,7 @@ from robustreg.penalties import ElasticNet
 from robustreg.solvers import SOLVERS, select_solver
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
-from robustreg.subsampling.search import best_of, improve
+from robustreg.subsampling.search import Refinery, best_of
 from robustreg.subsampling.table import Coordinates, Table, make_table
 
 MANY_DUMMIES = 5  # columns of two values, from which subsets of the other columns are drawn
@@ -82,7 +82,8 @@ def ms_starts(
     rest = _with_rows(problem, left, explain(problem.y)[2], fit_intercept=False)
     table, coordinates = make_table(rest, weight)
     fits = elemental_fits(table, n_subsamples, random)
-    for theta in best_of(*improve(table, criterion, fits, MS_STEPS, table), MS_KEPT):
+    refinery = Refinery(table, criterion, table.n_threads)
+    for theta in best_of(*refinery.improve(fits, MS_STEPS), MS_KEPT):
         slope = coordinates.to_coef(theta)[0] * rest.y_unit
         coef = np.empty(problem.p)
         coef[~dummies] = slope

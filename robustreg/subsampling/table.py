@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ FAR = 10.0
 FARTHEST, BEYOND = 1e15, 1e300
 SURVEY_ROWS = 2_500  # suffice for a column's centre and scale
 UNIT_ZERO = 1e-9  # what counts as 0 where y does not vary
+THREADED_ENTRIES = 2**19  # up to which threads cost more than they save
 BLOCK_ENTRIES = 2**17  # of a block of rows: it stays in the processor's cache
 
 
@@ -74,26 +76,35 @@ class Table:
         def work(part: slice) -> None:
             np.subtract(self.y[part], product(self.q[part], theta), out=out[part])
 
-        map_ordered(work, self._parts(), self.n_threads)
+        map_ordered(work, self._parts(), self._threads)
         return out
 
-    def sums(self, curvature: Array, pull: Array) -> tuple[Array, Array]:
-        """``sum curvature q q'`` and ``sum pull q`` over the rows."""
+    def gram(self, weight: Array) -> Array:
+        """``sum weight q q'`` over the rows."""
 
-        def work(part: slice) -> tuple[Array, Array]:
+        def work(part: slice) -> Array:
             q = self.q[part]
-            return product((curvature[part, None] * q).T, q), product(pull[part], q)
+            return product((weight[part, None] * q).T, q)
 
-        gram, slope = np.zeros((self.m, self.m)), np.zeros(self.m)
-        for part in map_ordered(work, self._parts(), self.n_threads):
-            gram += part[0]
-            slope += part[1]
-        return gram, slope
+        return self._sum(work, np.zeros((self.m, self.m)))
+
+    def slope(self, pull: Array) -> Array:
+        """``sum pull q`` over the rows."""
+        return self._sum(lambda part: product(pull[part], self.q[part]), np.zeros(self.m))
+
+    def _sum(self, work: Callable[[slice], Array], total: Array) -> Array:
+        for part in map_ordered(work, self._parts(), self._threads):
+            total += part
+        return total
 
     def take(self, index: Index) -> Table:
         """Some of the rows."""
         weight = None if self.weight is None else self.weight[index]
         return replace(self, q=self.q[index], y=self.y[index], weight=weight, n_threads=1)
+
+    @property
+    def _threads(self) -> int:
+        return self.n_threads if self.q.size > THREADED_ENTRIES else 1
 
     def _parts(self) -> list[slice]:
         size = max(64, BLOCK_ENTRIES // self.m)
