@@ -20,6 +20,10 @@ XTOL = 1e-10  # scales: length of the last step
 LEAST_PIVOT = 1e-8  # of a Hessian that is positive definite beyond doubt
 RIDGE = 1e-12
 ROUNDING = 16 * EPS
+# Values of the criterion differ by the square of a step, and drown in the rounding of residuals
+# long before the steps do. Near the optimum steps that shrink need not lower it within NOISE;
+# where Newton steps are as short as CLOSE, and shrink no more, they have become rounding, too.
+NOISE, CLOSE = 1e-9, 1e-6
 REFINEMENTS = 2  # solutions of a least-squares problem: the second mends the rounding of the first
 
 
@@ -110,11 +114,14 @@ def _descend(
             step = _solve(gram, pull, definite=not newton)
             if step is None:
                 continue
+            shrinks = length(step) <= min((0.5 if newton else 1.0) * size, NEAR)
+            if newton and size < CLOSE and not shrinks:
+                return Fit(theta, residual, scale, steps, converged=True)
             trial = theta + scale * step
             new = table.residuals(trial)
             new_scale = scale_of(new, scale)
             reached = value(new, new_scale)
-            if reached <= best * (1.0 + ROUNDING):
+            if reached <= best * (1.0 + (NOISE if shrinks else ROUNDING)):
                 break
         else:  # not even reweighting goes down any more: rounding
             return Fit(theta, residual, scale, steps, converged=size < NEAR)
