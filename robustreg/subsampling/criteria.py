@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Mask
 from robustreg.losses import Loss
 from robustreg.scale import MAD_FACTOR
 from robustreg.scale._m_scale import expected_rho, m_scales
@@ -70,8 +70,14 @@ class SmallScale:
 
     def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
         """The scales, 0 for candidates that most rows lie on."""
-        seen = np.where(absolute > table.zero, absolute, 0.0)
-        return m_scales(seen, self.target(table), self.loss, level, table.weight)
+        scales = m_scales(absolute, self.target(table), self.loss, level, table.weight)
+        return np.where(self.are_exact(table, absolute), 0.0, scales)
+
+    def are_exact(self, table: Table, absolute: Array) -> Mask:
+        """Candidates that pass through so many rows that the scale of these is theirs."""
+        off = absolute > table.zero
+        mass = off.sum(axis=1) if table.weight is None else off @ table.weight
+        return mass * self.loss.sup_rho <= self.target(table) * (1.0 + ROUNDING)
 
 
 @dataclass(frozen=True)

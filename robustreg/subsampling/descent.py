@@ -12,7 +12,7 @@ from robustreg._arrays import EPS, Array, Mask, length
 from robustreg._kinks import cholesky_solve
 from robustreg.losses import Loss
 from robustreg.scale import m_scale
-from robustreg.subsampling.criteria import TrimmedSquares
+from robustreg.subsampling.criteria import SmallScale, TrimmedSquares
 from robustreg.subsampling.table import Table
 
 NEAR = 0.1  # scales: Newton steps from the point where reweighting moves less than that
@@ -57,9 +57,13 @@ def descend_to_small_scale(table: Table, loss: Loss, theta: Array, max_iter: int
 
 
 def m_scale_of(table: Table, loss: Loss, residual: Array, start: float | None) -> float:
-    """The M-scale of residuals; those that count as exact fits are 0."""
-    seen = np.where(np.abs(residual) > table.zero, residual, 0.0)
-    return m_scale(seen, table.weight, loss=loss, center=0.0, n_parameters=table.m, start=start)
+    """The M-scale of residuals; 0 where so many count as exact fits that it is their scale.
+
+    (The others keep their size, however small: the scale must not jump on the way down.)
+    """
+    if SmallScale(loss).are_exact(table, np.abs(residual)[None])[0]:
+        return 0.0
+    return m_scale(residual, table.weight, loss=loss, center=0.0, n_parameters=table.m, start=start)
 
 
 def descend_jointly(table: Table, loss: Loss, chi: Loss, start: Fit, max_iter: int) -> Fit:
