@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from scipy.linalg import eigh
 
 from robustreg._arrays import EPS, Array, Mask, length
 from robustreg._kinks import cholesky_solve
 from robustreg.losses import Loss
 from robustreg.scale import m_scale
 from robustreg.subsampling.criteria import SmallScale, TrimmedSquares
-from robustreg.subsampling.table import Table
+from robustreg.subsampling.table import Table, ridge
 
 NEAR = 0.1  # scales: Newton steps from the point where reweighting moves less than that
 XTOL = 1e-10  # scales: length of the last step
-LEAST_PIVOT = 1e-8  # of a Hessian that is positive definite beyond doubt
-RIDGE = 1e-12
+# Equations of which so much of the weight is left hold; where an optimum is flat, as long as a row
+# is at the edge of rejection, no step is short.
+SOLVED = 1e-12
+LEAST_CURVATURE = 1e-6  # for each row: what a direction must have for a minimum
 ROUNDING = 16 * EPS
 # Values of the criterion differ by the square of a step, and drown in the rounding of residuals
 # long before the steps do. Near the optimum steps that shrink need not lower it within NOISE;
@@ -115,11 +118,14 @@ def _descend(
         for newton in (True, False) if size < NEAR else (False,):
             curvature = loss.psi_prime(z) if newton else loss.weights(z)
             gram, pull = table.gram(table.weigh(curvature)), table.slope(table.weigh(loss.psi(z)))
-            step = _solve(gram, pull, definite=not newton)
-            if step is None:
-                continue
+            if length(pull) <= SOLVED * table.total:
+                return Fit(theta, residual, scale, steps, converged=True)
+            if newton:
+                step, minimum = _newton_step(gram, pull, table.total)
+            else:
+                step, minimum = _solve(gram, pull, table.total), False
             shrinks = length(step) <= min((0.5 if newton else 1.0) * size, NEAR)
-            if newton and size < CLOSE and not shrinks:
+            if minimum and size < CLOSE and not shrinks:
                 return Fit(theta, residual, scale, steps, converged=True)
             trial = theta + scale * step
             new = table.residuals(trial)
@@ -149,19 +155,30 @@ def least_squares_on(table: Table, mask: Mask, fit: Fit) -> Fit:
     """Least squares on some of the rows, from a fit near by."""
     weight, theta, residual = table.weigh(mask.astype(np.float64)), fit.theta, fit.residual
     for _ in range(REFINEMENTS):
-        step = _solve(table.gram(weight), table.slope(weight * residual), definite=True)
-        assert step is not None
-        theta = theta + step
+        theta = theta + _solve(table.gram(weight), table.slope(weight * residual), table.total)
         residual = table.residuals(theta)
     return replace(fit, theta=theta, residual=residual)
 
 
-def _solve(gram: Array, pull: Array, definite: bool) -> Array | None:
-    """The step; None where a Hessian is not positive definite."""
-    if definite:
-        size = float(np.trace(gram))
-        gram = gram + (RIDGE * size + (size == 0.0)) * np.eye(len(gram))
-    return cholesky_solve(gram, pull, 0.0 if definite else LEAST_PIVOT)
+def _newton_step(hessian: Array, pull: Array, total: float) -> tuple[Array, bool]:
+    """The Newton step, and whether the Hessian is that of a minimum.
+
+    Where it is not, in the valleys that few rows make, curvatures count by their size: the step
+    still goes downhill, and away from saddles, by which reweighting only creeps.
+    """
+    values, vectors = eigh(hessian)
+    size = np.abs(values)
+    # the bulk of the rows has about the curvature 1 for each of them, a row far out much more
+    least = max(LEAST_CURVATURE * total, 16 * EPS * size.max())
+    step = vectors @ ((vectors.T @ pull) / np.maximum(size, least))
+    return step, bool(values[0] >= least)
+
+
+def _solve(gram: Array, pull: Array, total: float) -> Array:
+    """The least-squares step; 0 in directions in which no row has a weight."""
+    step = cholesky_solve(gram + ridge(np.trace(gram), total) * np.eye(len(gram)), pull, 0.0)
+    assert step is not None
+    return step
 
 
 def descend_by_trimming(
@@ -176,9 +193,7 @@ def descend_by_trimming(
     shares, best = _trim(table, criterion, residual)
     gram = table.gram(shares)
     for steps in range(max_iter):
-        step = _solve(gram, table.slope(shares * residual), definite=True)
-        assert step is not None
-        trial = theta + step
+        trial = theta + _solve(gram, table.slope(shares * residual), table.total)
         new = table.residuals(trial)
         new_shares, reached = _trim(table, criterion, new)
         changed = np.flatnonzero(new_shares != shares)

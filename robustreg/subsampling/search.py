@@ -11,7 +11,7 @@ from robustreg._arrays import Array, Index
 from robustreg._parallel import map_ordered
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
-from robustreg.subsampling.table import Table
+from robustreg.subsampling.table import Table, ridge
 
 STEPS = 2  # of every candidate, before the better ones are told from the others
 KEPT = 10  # candidates that go on from there
@@ -23,7 +23,6 @@ SMALL = 2_000  # rows up to which all candidates see all of them
 GROUPS, GROUP_ROWS, GROUP_ROWS_PER_COLUMN = 5, 400, 10
 BATCH_ENTRIES = 2**16  # residuals of a batch of candidates: they stay in the processor's cache
 PAIRED = 40  # coordinates up to which the products of all pairs are worth their memory
-RIDGE = 1e-12  # relative: leaves coordinates alone that a candidate's rows do not determine
 
 
 def find(
@@ -169,7 +168,7 @@ class Refinery:
             gram[:, rows, columns] = lower
             gram[:, columns, rows] = lower
         size = np.einsum("kii->k", gram)
-        gram[:, np.arange(m), np.arange(m)] += (RIDGE * size + (size == 0.0))[:, None]
+        gram[:, np.arange(m), np.arange(m)] += ridge(size, self.sample.total)[:, None]
         return np.linalg.solve(gram, pull[:, :, None])[:, :, 0]
 
     def _residuals(self, thetas: Array) -> Array:

@@ -17,10 +17,11 @@ from robustreg.scale import mad, weighted_median
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
 # larger one is shrunk to it.
 FAR = 10.0
-# Rows farther out than a double has digits are brought in to here: nothing but their direction
-# matters, and they must not leave the others without digits. (BEYOND keeps infinity out.)
-FARTHEST, BEYOND = 1e15, 1e300
+# Entries farther out than a double has digits are brought in to here: that they are far out is all
+# that matters, and they must not leave the others without digits.
+FARTHEST = 1e15
 SURVEY_ROWS = 2_500  # suffice for a column's centre and scale
+RIDGE, ROUNDED = 1e-12, 1e-13
 UNIT_ZERO = 1e-9  # what counts as 0 where y does not vary
 THREADED_ENTRIES = 2**19  # up to which threads cost more than they save
 BLOCK_ENTRIES = 2**17  # of a block of rows: it stays in the processor's cache
@@ -141,6 +142,15 @@ class Coordinates:
         return np.append(u, intercept + self.origin @ coef) if self.fit_intercept else u
 
 
+def ridge(trace: Array, total: float) -> Array:
+    """What is added to the diagonal of Gram matrices of some traces, of rows of a total weight.
+
+    It leaves coordinates alone that no row determines, is nothing beside the bulk of the rows,
+    whose Gram matrix is about ``total`` times the identity, and keeps that of far rows regular.
+    """
+    return np.maximum(RIDGE * total, ROUNDED * trace)
+
+
 def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinates]:
     """The table of a problem, its weights as the user gave them, and its coordinates.
 
@@ -148,11 +158,12 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     far out, whose squares would be all that a Gram matrix holds, say no more than others. The
     rank is that of all rows, since shrinking moves no row out of its line through the centre.
     """
-    reach, centre = _reach(problem.X, weight, problem.fit_intercept)
+    reach, centre, scale = _reach(problem.X, weight, problem.fit_intercept)
     far = np.flatnonzero(reach > FARTHEST)
     if len(far):
         X = problem.X.copy()
-        X[far] = centre + (X[far] - centre) * (FARTHEST / reach[far, None])
+        width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
+        X[far] = np.clip(X[far], centre - width, centre + width)
         problem = replace(problem, X=X)
     own = np.square(FAR / np.clip(reach, FAR, FARTHEST))
     if weight is not None:
@@ -187,22 +198,21 @@ def _whiten(problem: Problem, weight: Array) -> tuple[RowBlocks, Array]:
     return rows, whiten_rows(rows, none)
 
 
-def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array]:
-    """How far out every row is, and the columns' centres.
+def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
+    """How far out every row is, and the columns' centres and scales.
 
     That is its largest distance from a column's centre, in the column's scales.
     """
     n, p = X.shape
     step = max(1, n // SURVEY_ROWS)
-    reach, centres = np.zeros(n), np.zeros(p)
+    reach, centre, scale = np.zeros(n), np.zeros(p), np.zeros(p)
     for j in range(p):
         column = X[:, j].astype(np.float64)
-        centre, scale = _centre_and_scale(column, weight, step, fit_intercept)
-        if scale > 0.0:
+        centre[j], scale[j] = _centre_and_scale(column, weight, step, fit_intercept)
+        if scale[j] > 0.0:
             with np.errstate(over="ignore"):
-                np.maximum(reach, np.abs(column - centre) / scale, out=reach)
-        centres[j] = centre
-    return np.minimum(reach, BEYOND), centres
+                np.maximum(reach, np.abs(column - centre[j]) / scale[j], out=reach)
+    return reach, centre, scale
 
 
 def _centre_and_scale(
