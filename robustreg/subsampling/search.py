@@ -84,6 +84,8 @@ def _candidates(
     counts = np.diff(np.linspace(0, n_subsamples, GROUPS + 1).astype(int))
     found = []
     for index, count in zip(np.split(drawn, GROUPS), counts, strict=True):
+        if count == 0:  # fewer subsets than groups
+            continue
         group = table.take(np.sort(index))
         fits = elemental_fits(group, count, random)
         improved = Refinery(group, criterion, table.n_threads).improve(fits, STEPS)
