@@ -233,11 +233,16 @@ class Rows:
         }
 
     def residuals(self, coef: Array, intercept: float, residual: Array) -> Array:
-        """The residuals of all rows, those of weight 0 included, in the problem's units."""
+        """The residuals of all rows, those of weight 0 included, in the problem's units.
+
+        Rows that the fit has seen keep the residuals that it has seen, to the last digit.
+        """
         if self.kept is None:
             return residual
         offset = intercept + self.problem.y_offset / self.problem.y_unit
-        return self.y / self.problem.y_unit - (safe_sparse_dot(self.X, coef) + offset)
+        found = self.y / self.problem.y_unit - (safe_sparse_dot(self.X, coef) + offset)
+        found[self.kept] = residual
+        return found
 
 
 def rows_that_count(
