@@ -136,7 +136,7 @@ class LTSRegressor(SubsamplingRegressor):
         raw, shares, objective = lts_estimate(sample, covered / table.total)
         edge = float(np.abs(raw.residual[shares > 0.0]).max())
         raw_scale = trimmed_scale(table, objective, covered, edge)
-        fit, scale, reach = raw, raw_scale, edge
+        fit, scale, reach = raw, raw_scale, max(edge, table.zero)
         if self.reweight:
             reach = max(CUTOFF * raw_scale, table.zero)
             fit = least_squares_on(table, np.abs(raw.residual) <= reach, raw)
