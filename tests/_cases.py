@@ -4,11 +4,15 @@ import numpy as np
 
 from robustreg.estimators import (
     CONVEX,
+    HIGH_BREAKDOWN,
     HuberRegressor,
     L1Regressor,
     L2Regressor,
+    LTSRegressor,
+    MMRegressor,
     MRegressor,
     QuantileRegressor,
+    SRegressor,
 )
 from robustreg.losses import HalfSquared, Huber, LogCosh, PseudoHuber, SmoothL1, Squared
 
@@ -57,6 +61,16 @@ EQUIVARIANT = {
 }
 WITH_INTERCEPT = {
     name: model for name, model in VARIANTS.items() if model.fit_intercept and not model.positive
+}
+
+HIGH = {name: estimator(random_state=0) for name, estimator in HIGH_BREAKDOWN.items()}
+HIGH_VARIANTS = HIGH | {
+    "s-welsch": SRegressor("welsch", random_state=0),
+    "s-quarter": SRegressor(breakdown_point=0.25, random_state=0),
+    "mm-hampel": MMRegressor("hampel", random_state=0),
+    "mm-andrews-no-intercept": MMRegressor("andrews", fit_intercept=False, random_state=0),
+    "lts-raw": LTSRegressor(reweight=False, random_state=0),
+    "lts-three-quarters": LTSRegressor(0.75, random_state=0),
 }
 
 # Every smooth convex loss, at its default and at constants that make it nearly L1 or L2.

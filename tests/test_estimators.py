@@ -9,6 +9,8 @@ import pytest
 import sklearn
 from _cases import (
     DEFAULTS,
+    HIGH,
+    HIGH_VARIANTS,
     SMOOTH_LOSSES,
     VARIANTS,
     clean,
@@ -35,16 +37,23 @@ from sklearn.utils.fixes import parse_version
 import robustreg
 from robustreg.estimators import (
     ESTIMATORS,
+    HIGH_BREAKDOWN,
     HuberRegressor,
     L1Regressor,
     L2Regressor,
     MRegressor,
     QuantileRegressor,
 )
-from robustreg.losses import Bisquare, Huber, LogCosh, Quantile, SmoothL1
+from robustreg.losses import Huber, LogCosh, Quantile, SmoothL1
 
 every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
 every_variant = pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS.keys())
+ALL = DEFAULTS | HIGH
+ALL_VARIANTS = VARIANTS | HIGH_VARIANTS
+every_estimator = pytest.mark.parametrize("model", ALL.values(), ids=ALL.keys())
+every_variant_of_all = pytest.mark.parametrize(
+    "model", ALL_VARIANTS.values(), ids=ALL_VARIANTS.keys()
+)
 
 
 # Of more columns than rows absolute deviations have many optima. Without a constraint that of
@@ -63,7 +72,12 @@ def not_unique(estimator):
     return MANY_OPTIMA if free else {}
 
 
-@parametrize_with_checks(list(VARIANTS.values()), expected_failed_checks=not_unique)
+WITHOUT_RANDOM_STATE = [estimator() for estimator in HIGH_BREAKDOWN.values()]
+
+
+@parametrize_with_checks(
+    [*VARIANTS.values(), *HIGH.values(), *WITHOUT_RANDOM_STATE], expected_failed_checks=not_unique
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -105,11 +119,17 @@ BAD_PARAMETERS = {
     "warm_start": ["no", None, 2],
     "quantile": [0, 1, -0.1, 2, np.nan, True, "a", None, [], [0.5, 0.5], [0.1, 1], [[0.5]]],
     "crossing": ["sort", None, True],
-    "loss": ["hubert", "quantile", "bisquare", Quantile(0.3), Bisquare(), SmoothL1(0), None, 3],
+    "loss": ["hubert", "quantile", Quantile(0.3), SmoothL1(0), None, 3],
+    "efficiency": [0, 1, -0.1, 1.1, np.nan, "one", None],
+    "breakdown_point": [0, 0.51, -0.1, np.nan, "half", None],
+    "support_fraction": [0.49, 1.01, np.nan, "half"],
+    "reweight": ["yes", None, 2],
+    "n_subsamples": [0, -1, 1.5, np.inf, "one", None],
+    "random_state": [-1, 1.5, "one"],
 }
 BAD = [
     pytest.param(clone(model).set_params(**{name: value}), name, id=f"{key}-{name}={value!r}")
-    for key, model in DEFAULTS.items()
+    for key, model in ALL.items()
     for name in model.get_params()
     for value in BAD_PARAMETERS[name]
 ]
@@ -373,7 +393,7 @@ def test_float32_far_from_zero(model):
     np.testing.assert_allclose(model.coef_, wide.coef_, rtol=1e-5)
 
 
-@every_default
+@every_estimator
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.float16, object, bool])
 def test_other_dtypes_become_float64(model, dtype):
     X, y = contaminated()
@@ -384,7 +404,7 @@ def test_other_dtypes_become_float64(model, dtype):
     np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
-@every_default
+@every_estimator
 def test_integer_y_and_lists(model):
     X, y = contaminated()
     y = np.round(y).astype(int)
@@ -397,7 +417,7 @@ def test_integer_y_and_lists(model):
 # --- data frames
 
 
-@every_default
+@every_estimator
 def test_pandas_names(model):
     pandas = pytest.importorskip("pandas")
     X, y = contaminated()
@@ -419,7 +439,7 @@ def test_pandas_names(model):
     parse_version(sklearn.__version__) < parse_version("1.9"),
     reason="older ones read polars' column names by a protocol that polars has given up",
 )
-@every_default
+@every_estimator
 def test_polars_names(model):
     polars = pytest.importorskip("polars")
     X, y = contaminated()
@@ -432,7 +452,7 @@ def test_polars_names(model):
 # --- predict
 
 
-@every_default
+@every_estimator
 def test_predict(model):
     X, y = contaminated()
     with pytest.raises(NotFittedError):
@@ -447,7 +467,7 @@ def test_predict(model):
             model.predict(wrong)
 
 
-@every_default
+@every_estimator
 def test_not_fitted_after_a_failed_fit(model):
     X, y = contaminated()
     model = clone(model)
@@ -466,7 +486,7 @@ def test_score_is_r_squared():
 # --- clone, pickle, set_params, repeated fits
 
 
-@every_variant
+@every_variant_of_all
 def test_clone_and_pickle(model):
     X, y = contaminated()
     assert clone(model).get_params() == model.get_params()
@@ -477,7 +497,7 @@ def test_clone_and_pickle(model):
     assert not hasattr(clone(fitted), "coef_")
 
 
-@every_variant
+@every_variant_of_all
 def test_a_second_fit_forgets_the_first(model):
     X, y = contaminated()
     once = clone(model).fit(X, y)
@@ -505,7 +525,7 @@ def test_the_convergence_warning_reaches_code_without_a_module():
         exec("model.fit(X, y)", names)
 
 
-@every_variant
+@every_variant_of_all
 def test_a_converged_fit_is_silent(model):
     X, y = contaminated()
     with warnings.catch_warnings(record=True) as caught:
@@ -514,7 +534,7 @@ def test_a_converged_fit_is_silent(model):
     assert [str(entry.message) for entry in caught] == []
 
 
-@every_variant
+@every_variant_of_all
 def test_the_floating_point_settings_of_the_user_do_not_matter(model):
     """np.seterr(all="raise") is popular with people who hunt a NaN."""
     X, y = contaminated()
@@ -552,7 +572,7 @@ def test_weights_that_were_not_requested_are_refused(model):
         GridSearchCV(clone(model), {"alpha": [0.0]}, cv=3).fit(X, y, sample_weight=np.ones(len(y)))
 
 
-@every_default
+@every_estimator
 def test_fits_in_threads_do_not_disturb_each_other(model):
     """A grid search with the threading backend fits the same data at the same time."""
     X, y = contaminated(n=5000)

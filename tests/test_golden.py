@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustreg import HuberRegressor, L1Regressor, L2Regressor
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    LTSRegressor,
+    MMRegressor,
+    SRegressor,
+)
 from robustreg.losses import Huber
 
 FOLDER = Path(__file__).parent / "golden"
@@ -105,3 +112,33 @@ def test_huber_with_the_mad_of_an_l1_fit(table):
     assert np.abs(stationarity(X, psi, np.ones(len(y)))).max() <= 1e-8
     given = HuberRegressor(delta=DELTA, scale=scale).fit(X, y)
     np.testing.assert_allclose(coefficients(model), coefficients(given), rtol=1e-9)
+
+
+@pytest.mark.parametrize("random_state", range(3))
+def test_mm_against_lmrob(table, random_state):
+    # Both search at random: a smaller scale of ours is as good, other coefficients come with it.
+    X, y, reference = table
+    expected = reference["lmrob"]
+    assert expected["converged"]
+    start = SRegressor(random_state=random_state).fit(X, y)
+    assert start.scale_ <= expected["S_scale"] * (1 + 1e-4)
+    model = MMRegressor(random_state=random_state).fit(X, y)
+    np.testing.assert_array_equal(model.initial_coef_, start.coef_)
+    assert model.scale_ == start.scale_
+    if start.scale_ >= expected["S_scale"] * (1 - 1e-4):
+        close = np.maximum(1e-4 * np.abs(expected["coef"]), 1e-3 * np.array(expected["se"]))
+        np.testing.assert_array_less(np.abs(coefficients(model) - expected["coef"]), close)
+        np.testing.assert_allclose(
+            model.weights_, expected.get("rweights", model.weights_), atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("random_state", range(3))
+def test_least_trimmed_squares_against_ltsreg(table, random_state):
+    X, y, reference = table
+    expected = reference["lts"]
+    model = LTSRegressor(random_state=random_state).fit(X, y)
+    assert model.n_support_ == expected["quan"] == model.support_.sum()
+    residual = y - expected["raw_coef"][0] - X @ expected["raw_coef"][1:]
+    theirs = np.sort(residual**2)[: expected["quan"]].sum()
+    assert model.objective_ <= theirs * (1 + 1e-6)
