@@ -286,6 +286,14 @@ def test_random_state_and_n_subsamples_determine_the_subsets(model, n, monkeypat
 
 
 @every_estimator
+@pytest.mark.parametrize("n", [100, 5000])
+def test_a_single_subset(model, n):
+    """Least absolute deviations are among the starts, which is enough here."""
+    X, y = contaminated(n=n)
+    assert fit(model, X, y, n_subsamples=1).outliers_[: 3 * n // 10].all()
+
+
+@every_estimator
 def test_a_random_state_instance_goes_on_from_fit_to_fit(model):
     """As in scikit-learn; nothing else changes, given good optima."""
     X, y = contaminated()

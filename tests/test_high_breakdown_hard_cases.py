@@ -113,7 +113,7 @@ def test_exactly_linear_y(model, n, unit):
     assert not model.outliers_.any()
 
 
-@every_estimator
+@pytest.mark.parametrize("model", [*HIGH.values(), LTSRegressor(reweight=False, random_state=0)])
 @pytest.mark.parametrize("sided", [False, True])
 @pytest.mark.parametrize("n", [30, 300, 6000])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -344,10 +344,10 @@ def test_weight_zero_is_an_absent_row(model, n):
     kept = fit(model, X[there], y[there], weight[there], n_subsamples=50)
     model = fit(model, *wrong, weight, n_subsamples=50)
     np.testing.assert_array_equal(model.coef_, kept.coef_)
+    np.testing.assert_array_equal(model.weights_[there], kept.weights_)
     assert model.scale_ == kept.scale_
     assert model.objective_ == kept.objective_
     assert model.weights_.shape == model.outliers_.shape == (n,)
-    np.testing.assert_allclose(model.weights_[there], kept.weights_, rtol=0, atol=1e-9)
     np.testing.assert_array_equal(model.outliers_[there], kept.outliers_)
     residual = np.abs(wrong[1] - model.predict(wrong[0]))
     np.testing.assert_array_equal(model.outliers_, residual > 2.5 * model.scale_)
