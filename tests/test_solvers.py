@@ -21,7 +21,7 @@ from robustreg._parallel import map_ordered, one_blas_thread
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
 from robustreg.solvers import SOLVERS, SolverSpec, _frame, smooth, solver_names
-from robustreg.solvers._newton import semismooth_newton
+from robustreg.solvers._newton import _perspective_step, _Point, semismooth_newton
 
 # --- the table
 
@@ -341,6 +341,59 @@ def test_newton_on_a_piecewise_quadratic_ends_exactly():
     assert np.abs(slope(found.x)).max() <= 1e-12
     reference = Reference(X, y, Huber(1.0), scale=1.0)
     assert found.fun == pytest.approx(reference.minimum()[-1] * len(y), rel=1e-14)
+
+
+def scaled_huber(delta):
+    """Mean of ``s rho((y - X b) / s)`` plus kappa s for Huber's loss, as value, slope, curvature."""
+    X, y = contaminated()
+    design, loss = np.c_[X, np.ones(len(y))], Huber(delta)
+
+    def value(v):
+        return v[-1] * (loss.rho((y - design @ v[:-1]) / v[-1]).mean() + loss.kappa)
+
+    def slope(v):
+        z = (y - design @ v[:-1]) / v[-1]
+        return np.append(
+            -design.T @ loss.psi(z) / len(y), loss.kappa - loss.conjugate_of_psi(z).mean()
+        )
+
+    def curvature(v):
+        z = (y - design @ v[:-1]) / v[-1]
+        rows = np.c_[design, z][np.abs(z) <= delta]
+        return rows.T @ rows / (len(y) * v[-1])
+
+    start = np.append(np.linalg.lstsq(design, y, rcond=None)[0], y.std())
+    return value, start, slope, curvature
+
+
+def test_newton_on_a_perspective_ends_exactly():
+    """A huge delta: the model is the function. A usual one: the last piece is met exactly."""
+    bounds = Bounds([-np.inf] * 4 + [0.0], np.inf)
+    for delta, steps in ((1e6, 2), (1.345, 10)):
+        value, start, slope, curvature = scaled_huber(delta)
+        start[-1] *= 3.0
+        found = newton(value, start, slope, curvature, bounds=bounds, perspective=True)
+        assert found.success
+        assert found.nit <= steps
+        assert np.abs(slope(found.x)).max() <= 1e-14
+        plain = newton(value, start, slope, curvature, bounds=bounds)
+        assert plain.nit > found.nit
+        np.testing.assert_allclose(found.x, plain.x, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.01, 100.0, 1e6])
+def test_steps_on_a_perspective_lead_downhill(scale):
+    """From wherever: far above the optimal scale, far below it, off in the coefficients."""
+    for delta in (0.3, 1.345, 3.0):
+        value, start, slope, curvature = scaled_huber(delta)
+        for off in (0.0, 1.0, 1e3):
+            x = start + off
+            x[-1] = scale * start[-1]
+            point = _Point(x, value(x), slope(x), None)
+            hessian = curvature(x) + 1e-6 * np.eye(5) / x[-1]
+            step = _perspective_step(hessian, point, 0.0)
+            assert slope(x) @ step < 0
+            assert x[-1] + step[-1] > 0.09 * x[-1]
 
 
 def test_newton_with_a_singular_hessian():

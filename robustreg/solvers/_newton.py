@@ -19,6 +19,7 @@ KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to 
 NOISE = 1e-9  # decreases below this share of the value may be rounding: sums can cancel
 STUCK = 1e3 * EPS  # decreases below this share certainly are
 MIN_ROOM = 0.1
+FEW_KINKS = 1e-3  # scales: shorter steps are taken to cross no kinks of psi
 MAX_STALLED = 4  # steps within the rounding of the value that do not halve the gradient
 MAX_DAMPING = 1e8
 NO_DAMPING = 1e-5  # relative to the largest curvature
@@ -47,6 +48,7 @@ def semismooth_newton(
     floor: float = 0.0,
     least: float = -np.inf,
     rounding: float = 0.0,
+    perspective: bool = False,
     **unused: Any,
 ) -> OptimizeResult:
     """Minimise a convex function with a Lipschitz gradient by damped Newton steps.
@@ -84,6 +86,10 @@ def semismooth_newton(
         Stop, with status 4, once ``fun`` is below this: a minimum, if there is one, is not.
     rounding : float, default=0.0
         Differences of ``fun`` up to here are rounding, besides a share of its value.
+    perspective : bool, default=False
+        The last variable is a scale s > 0, and f is ``s h(r / s)``, r affine in the others, plus
+        something linear. Without kinks, steps then follow the quadratic model of h, not of f:
+        where h is piecewise quadratic, the method again ends at the minimiser itself.
 
     Returns
     -------
@@ -97,6 +103,7 @@ def semismooth_newton(
     bounded = np.flatnonzero(np.isfinite(lower))
     distance = step_size or (lambda _, step: length(step))
     along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
+    solve = _perspective_step if perspective and kinks is None else _model_step
 
     def at(x: Array) -> _Point:
         return _Point(x, fun(x), jac(x), kinks)
@@ -108,7 +115,7 @@ def semismooth_newton(
         iterations += 1
         if rejected:
             fun(point.x)  # the Hessian belongs to the point evaluated last
-        step, damping, room = _propose(hess(point.x), point, damping, lower, bounded)
+        step, damping, room = _propose(hess(point.x), point, damping, lower, bounded, solve)
         step_length = distance(point.x, step)
         promised = -point.change(step)
         negligible = promised <= NOISE * abs(point.value) + rounding
@@ -177,6 +184,9 @@ class _Point:
         return float(np.clip(0.0, slope + left, slope + right))
 
 
+Solve = Callable[[Array, _Point, float], Array | None]
+
+
 def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Array], Any]:
     return lambda x: function(x, *args)
 
@@ -191,7 +201,7 @@ def _lower(bounds: Any, size: int) -> Array:
 
 
 def _newton_step(
-    hessian: Array | LinearOperator, point: _Point, damping: float
+    hessian: Array | LinearOperator, point: _Point, damping: float, solve: Solve
 ) -> tuple[Array, float]:
     """Solve for the step, damping until the matrix is numerically positive definite."""
     if isinstance(hessian, LinearOperator):
@@ -201,28 +211,66 @@ def _newton_step(
         if damping:
             reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
             damped = hessian + damping * reference * np.eye(len(hessian))
-        step = _solve(damped, point, regular=damping > 0.0)
+        step = solve(damped, point, 0.0 if damping else LEAST_PIVOT)
         if step is not None:
             return step, damping
         damping = max(10.0 * damping, 1e-9)
 
 
-def _solve(hessian: Array, point: _Point, regular: bool) -> Array | None:
+def _model_step(hessian: Array, point: _Point, least: float) -> Array | None:
     """The minimiser of the quadratic model; None where its matrix is singular."""
     if point.kinks is not None:
         return quadratic_step(hessian, point.gradient, point.x, point.kinks)
-    least = 0.0 if regular else LEAST_PIVOT
     return cholesky_solve(hessian, -point.gradient, least)
 
 
+def _perspective_step(hessian: Array, point: _Point, least: float) -> Array | None:
+    """The minimiser d of the model ``g'd + d'H d / (2 t)`` with the scale ``t s`` after the step.
+
+    That is the perspective of the quadratic model of h, so that the scale follows the others to
+    second order: d is the Newton step e of these for a given scale, times t, and ``(t - 1) s``
+    times the way on which they and the scale rise together, the column v of the inverse of H
+    that belongs to s, over v_s. Its slope in t vanishes where
+
+        t^-2 = 1 + (2 s g'v + c v_s g'e) / s^2,    c = 1.
+
+    A step across many kinks also changes psi', and c becomes the mean of psi' + z psi'' over
+    that of psi', with z the arguments of h; for Gaussian z the former is the mean of z^2 psi' (by
+    parts), and in white coordinates the ratio that of the scale's curvature to the others'.
+    With any c in [0, 1], 0 being about Newton's step, d leads downhill.
+    """
+    gradient, scale = point.gradient, float(point.x[-1])
+    sides = np.zeros((len(gradient), 2))
+    sides[:, 0], sides[-1, 1] = -gradient, 1.0
+    solved = cholesky_solve(hessian, sides, least)
+    if solved is None:
+        return None
+    step, column = solved.T
+    rise = column / column[-1]
+    others = step - step[-1] * rise
+    share = 1.0
+    if length(others) > FEW_KINKS * scale:
+        curvature = np.diag(hessian)
+        share = min(1.0, float(curvature[-1] / curvature[:-1].mean()))
+    inner = 2.0 * scale * (gradient @ column) + share * column[-1] * (gradient @ others)
+    square = 1.0 + float(inner) / scale**2
+    factor = min(max(square, KEEP_FROM_BOUND**2), KEEP_FROM_BOUND**-2) ** -0.5
+    return factor * others + (factor - 1.0) * scale * rise
+
+
 def _propose(
-    hessian: Array | LinearOperator, point: _Point, damping: float, lower: Array, bounded: Index
+    hessian: Array | LinearOperator,
+    point: _Point,
+    damping: float,
+    lower: Array,
+    bounded: Index,
+    solve: Solve,
 ) -> tuple[Array, float, float]:
     """Step, damping, and the share of the step that the bounds leave room for."""
-    step, damping = _newton_step(hessian, point, damping)
+    step, damping = _newton_step(hessian, point, damping, solve)
     room = _room(point.x[bounded], step[bounded], lower[bounded])
     while room < MIN_ROOM and damping < MAX_DAMPING:  # a mix of directions, not a tiny step
-        step, damping = _newton_step(hessian, point, max(10.0 * damping, 1e-9))
+        step, damping = _newton_step(hessian, point, max(10.0 * damping, 1e-9), solve)
         room = _room(point.x[bounded], step[bounded], lower[bounded])
     return step, damping, room
 

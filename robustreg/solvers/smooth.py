@@ -302,6 +302,7 @@ def _minimise_newton(
             "rounding": objective.rounding,
             "slope_along": objective.slope_along,
             "step_size": in_scales,
+            "perspective": objective.joint,
         },
     )
 
