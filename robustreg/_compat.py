@@ -7,12 +7,14 @@ ecosystem around scikit-learn relies on them; if one moves, this file is what ch
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import minres as scipy_minres
+from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
@@ -30,6 +32,7 @@ except ImportError:  # before scikit-learn 1.9
 __all__ = [
     "CALLBACK_STATE",
     "CallbackSupportMixin",
+    "Estimator",
     "Interval",
     "StrOptions",
     "Tasks",
@@ -99,6 +102,15 @@ class Tasks:
         """All parts are done."""
         if self.context is not None:
             self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)
+
+
+class Estimator(BaseEstimator):
+    """scikit-learn's, which reads a signature anew in every fit and every ``get_params``."""
+
+    @classmethod
+    @lru_cache
+    def _get_param_names(cls) -> list[str]:
+        return super()._get_param_names()  # read, never changed, by its callers
 
 
 def validate_parameters(estimator: Any) -> None:

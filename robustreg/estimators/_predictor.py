@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils import assert_all_finite
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from robustreg._arrays import Array
 from robustreg._compat import (
     CALLBACK_STATE,
+    Estimator,
     Interval,
     StrOptions,
     fit_context,
@@ -32,8 +33,10 @@ from robustreg.solvers import solver_names
 
 T = TypeVar("T")
 
+FLOATS = (np.float64, np.float32)
 
-class LinearPredictor(RegressorMixin, BaseEstimator):
+
+class LinearPredictor(RegressorMixin, Estimator):
     """What a fitted linear model needs: validated data before, predictions after."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -87,9 +90,10 @@ class LinearPredictor(RegressorMixin, BaseEstimator):
             X,
             y,
             accept_sparse="csr" if self._takes_sparse() else False,
-            dtype=[np.float64, np.float32],
+            dtype=FLOATS,
             y_numeric=True,
             ensure_all_finite=False,  # the sums over X find out; see below
+            skip_check_array=_need_no_check(X, y),
         )
         dtype = data.dtype
         target = np.asarray(target, dtype=np.float64)
@@ -121,7 +125,7 @@ class LinearPredictor(RegressorMixin, BaseEstimator):
             ``X @ coef_ + intercept_``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False)
         return safe_sparse_dot(X, self.coef_.T) + self.intercept_
 
     def __sklearn_tags__(self) -> Any:
@@ -166,3 +170,15 @@ class LinearEstimator(LinearPredictor, ABC):
     @abstractmethod
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         """Fit the model to validated data."""
+
+
+def _need_no_check(X: Any, y: Any) -> bool:
+    """Whether these are arrays that ``validate_data`` would return as they are.
+
+    It takes as long as several passes over a small table to find that out. Whatever is not
+    as expected is for it to convert or to explain.
+    """
+    plain = type(X) is np.ndarray and type(y) is np.ndarray
+    if not (plain and X.dtype in FLOATS and y.dtype in FLOATS):
+        return False
+    return X.ndim == 2 and X.size > 0 and y.shape == X.shape[:1] and bool(np.isfinite(y).all())
