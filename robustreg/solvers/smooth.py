@@ -11,7 +11,7 @@ from scipy.optimize import Bounds, OptimizeResult, minimize
 from robustreg._arrays import EPS, Array, length
 from robustreg._certificate import dual_gap, dual_gap_from, dual_point
 from robustreg._objective import Objective
-from robustreg._problem import Problem
+from robustreg._problem import SURVEY_ROWS, Problem
 from robustreg.scale import mad
 from robustreg.solvers._frame import (
     Frame,
@@ -240,7 +240,7 @@ def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start 
 def _first_theta(
     problem: Problem, objective: Objective, frame: Frame, start: Start | None
 ) -> Array:
-    """The given start, else least squares with the MAD of its residuals as scale."""
+    """The given start, else least squares with the MAD of (some) residuals as scale."""
     if start is not None:
         return pack(objective, frame, start)
     if objective.kinks is None:
@@ -249,7 +249,9 @@ def _first_theta(
         found = penalised_least_squares(objective, frame, problem.scale or problem.spread)
     theta = np.append(found, 1.0)
     residual = objective.locate(theta)
-    sigma = mad(residual, problem.weight, center=0.0)
+    every = slice(None, None, max(1, problem.n // SURVEY_ROWS))
+    weight = None if problem.weight is None else problem.weight[every]
+    sigma = mad(residual[every], weight, center=0.0)
     floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
     theta[-1] = max(sigma, floor, 10 * SMALL_SCALES[0] * problem.spread)
     return theta if objective.joint else theta[:-1]
