@@ -156,7 +156,7 @@ def _newton_step(hessian: Array, slope: Array, free: Mask) -> Array | None:
 def cholesky_solve(matrix: Array, side: Array, least: float = LEAST_PIVOT) -> Array | None:
     """Solve a positive definite system; None where a pivot is below ``least`` of the largest."""
     factor, failed = lapack.dpotrf(matrix)
-    pivots = np.diag(factor)
+    pivots = factor.diagonal()
     if failed or not pivots.min() ** 2 >= least * pivots.max() ** 2:
         return None
     return lapack.dpotrs(factor, side)[0]

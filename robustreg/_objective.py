@@ -242,17 +242,17 @@ class Objective(Design):
             return self._hessian_operator(theta)
         self.evaluate(theta)
         sums, sigma = self._hessian_sums, self.scale_at(self._hessian_theta)
-        curve_z = sums.curve_z
         gram = self._in_coordinates(self._gram)
         if self._single and _least_pivot(gram) < LEAST_LEFT * self.rows.total:
             self._single, self._gram = False, self._sum_gram(self._curvature)
             gram = self._in_coordinates(self._gram)
-        curve_z = np.append(self.reduce(curve_z[:-1]), curve_z[-1])
         lead = self.k + self.rows.fit_intercept
         hessian = np.empty((self.size, self.size))
         hessian[:lead, :lead] = gram[:lead, :lead]
         if self.joint:
-            hessian[-1, :-1] = hessian[:-1, -1] = curve_z[:lead]
+            hessian[: self.k, -1] = self.reduce(sums.curve_z[:-1])
+            hessian[self.k : lead, -1] = sums.curve_z[-1]
+            hessian[-1, :-1] = hessian[:-1, -1]
             hessian[-1, -1] = sums.curve_zz
         hessian /= self.rows.total * sigma
         if self.penalty.alpha:

@@ -206,7 +206,7 @@ def _chunks(n: int, p: int) -> list[list[slice]]:
         rows = min(rows, max(64, -(-n // 4), 2**19 // (8 * p)))
     blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
     n_chunks = max(1, min(MAX_CHUNKS, len(blocks), n // (16 * p)))
-    edges = np.linspace(0, len(blocks), n_chunks + 1).astype(int)
+    edges = [len(blocks) * chunk // n_chunks for chunk in range(n_chunks + 1)]
     return [blocks[a:b] for a, b in pairwise(edges)]
 
 

@@ -344,7 +344,7 @@ def test_newton_on_a_piecewise_quadratic_ends_exactly():
 
 
 def scaled_huber(delta):
-    """Mean of ``s rho((y - X b) / s)`` plus kappa s for Huber's loss, as value, slope, curvature."""
+    """``s`` times mean rho((y - X b) / s) + kappa for Huber's loss: value, slope, curvature."""
     X, y = contaminated()
     design, loss = np.c_[X, np.ones(len(y))], Huber(delta)
 

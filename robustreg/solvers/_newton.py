@@ -245,17 +245,17 @@ def _perspective_step(hessian: Array, point: _Point, least: float) -> Array | No
     solved = cholesky_solve(hessian, sides, least)
     if solved is None:
         return None
-    step, column = solved.T
-    rise = column / column[-1]
-    others = step - step[-1] * rise
-    share = 1.0
-    if length(others) > FEW_KINKS * scale:
-        curvature = np.diag(hessian)
-        share = min(1.0, float(curvature[-1] / curvature[:-1].mean()))
-    inner = 2.0 * scale * (gradient @ column) + share * column[-1] * (gradient @ others)
-    square = 1.0 + float(inner) / scale**2
+    newton, column = solved.T
+    ds, v_s = solved[-1].tolist()  # H is symmetric: g'v = -ds
+    others = newton - (ds / v_s) * column  # e
+    gain = -float(gradient @ others)  # e'H e
+    *curvatures, own = hessian.diagonal().tolist()
+    mean = sum(curvatures) / max(1, len(curvatures))
+    across = gain / scale > mean * scale * FEW_KINKS**2
+    share = own / mean if across and own < mean else 1.0
+    square = 1.0 - (2.0 * ds + share * v_s * gain / scale) / scale
     factor = min(max(square, KEEP_FROM_BOUND**2), KEEP_FROM_BOUND**-2) ** -0.5
-    return factor * others + (factor - 1.0) * scale * rise
+    return factor * others + ((factor - 1.0) * scale / v_s) * column
 
 
 def _propose(
@@ -287,11 +287,9 @@ def _room(x: Array, step: Array, lower: Array) -> float:
     The step is then shortened as a whole: near a bound that is the optimum the direction
     matters more than the length, F falls along a ray there and rises off it.
     """
-    falling = step < 0
-    if not falling.any():
-        return np.inf
-    reach = (1.0 - KEEP_FROM_BOUND) * (x[falling] - lower[falling])
-    return float(np.min(reach / -step[falling]))
+    reach = 1.0 - KEEP_FROM_BOUND
+    moves = zip(x.tolist(), step.tolist(), lower.tolist(), strict=True)
+    return min((reach * (at - low) / -by for at, by, low in moves if by < 0), default=np.inf)
 
 
 def _search(

@@ -290,9 +290,9 @@ def _minimise_newton(
         return length(step) / max(objective.scale_at(theta), SMALL_SCALES[0])
 
     return minimize(
-        objective,
+        lambda theta: objective(theta)[0],  # which remembers: jac=True would do so once more
         theta,
-        jac=True,
+        jac=lambda theta: objective(theta)[1],
         hess=objective.hessian,
         method=semismooth_newton,
         bounds=_bounds(objective, 0.0),
