@@ -187,6 +187,45 @@ def test_combinations_that_do_not_exist_say_why(model, message):
     assert not hasattr(model, "n_features_in_")
 
 
+class Other(np.ndarray):
+    """An array, but not a plain one."""
+
+
+def outcome(X, y):
+    """The coefficients of a fit, or what it complains of."""
+    try:
+        return HuberRegressor().fit(X, y).coef_.tolist()
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X, y: (X, y),
+        lambda X, y: (X, y[:-1]),
+        lambda X, y: (X[:0], y[:0]),
+        lambda X, y: (X[:, :0], y),
+        lambda X, y: (X, np.where(y == y[3], np.nan, y)),
+        lambda X, y: (X, np.where(y == y[3], np.inf, y)),
+        lambda X, y: (X, np.stack([y, y], axis=1)),
+        lambda X, y: (X[:, 0], y),
+    ],
+    ids=["good", "length", "rows", "columns", "nan", "inf", "targets", "vector"],
+)
+def test_plain_arrays_fare_as_what_scikit_learn_has_to_convert(change):
+    X, y = change(*clean())
+    assert outcome(X, y) == outcome(X.view(Other), y.view(Other))
+
+
+def test_a_refit_on_plain_arrays_forgets_names():
+    pandas = pytest.importorskip("pandas")
+    X, y = clean()
+    model = HuberRegressor().fit(pandas.DataFrame(X).rename(columns="c{}".format), y)
+    assert hasattr(model, "feature_names_in_")
+    assert not hasattr(model.fit(X, y), "feature_names_in_")
+
+
 # --- attributes
 
 
