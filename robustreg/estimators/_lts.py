@@ -83,9 +83,9 @@ class LTSRegressor(SubsamplingRegressor):
     With q the ``(1 + a) / 2`` quantile of the standard normal, squared residuals up to their
     a-quantile have the mean ``1 - 2 q phi(q) / a`` in units of the variance (Croux and
     Rousseeuw, 1992). ``raw_scale_`` is the root mean square of the h residuals, divided by the
-    root of that at ``a = h / n`` and by a factor for few rows, see
-    ``robustreg/subsampling/trimming.py``; ``scale_`` is that of the reweighted rows, with their
-    degrees of freedom, at a = 0.975.
+    root of that at ``a = h / n``; ``scale_`` is that of the reweighted rows, with their degrees
+    of freedom, at a = 0.975. Both are corrected for few rows, of which fits that choose them
+    leave less than the noise's: see ``robustreg/subsampling/trimming.py``.
 
     References
     ----------
@@ -140,7 +140,7 @@ class LTSRegressor(SubsamplingRegressor):
         if self.reweight:
             reach = max(CUTOFF * raw_scale, table.zero)
             fit = least_squares_on(table, np.abs(raw.residual) <= reach, raw)
-            scale = reweighted_scale(table, raw.residual, fit.residual, reach)
+            scale = reweighted_scale(table, raw.residual, fit.residual, reach, covered)
         distance = np.abs(rows.residuals(*sample.coordinates.to_coef(raw.theta), raw.residual))
         coef, intercept = in_user_units(sample, raw, rows.dtype)
         found = attributes_of(sample, rows, fit, scale, np.zeros_like)
