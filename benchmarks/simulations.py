@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from _common import about_machine, table
+from _high_breakdown import check_high_breakdown, check_lts_factors, check_mm_efficiency
 from scipy.stats import norm
 
 from robustreg import (
@@ -257,6 +258,9 @@ SECTIONS = {
     "delta": check_delta,
     "coverage": check_coverage,
     "scales": check_scales,
+    "high_breakdown": check_high_breakdown,
+    "mm_efficiency": check_mm_efficiency,
+    "lts_factors": check_lts_factors,
 }
 
 
