@@ -389,3 +389,12 @@ def test_float32_is_kept(model, order):
     wide = fit(model, X.astype(np.float64), y.astype(np.float64))
     np.testing.assert_allclose(model.coef_, wide.coef_, rtol=1e-6)
     np.testing.assert_allclose(model.scale_, wide.scale_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", HIGH.values(), ids=HIGH.keys())
+def test_only_columns_of_zeros_and_no_intercept(model):
+    y = np.random.default_rng(0).standard_normal(50)
+    fitted = clone(model).set_params(fit_intercept=False).fit(np.zeros((50, 2)), y)
+    assert not fitted.coef_.any()
+    assert fitted.intercept_ == 0.0
+    assert 0.6 < fitted.scale_ < 1.4

@@ -176,6 +176,8 @@ def _newton_step(hessian: Array, pull: Array, total: float) -> tuple[Array, bool
 
 def _solve(gram: Array, pull: Array, total: float) -> Array:
     """The least-squares step; 0 in directions in which no row has a weight."""
+    if not len(pull):  # only columns of zeros, and no intercept
+        return pull
     step = cholesky_solve(gram + ridge(np.trace(gram), total) * np.eye(len(gram)), pull, 0.0)
     assert step is not None
     return step

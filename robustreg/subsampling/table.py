@@ -108,7 +108,7 @@ class Table:
         return self.n_threads if self.q.size > THREADED_ENTRIES else 1
 
     def _parts(self) -> list[slice]:
-        size = max(64, BLOCK_ENTRIES // self.m)
+        size = max(64, BLOCK_ENTRIES // max(1, self.m))
         return [slice(start, min(start + size, self.n)) for start in range(0, self.n, size)]
 
 
