@@ -7,6 +7,7 @@ ecosystem around scikit-learn relies on them; if one moves, this file is what ch
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -16,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import minres as scipy_minres
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
+from sklearn.metrics._scorer import _Scorer
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
@@ -39,6 +41,7 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "method_params",
+    "metric_by_column",
     "minres",
     "set_blas_threads",
     "takes_sample_weight",
@@ -74,6 +77,27 @@ def takes_sample_weight(scorer: Any) -> bool:
     parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
     variadic = inspect.Parameter.VAR_KEYWORD
     return "sample_weight" in parameters or variadic in {p.kind for p in parameters.values()}
+
+
+def metric_by_column(scorer: Any, params: dict[str, Any]) -> Callable[[Array, Array], Any] | None:
+    """What a scorer does with targets and predictions, for several columns of them at once.
+
+    None unless ``make_scorer`` made it from a metric that is known to treat columns apart,
+    one of scikit-learn's or of this package, and does nothing but call it.
+    """
+    if type(scorer) is not _Scorer or scorer._response_method != "predict":
+        return None
+    metric, given = scorer._score_func, scorer._kwargs
+    known = getattr(metric, "__module__", "").startswith(("sklearn.metrics.", "robustreg.metrics."))
+    if not known or "multioutput" not in inspect.signature(metric).parameters:
+        return None
+    if "multioutput" in given or set(given) & set(params):
+        return None
+
+    def scores(y_true: Array, y_pred: Array) -> Any:
+        return scorer._sign * metric(y_true, y_pred, multioutput="raw_values", **given, **params)
+
+    return scores
 
 
 # What scikit-learn's ``fit_context`` looks for after a fit, also after one that failed.

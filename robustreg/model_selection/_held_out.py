@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array, Index
+from robustreg._compat import metric_by_column
 from robustreg._problem import Problem
 from robustreg.estimators._base import LinearRegressor
 
@@ -43,18 +44,31 @@ class HeldOut:
                 return self.prediction if X is self.held_out else super().predict(X)
 
         self.Candidate = Candidate
+        self.by_column = metric_by_column(scorer, params)
 
-    def scores(
-        self, models: list[LinearRegressor], problem: Problem, fits: list[Any]
-    ) -> list[float]:
-        """Scores of several fits, predicted together."""
+    def scores(self, models: list[LinearRegressor], problem: Problem, fits: list[Any]) -> Any:
+        """Scores of several fits, predicted together and, where that is possible, judged so."""
         coefs = np.array([fit.coef for fit in fits])
         intercepts = np.array([fit.intercept for fit in fits])
         both = problem.in_user_units(coefs, intercepts)
         coefs, intercepts = (part.astype(self.dtype) for part in both)
-        predictions = safe_sparse_dot(self.X, coefs.T) + intercepts
+        # a column after the other: sums over one lose the least digits
+        predictions = np.asfortranarray(safe_sparse_dot(self.X, coefs.T) + intercepts)
+        scores = self._scores_by_column(predictions)
+        if scores is not None:
+            return scores
         columns = zip(models, coefs, intercepts, predictions.T, strict=True)
         return [self._score(*column) for column in columns]
+
+    def _scores_by_column(self, predictions: Array) -> Any:
+        """Scores of all columns of predictions by one call; None where the metric has none."""
+        if self.by_column is None:
+            return None
+        targets = np.broadcast_to(self.y, predictions.shape[::-1]).copy().T
+        with config_context(skip_parameter_validation=self.validated or None):
+            scores = self.by_column(targets, predictions)
+        self.validated = True
+        return scores if np.shape(scores) == predictions.shape[1:] else None
 
     def _score(
         self, model: LinearRegressor, coef: Array, intercept: Any, prediction: Array
