@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Mask
 from robustreg._precise import precise_slopes
 from robustreg._rows import RowBlocks, product
 from robustreg.losses import ConvexLoss
@@ -23,14 +23,23 @@ CURVATURE_STEP = 0.01
 
 
 @dataclass
-class Sums:
-    """Sums over rows at one theta; ``z = r / sigma``, all weighted, a = A - offset."""
+class FirstSums:
+    """What F and its gradient need; ``z = r / sigma``, all weighted, a = A - offset.
 
-    conjugate: float  # sum w rho*(psi(z)) = sum w [z psi(z) - rho(z)], which would cancel
-    psi: float  # sum w psi(z)
-    psi_psi: float  # sum w psi(z)^2
-    psi_z: float  # sum w psi(z) z
+    At one theta or, with a leading axis, at several.
+    """
+
+    conjugate: Any  # sum w rho*(psi(z)) = sum w [z psi(z) - rho(z)], which would cancel
+    psi: Any  # sum w psi(z)
+    psi_psi: Any  # sum w psi(z)^2
+    psi_z: Any  # sum w psi(z) z
     psi_a: Array  # (p,) sum w psi(z) a
+
+
+@dataclass
+class Sums(FirstSums):
+    """Sums over rows at one theta, with those that its Hessian needs."""
+
     curve_z: Array  # (p + 1,) sum w psi'(z) z [a, 1]
     curve_zz: float  # sum w psi'(z) z^2
     gram: Array | None = None  # (q + 1, q + 1) change of sum w psi'(z) [a, 1][a, 1]'; None: 0
@@ -116,6 +125,13 @@ def write_residual(block: Any, target: Array, beta: Array, shift: float, out: Ar
     out -= shift
 
 
+def has_moved(loss: ConvexLoss, fresh: Array, curvature: Array) -> Mask:
+    """Where psi' is no longer what a Gram matrix holds."""
+    if loss.smoothness > 1:
+        return np.abs(fresh - curvature) > CURVATURE_STEP * fresh
+    return fresh != curvature  # psi' is constant between kinks
+
+
 def _refresh(
     rows: RowBlocks,
     block: Any,
@@ -127,11 +143,7 @@ def _refresh(
 ) -> Array | None:
     """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved, if any."""
     fresh = loss.psi_prime(z)
-    if loss.smoothness > 1:
-        moved = np.abs(fresh - curvature) > CURVATURE_STEP * fresh
-    else:  # psi' is constant between kinks
-        moved = fresh != curvature
-    index = np.flatnonzero(moved)
+    index = np.flatnonzero(has_moved(loss, fresh, curvature))
     if not len(index):
         return None
     change = fresh[index] - curvature[index]

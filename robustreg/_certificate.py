@@ -13,11 +13,14 @@ as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import lstsq
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array
+from robustreg._block import FirstSums
 from robustreg._compat import minres
 from robustreg._design import MAX_PRODUCTS
 from robustreg._kinks import quadratic_step
@@ -39,23 +42,37 @@ def dual_gap(objective: Objective, theta: Array) -> float:
     distance to the optimum, and shrunk until it satisfies every constraint.
     """
     value, gradient = objective(theta)
-    sums, total = objective.sums, objective.rows.total
-    beta, _, sigma = objective.unpack(theta)
     excess = gradient if objective.kinks is None else objective.kinks.excess(theta, gradient)
-    lead = excess[: objective.k + objective.rows.fit_intercept]
-    if float(np.abs(lead).max(initial=0.0)) <= SMALL_GRADIENT * np.sqrt(sums.psi_psi / total):
-        # nu = psi: rho*(psi(z)) = z psi(z) - rho(z), and shrinking keeps v = grad pen's multiple
-        conjugate = sums.conjugate / total
-        linear = sigma * sums.psi_z / total
-        slope = sums.psi_a / total
-        shrink = _into_l1(objective, slope)
-        if objective.joint and conjugate > 0:
-            shrink = min(shrink, objective.kappa / conjugate)
-        coef = beta / objective.rows.unit
-        gap = _gap(objective, coef, value, shrink, linear, slope, conjugate)
+    if is_balanced(objective, objective.sums, excess):
+        beta, _, sigma = objective.unpack(theta)
+        gap = gap_of_psi(objective, objective.sums, beta, sigma, value)
         if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
             return gap
     return dual_gap_from(objective, theta, value, dual_point(objective, theta))
+
+
+def is_balanced(objective: Objective, sums: FirstSums, excess: Array) -> Any:
+    """Whether slopes are balanced up to rounding, at one point or at each of several."""
+    lead = excess[..., : objective.k + objective.rows.fit_intercept]
+    size = np.sqrt(sums.psi_psi / objective.rows.total)
+    return np.abs(lead).max(axis=-1, initial=0.0) <= SMALL_GRADIENT * size
+
+
+def gap_of_psi(
+    objective: Objective, sums: FirstSums, beta: Array, sigma: float, value: float
+) -> float:
+    """Duality gap from ``nu = psi(z)``, where that balances the slopes.
+
+    There ``rho*(psi(z)) = z psi(z) - rho(z)``, and shrinking keeps v = grad pen's multiple.
+    """
+    total = objective.rows.total
+    conjugate, slope = sums.conjugate / total, sums.psi_a / total
+    linear = sigma * sums.psi_z / total
+    shrink = _into_l1(objective, slope)
+    if objective.joint and conjugate > 0:
+        shrink = min(shrink, objective.kappa / conjugate)
+    coef = beta / objective.rows.unit
+    return _gap(objective, coef, value, shrink, linear, slope, conjugate)
 
 
 def dual_gap_from(

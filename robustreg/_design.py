@@ -38,11 +38,11 @@ class Design:
         self._lifted: Array | None = None  # the basis, with the intercept's coordinate
 
     def expand(self, u: Array) -> Array:
-        """``beta = T u``."""
-        return self.basis @ u if self.basis.ndim == 2 else self.basis * u
+        """``beta = T u``, of one u or of several."""
+        return u @ self.basis.T if self.basis.ndim == 2 else self.basis * u
 
     def reduce(self, slope: Array) -> Array:
-        """``T' slope``."""
+        """``T' slope``, of one slope or of several."""
         return slope @ self.basis if self.basis.ndim == 2 else self.basis * slope
 
     def fitted(self, beta: Array, intercept: float) -> Array:

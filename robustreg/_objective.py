@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array, length
-from robustreg._block import Sums, block_sums, write_residual
+from robustreg._block import FirstSums, Sums, block_sums, write_residual
 from robustreg._design import Design
 from robustreg._kinks import Kinks
 from robustreg._rows import RowBlocks
@@ -217,21 +218,28 @@ class Objective(Design):
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """F and its gradient, without the penalty's kinks."""
-        sums, total = self.evaluate(theta), self.rows.total
+        sums = self.evaluate(theta)
         if self._answer is not None:
             return self._answer
         beta, _, sigma = self.unpack(theta)
-        coef = beta / self.rows.unit
-        value = sigma * ((sums.psi_z - sums.conjugate) / total + self.kappa)
-        value += self.penalty.value(coef)
-        gradient = np.empty(self.size)
-        gradient[: self.k] = self.reduce(self.penalty_slope(beta) - sums.psi_a / total)
-        if self.rows.fit_intercept:
-            gradient[self.k] = -sums.psi / total
-        if self.joint:
-            gradient[-1] = self.kappa - sums.conjugate / total
-        self._answer = value, gradient
+        value = self.loss_value(sums, sigma) + self.penalty.value(beta / self.rows.unit)
+        self._answer = value, self.gradient_from(sums, self.penalty_slope(beta))
         return self._answer
+
+    def loss_value(self, sums: FirstSums, sigma: Any) -> Any:
+        """F without its penalty, from the sums at one point or at several."""
+        return sigma * ((sums.psi_z - sums.conjugate) / self.rows.total + self.kappa)
+
+    def gradient_from(self, sums: FirstSums, penalty_slope: Array) -> Array:
+        """The gradient, from the sums and the penalty's slopes at one point or at several."""
+        total = self.rows.total
+        gradient = np.empty((*penalty_slope.shape[:-1], self.size))
+        gradient[..., : self.k] = self.reduce(penalty_slope - sums.psi_a / total)
+        if self.rows.fit_intercept:
+            gradient[..., self.k] = -sums.psi / total
+        if self.joint:
+            gradient[..., -1] = self.kappa - sums.conjugate / total
+        return gradient
 
     def hessian(self, theta: Array) -> Array | LinearOperator:
         """Generalised Hessian, ``sum w psi' [x, 1, z][x, 1, z]' / (W sigma) + penalty``.
@@ -333,10 +341,14 @@ class Objective(Design):
 
     def penalty_hessian(self) -> Array:
         """Second derivative of the penalty in the coordinates u."""
+        return self.penalty.curvature * self.unit_pull()
+
+    def unit_pull(self) -> Array:
+        """The same of half the squared norm of the coefficients."""
         if self.basis.ndim == 1:
-            return np.diag(self.penalty.curvature * (self.basis / self.rows.unit) ** 2)
+            return np.diag((self.basis / self.rows.unit) ** 2)
         scaled = self.basis / self.rows.unit[:, None]
-        return self.penalty.curvature * (scaled.T @ scaled)
+        return scaled.T @ scaled
 
 
 def _least_pivot(matrix: Array) -> float:

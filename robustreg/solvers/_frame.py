@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,11 +31,14 @@ LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular unde
 
 @dataclass(frozen=True)
 class Start:
-    """Coefficients in the user's columns, intercept and scale in the problem's units of y."""
+    """Coefficients in the user's columns, intercept and scale in the problem's units of y.
+
+    Of one fit or, with a leading axis, of several.
+    """
 
     coef: Array
-    intercept: float
-    sigma: float
+    intercept: Any
+    sigma: Any
 
 
 @dataclass
@@ -193,13 +197,13 @@ def pack(objective: Objective, frame: Frame, start: Start) -> Array:
         u = np.linalg.lstsq(frame.basis, beta, rcond=None)[0]
     else:
         gram = frame.moments.gram[:-1, :-1] / total
-        u = frame.basis.T @ (gram @ beta + frame.ridge * beta)
-    theta = np.empty(objective.size)
-    theta[: objective.k] = u
+        u = (beta @ gram + frame.ridge * beta) @ frame.basis
+    theta = np.empty((*u.shape[:-1], objective.size))
+    theta[..., : objective.k] = u
     if rows.fit_intercept:
-        theta[objective.k] = start.intercept + float(rows.origin @ objective.expand(u))
+        theta[..., objective.k] = start.intercept + objective.expand(u) @ rows.origin
     if objective.joint:
-        theta[-1] = start.sigma
+        theta[..., -1] = start.sigma
     return theta
 
 
@@ -208,9 +212,9 @@ def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
     return in_columns(frame, *objective.unpack(theta))
 
 
-def in_columns(frame: Frame, beta: Array, intercept: float, sigma: float) -> Start:
+def in_columns(frame: Frame, beta: Array, intercept: Any, sigma: Any) -> Start:
     """Coefficients of the blocks and the intercept at their centre in the user's columns."""
-    origin = float(frame.rows.origin @ beta)
+    origin = beta @ frame.rows.origin
     return Start(
         beta / frame.rows.unit, intercept - origin if frame.rows.fit_intercept else 0.0, sigma
     )
