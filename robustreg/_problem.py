@@ -109,6 +109,12 @@ class Problem:
         residual[self.far] += self.beyond
         return residual
 
+    def in_own_units(self, coef: Array, intercept: Any) -> tuple[Array, Any]:
+        """The inverse of ``in_user_units``."""
+        if not self.fit_intercept:
+            return coef / self.y_unit, 0.0 * intercept
+        return coef / self.y_unit, (intercept - self.y_offset) / self.y_unit
+
     def can_start_from(self, sigma: float) -> bool:
         """Whether a scale says where to start: one next to 0 is that of an exact fit."""
         return not self.joint or sigma > LEAST_SCALE * self.spread

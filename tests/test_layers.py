@@ -39,6 +39,7 @@ LAYERS = {
     "_rows": 2,
     "_whiten": 2,
     "_objective": 2,
+    "_stack": 2,
     "_certificate": 2,
     # optimisation
     "solvers": 3,

@@ -267,14 +267,11 @@ def start_from(problem: Problem, coef: Array, intercept: float, scale: float) ->
     """A start at an earlier solution, in the user's units; None where it is of no use."""
     if coef.shape != (problem.p,):
         return None
-    unit = problem.y_unit
-    sigma = scale / unit
+    sigma = scale / problem.y_unit
     if not problem.can_start_from(sigma):
         return None
-    shifted = (float(intercept) - problem.y_offset) / unit
-    return Start(
-        coef.astype(np.float64) / unit, shifted if problem.fit_intercept else 0.0, float(sigma)
-    )
+    own = problem.in_own_units(coef.astype(np.float64), float(intercept))
+    return Start(*own, float(sigma))
 
 
 def levels_to_the_user() -> int:

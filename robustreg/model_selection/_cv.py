@@ -27,8 +27,9 @@ class HuberRegressorCV(GridSearch):
 
     Every cell of the grid (deltas x alphas) is fitted to every fold's training rows and
     scored on its held-out rows, as ``GridSearchCV`` over :class:`robustreg.HuberRegressor`
-    does. But neighbours in the grid start from each other and share coordinates, moments and
-    Gram matrices, so that the whole grid costs little more than a few fits.
+    does. But neighbours in the grid start from each other, share coordinates and moments and,
+    under a ridge penalty, take their steps together, so that the whole grid costs little more
+    than a few fits.
 
     Parameters
     ----------
@@ -56,7 +57,8 @@ class HuberRegressorCV(GridSearch):
         See :func:`robustreg.metrics.get_scorer` for robust ones. A callable is given the
         estimator of the cell with ``coef_`` and ``intercept_``, and the rows as arrays.
     n_jobs : int, default=None
-        Folds at the same time, in threads; None is one after the other.
+        Folds at the same time, in threads; None is one after the other. With a ridge penalty,
+        or none, the others wait for the first, whose fits tell where theirs are.
     verbose : int, default=0
         1 prints a line for every delta of every fold. With scikit-learn 1.9 and later
         ``set_callbacks(sklearn.callback.ProgressBar())`` shows a bar.
@@ -151,6 +153,9 @@ class HuberRegressorCV(GridSearch):
 
     def _chosen_model(self) -> HuberRegressor:
         return self._model({"delta": self.delta_}, self.alpha_)
+
+    def _takes_guide(self) -> bool:
+        return not (self.l1_ratio or self.positive)
 
     def _row_problem(self, problem: Problem, row: dict[str, Any]) -> Problem:
         return problem.with_loss(Huber(row["delta"]))

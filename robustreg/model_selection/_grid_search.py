@@ -76,6 +76,10 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         """The problem of the first row, with the loss of another."""
         return problem
 
+    def _takes_guide(self) -> bool:
+        """Whether fits to the first fold help to fit the others, so that they wait for it."""
+        return False
+
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
@@ -180,9 +184,14 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         table = Table(X, y, weight, dtype, shared, score)
         # entered in every thread: some builds of BLAS keep their limits by thread
         one_by_one = one_blas_thread()(self._fold)
-        fold = delayed(partial(one_by_one, table, rows, alphas, tasks))
-        run = Parallel(n_jobs=self.n_jobs, require="sharedmem")
-        scores, failed = zip(*run(fold(k, *folds[k]) for k in range(len(folds))), strict=True)
+        fold = partial(one_by_one, table, rows, alphas, tasks)
+        done, guide = [], None
+        if self._takes_guide():
+            done = [fold(None, 0, *folds[0])]
+            guide = done[0][2]
+        run, later = Parallel(n_jobs=self.n_jobs, require="sharedmem"), delayed(fold)
+        done += run(later(guide, k, *folds[k]) for k in range(len(done), len(folds)))
+        scores, failed, _ = zip(*done, strict=True)
         self._report(sum(failed), len(folds) * len(rows) * len(alphas))
         path = np.stack(scores, axis=-1)
         means = path.mean(axis=-1)
@@ -238,11 +247,12 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         rows: list[dict[str, Any]],
         alphas: Array,
         tasks: Tasks,
+        guide: list[Array] | None,
         number: int,
         train: Index,
         test: Index,
-    ) -> tuple[Array, int]:
-        """Scores of all cells on one fold, and how many fits did not converge."""
+    ) -> tuple[Array, int, list[Array]]:
+        """Scores of all cells on one fold, how many fits did not converge, and where they are."""
         weight = None if table.weight is None else table.weight[train]
         params = method_params(table.X, table.score, test)
         for part, name in ((weight, "training"), (params.get("sample_weight"), "held-out")):
@@ -251,18 +261,18 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         model = self._model(rows[0], float(alphas[0]))
         data, _ = rows_that_count(table.X[train], table.y[train], weight, table.n_threads)
         problem, solver = model._prepare(data)
-        sequence = Sequence(solver, self.max_iter, self.tol)
+        sequence = Sequence(solver, self.max_iter, self.tol, guide)
         scores, failed = np.empty((len(rows), len(alphas))), 0
         held_out = HeldOut(type(model), self._scorer(), params, table, test)
         for i, row in enumerate(rows):
             own = self._row_problem(problem, row)
-            fits = list(sequence.row(own, alphas))
+            fits = sequence.together(own, alphas)
             failed += sum(not fit.success for fit in fits)
             models = [self._model(row, float(alpha)) for alpha in alphas]
             scores[i] = held_out.scores(models, own, fits)
             self._announce(number, row, alphas, scores[i])
             tasks.done(f"fold {number}, " + _describe(row))
-        return scores, failed
+        return scores, failed, sequence.trail
 
     def _announce(self, number: int, row: dict[str, Any], alphas: Array, scores: Array) -> None:
         if self.verbose:

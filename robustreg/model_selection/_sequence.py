@@ -24,26 +24,75 @@ class Sequence:
         A key of ``SOLVERS``.
     max_iter, tol
         As of the estimators.
+    guide : list of ndarray of shape (n_alphas, n_features + 2), default=None
+        The ``trail`` of the same grid over other rows of the same table.
+
+    Attributes
+    ----------
+    trail : list of ndarray of shape (n_alphas, n_features + 2)
+        Coefficients, intercept and scale of all fits of ``together``, in the user's units.
     """
 
-    def __init__(self, solver: str, max_iter: int, tol: float) -> None:
+    def __init__(
+        self, solver: str, max_iter: int, tol: float, guide: list[Array] | None = None
+    ) -> None:
         self.options: dict[str, Any] = {"max_iter": max_iter, "tol": tol}
-        self.solve = Series().newton if solver == "newton" else SOLVERS[solver].solve
+        self.series = Series() if solver == "newton" else None
+        self.solve = self.series.newton if self.series else SOLVERS[solver].solve
         self.above: list[Array] = []
+        self.guide, self.trail = guide, list[Array]()
+        self.led: Any = None  # which fits of the last row its guesses led to
 
     def row(self, problem: Problem, alphas: Array) -> Iterator[OptimizeResult]:
         """Fits of a problem for falling strengths of the penalty.
 
         The residuals of a fit are good until the next one only.
         """
+        cells = [problem.with_alpha(float(alpha)) for alpha in alphas]
+        yield from self._completed(cells, alphas, [None] * len(cells))
+
+    def together(self, problem: Problem, alphas: Array) -> list[OptimizeResult]:
+        """The same without residuals, in lockstep where that is possible."""
+        cells = [problem.with_alpha(float(alpha)) for alpha in alphas]
+        fits: list[OptimizeResult | None] = [None] * len(cells)
+        if self.series is not None and (guesses := self._guess_row(problem)) is not None:
+            starts = [_to_start(problem, guess) for guess in guesses]
+            fits = self.series.lockstep(cells, starts, **self.options)
+            self.led = np.array([fit is not None for fit in fits])
+        found = list(self._completed(cells, alphas, fits))
+        here = np.array(self.above)
+        coefs, intercepts = problem.in_user_units(here[:, :-2], here[:, -2])
+        self.trail.append(np.column_stack([coefs, intercepts, here[:, -1] * problem.y_unit]))
+        return found
+
+    def _completed(
+        self, cells: list[Problem], alphas: Array, fits: list[OptimizeResult | None]
+    ) -> Iterator[OptimizeResult]:
+        """Fits of a row, of which some are known: the others one by one."""
         here: list[Array] = []
-        for alpha in alphas:
-            cell = problem.with_alpha(float(alpha))
-            start = _to_start(cell, self._guess(here, alphas))
-            fit = self.solve(cell, start=start, **self.options)
+        for cell, known in zip(cells, fits, strict=True):
+            fit = known
+            if fit is None:
+                start = _to_start(cell, self._guess(here, alphas))
+                fit = self.solve(cell, start=start, **self.options)
             here.append(np.array([*fit.coef, fit.intercept, fit.sigma]))
             yield fit
         self.above = here
+
+    def _guess_row(self, problem: Problem) -> Array | None:
+        """Where the next row will be: where the last one is, or as far from there as in the guide.
+
+        A fit that the guide did not lead to in the last row does without it.
+        """
+        done = len(self.trail)
+        if self.guide is None:
+            return np.array(self.above) if done else None
+        ahead = self.guide[done]
+        if done:
+            move = (ahead - self.guide[done - 1]) * self.led[:, None]
+            ahead = self.trail[-1] + move
+        coefs, intercepts = problem.in_own_units(ahead[:, :-2], ahead[:, -2])
+        return np.column_stack([coefs, intercepts, ahead[:, -1] / problem.y_unit])
 
     def _guess(self, here: list[Array], alphas: Array) -> Array | None:
         """Where the next fit of a row will be: a bilinear or linear continuation.

@@ -13,7 +13,7 @@ from robustreg.solvers._frame import Start
 def result(
     problem: Problem,
     found: Start,
-    residual: Array,
+    residual: Array | None,
     value: float,
     gap: float,
     tol: float,
@@ -21,6 +21,8 @@ def result(
     rank: int,
 ) -> OptimizeResult:
     """The fit in the problem's units, and whether it is certified.
+
+    ``residual`` is None where nobody is going to look at them, for problems without ``far``.
 
     Success means ``gap <= tol F + 64 eps F_null`` and that the optimiser itself ended
     because its last step was negligible or nothing decreased any more.
@@ -31,7 +33,7 @@ def result(
         unit = problem.objective_unit
         reached = f"The duality gap is {unit * gap:.2g} at an objective of {unit * value:.2g}."
         message = f"{message} {reached}"
-    if len(problem.far):
+    if residual is not None and len(problem.far):
         value, residual, hidden = _put_back(problem, value, residual)
         if hidden:
             certified = False

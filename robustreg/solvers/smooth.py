@@ -25,6 +25,7 @@ from robustreg.solvers._frame import (
     penalised_least_squares,
     unpack,
 )
+from robustreg.solvers._lockstep import Limits, Lockstep
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._plane import AtZero, Limit, at_scale_zero
 from robustreg.solvers._report import null_result, result
@@ -92,7 +93,8 @@ class Series:
     """
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[bool, bool], tuple[Frame, Objective]] = {}
+        self.kept: dict[tuple[bool, bool], tuple[Frame, Objective] | None] = {}
+        self.together = Lockstep(self._shared)
 
     def newton(
         self, problem: Problem, *, start: Start | None, max_iter: int, tol: float
@@ -100,17 +102,34 @@ class Series:
         """As the function ``newton``, for problems that differ in loss and penalty only."""
         if problem.spread == 0.0:
             return null_result(problem)
-        kinked = problem.penalty.kinked
-        kind = kinked, problem.penalty.alpha > 0.0
-        if kind not in self.kept:
-            frame = _make_frame(problem, _minimise_newton)
-            if not kinked and (frame.by_rows or frame.basis.shape[-1] < problem.p):
-                return newton(problem, start=start, max_iter=max_iter, tol=tol)
-            start = start or _pilot(problem, max_iter)
-            self.kept[kind] = frame, make_objective(problem, frame)
-        frame, objective = self.kept[kind]
+        known, shared = _kind(problem) in self.kept, self._shared(problem)
+        if shared is None:
+            return newton(problem, start=start, max_iter=max_iter, tol=tol)
+        if start is None and not known:
+            start = _pilot(problem, max_iter)
+        frame, objective = shared
         objective.adopt(problem.loss, problem.penalty)
         return _certified(problem, frame, objective, start, max_iter, tol, _minimise_newton)
+
+    def _shared(self, problem: Problem) -> tuple[Frame, Objective] | None:
+        """Coordinates and objective of all problems of a kind; None: each has its own."""
+        kind = _kind(problem)
+        if kind not in self.kept:
+            frame = _make_frame(problem, _minimise_newton)
+            keep = kind[0] or not (frame.by_rows or frame.basis.shape[-1] < problem.p)
+            self.kept[kind] = (frame, make_objective(problem, frame)) if keep else None
+        return self.kept[kind]
+
+    def lockstep(
+        self, problems: list[Problem], starts: list[Start | None], *, max_iter: int, tol: float
+    ) -> list[OptimizeResult | None]:
+        """Fits of problems that differ in the penalty's strength, as of ``Lockstep``."""
+        limits = Limits(max_iter, tol, XTOL, SMALL_SCALES[0] * problems[0].spread, SMALL_SCALES[0])
+        return self.together.fits(problems, starts, limits)
+
+
+def _kind(problem: Problem) -> tuple[bool, bool]:
+    return problem.penalty.kinked, problem.penalty.alpha > 0.0
 
 
 def _certified(
