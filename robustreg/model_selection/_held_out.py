@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class HeldOut:
         self.Candidate = Candidate
         self.by_column = metric_by_column(scorer, params)
 
-    def scores(self, models: list[LinearRegressor], problem: Problem, fits: list[Any]) -> Any:
+    def scores(self, models: Iterable[LinearRegressor], problem: Problem, fits: list[Any]) -> Any:
         """Scores of several fits, predicted together and, where that is possible, judged so."""
         coefs = np.array([fit.coef for fit in fits])
         intercepts = np.array([fit.intercept for fit in fits])
