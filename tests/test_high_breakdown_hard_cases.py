@@ -257,6 +257,19 @@ def test_rows_far_out_in_X(model):
     assert_same_fit(expected, fit(model, X, y), rtol=1e-7)
 
 
+@every_estimator
+def test_bad_rows_at_regular_intervals(model):
+    """Columns' scales are taken from a sample of the rows, which must not be these."""
+    X, y = clean(n=10_000)
+    X[::4, 0] += 1e6
+    y[::4] = -5e6
+    order = np.random.default_rng(0).permutation(10_000)
+    expected, found = fit(model, X[order], y[order]), fit(model, X, y)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=0.01 * expected.scale_)
+    assert found.scale_ == pytest.approx(expected.scale_, rel=0.01)
+    assert found.outliers_[::4].all()
+
+
 # --- equivariance, and the order of the rows
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
 from robustreg._parallel import map_ordered
@@ -20,7 +21,9 @@ FAR = 10.0
 # Entries farther out than a double has digits are brought in to here: that they are far out is all
 # that matters, and they must not leave the others without digits.
 FARTHEST = 1e15
-SURVEY_ROWS = 2_500  # suffice for a column's centre and scale
+# Rows that suffice for a column's centre and scale. They are drawn, by a seed of their own: every
+# k-th row may be a bad one.
+SURVEY_ROWS = 2_500
 RIDGE, ROUNDED = 1e-12, 1e-13
 UNIT_ZERO = 1e-9  # what counts as 0 where y does not vary
 THREADED_ENTRIES = 2**19  # up to which threads cost more than they save
@@ -204,11 +207,13 @@ def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, 
     That is its largest distance from a column's centre, in the column's scales.
     """
     n, p = X.shape
-    step = max(1, n // SURVEY_ROWS)
+    survey: Index | slice = slice(None)
+    if n > SURVEY_ROWS:
+        survey = np.sort(RandomState(0).randint(n, size=SURVEY_ROWS))
     reach, centre, scale = np.zeros(n), np.zeros(p), np.zeros(p)
     for j in range(p):
         column = X[:, j].astype(np.float64)
-        centre[j], scale[j] = _centre_and_scale(column, weight, step, fit_intercept)
+        centre[j], scale[j] = _centre_and_scale(column, weight, survey, fit_intercept)
         if scale[j] > 0.0:
             with np.errstate(over="ignore"):
                 np.maximum(reach, np.abs(column - centre[j]) / scale[j], out=reach)
@@ -216,10 +221,10 @@ def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, 
 
 
 def _centre_and_scale(
-    column: Array, weight: Array | None, step: int, fit_intercept: bool
+    column: Array, weight: Array | None, survey: Index | slice, fit_intercept: bool
 ) -> tuple[float, float]:
     """Weighted median and MAD, the latter of what differs from the median where it is 0."""
-    sample, part = column[::step], None if weight is None else weight[::step]
+    sample, part = column[survey], None if weight is None else weight[survey]
     centre = weighted_median(sample, part) if fit_intercept else 0.0
     scale = mad(sample, part, center=centre)
     if scale == 0.0:
