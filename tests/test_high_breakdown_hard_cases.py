@@ -339,6 +339,17 @@ def test_integer_weights_are_repeated_rows(model, seed):
     np.testing.assert_allclose(np.repeat(weighted.weights_, weight), repeated.weights_, atol=1e-5)
 
 
+def test_weights_whose_sum_is_rounded():
+    """Added one by one, these come to less than their sum."""
+    X, y = clean(n=100_000)
+    weight = np.full(100_000, 0.7)
+    assert np.cumsum(weight)[-1] < weight.sum() * (1 - 1e-12)
+    model = LTSRegressor(1.0, reweight=False, n_subsamples=5, random_state=0)
+    weighted, plain = fit(model, X, y, weight), fit(model, X, y)
+    assert weighted.objective_ == pytest.approx(0.7 * plain.objective_, rel=1e-9)
+    np.testing.assert_allclose(weighted.coef_, plain.coef_, rtol=1e-9)
+
+
 @every_variant
 @pytest.mark.parametrize("n", [60, 6000])
 def test_weight_zero_is_an_absent_row(model, n):

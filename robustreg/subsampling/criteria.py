@@ -102,7 +102,9 @@ class TrimmedSquares:
         else:
             order = np.argsort(absolute, axis=1)
             cumulated = np.cumsum(table.weight[order], axis=1)
-            place = np.argmax(cumulated >= covered * (1.0 - ROUNDING), axis=1)[:, None]
+            # which, rounded, may end below what is covered
+            enough = np.minimum(covered * (1.0 - ROUNDING), cumulated[:, -1:])
+            place = np.argmax(cumulated >= enough, axis=1)[:, None]
             edge = np.take_along_axis(absolute, np.take_along_axis(order, place, axis=1), axis=1)
         within = table.weigh((absolute < edge).astype(np.float64))
         tied = table.weigh((absolute == edge).astype(np.float64))
