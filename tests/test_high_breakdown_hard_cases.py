@@ -339,6 +339,27 @@ def test_integer_weights_are_repeated_rows(model, seed):
     np.testing.assert_allclose(np.repeat(weighted.weights_, weight), repeated.weights_, atol=1e-5)
 
 
+@every_estimator
+def test_eight_rows_in_tenths(model):
+    """Their weights add up to a little less than two for every coefficient."""
+    X, y = clean(n=8)
+    assert np.full(80, 0.1).sum() < 8
+    fit(model, np.repeat(X, 10, axis=0), np.repeat(y, 10), np.full(80, 0.1))
+
+
+@pytest.mark.parametrize(("fraction", "n", "h"), [(0.58, 50, 29), (0.57, 100, 57), (0.7, 51, 35)])
+def test_a_share_of_the_rows_is_rounded_down_but_not_by_rounding(fraction, n, h):
+    X, y = clean(n=n)
+    assert fit(LTSRegressor(fraction, random_state=0), X, y).n_support_ == h
+    tenths = fit(
+        LTSRegressor(fraction, random_state=0),
+        np.repeat(X, 10, axis=0),
+        np.repeat(y, 10),
+        np.full(10 * n, 0.1),
+    )
+    assert tenths.n_support_ == h
+
+
 def test_weights_whose_sum_is_rounded():
     """Added one by one, these come to less than their sum."""
     X, y = clean(n=100_000)

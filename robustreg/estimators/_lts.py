@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from robustreg.estimators._subsampling import (
     attributes_of,
     in_user_units,
 )
+from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import least_squares_on
 from robustreg.subsampling.estimates import Sample, lts_estimate
 from robustreg.subsampling.table import Table
@@ -152,7 +154,7 @@ class LTSRegressor(SubsamplingRegressor):
             "raw_intercept_": intercept,
             "raw_scale_": raw_scale * unit,
             "support_": distance <= edge,
-            "n_support_": int(covered),
+            "n_support_": round(covered),
             "n_iter_": raw.steps,
         }
         return found, raw.converged
@@ -160,7 +162,12 @@ class LTSRegressor(SubsamplingRegressor):
 
 def _covered(table: Table, support_fraction: float | None) -> float:
     """h, the number of rows that count (their weight)."""
-    least = (table.total + table.m + 1) // 2
-    if support_fraction is None:
-        return least
-    return max(least, table.total * support_fraction // 1)
+    covered = _rounded_down((table.total + table.m + 1) / 2)
+    if support_fraction is not None:
+        covered = max(covered, _rounded_down(table.total * support_fraction))
+    return min(covered, table.total)
+
+
+def _rounded_down(value: float) -> float:
+    """The whole number below; 0.58 times 50, a little less than 29 when multiplied, is 29."""
+    return float(math.floor(value * (1.0 + ROUNDING)))

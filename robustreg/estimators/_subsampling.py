@@ -20,6 +20,7 @@ from robustreg._problem import make_problem
 from robustreg.estimators._base import NO_PENALTY, Data, Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.losses import LOSSES, Absolute, Loss, tuning_constant
+from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample
 
@@ -77,7 +78,7 @@ def draw(model: Any, data: Data) -> Sample:
         random=check_random_state(model.random_state),
     )
     table = sample.table
-    if table.total < 2 * table.m:
+    if table.total < 2 * table.m * (1.0 - ROUNDING):
         rows = f"n_samples={table.n}"
         if data.weight is not None:
             rows = f"a sum of weights of {table.total:g} (weight k counts a row k times)"
