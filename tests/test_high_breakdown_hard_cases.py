@@ -129,6 +129,17 @@ def test_just_too_few_rows_on_a_plane(model):
     assert model.weights_[on].mean() > 0.5
 
 
+@pytest.mark.parametrize("model", [HIGH["s"], HIGH["mm"]])
+@pytest.mark.parametrize(("off", "exact"), [(18, True), (19, False)])
+def test_rows_on_a_plane_count_by_their_weights(model, off, exact):
+    """Exact fits leave out at most half of W - p; here that is (40 - 4) / 2."""
+    X, plane, noise = linear(n=40)
+    noise[off:] = 0.0
+    halves = np.repeat(X, 2, axis=0), np.repeat(plane + noise, 2), np.full(80, 0.5)
+    for rows in ((X, plane + noise), halves):
+        assert (fit(model, *rows).scale_ == 0.0) == exact
+
+
 @every_estimator
 def test_mostly_zero_y(model):
     X, y = clean(n=200)

@@ -38,8 +38,8 @@ class SmallScale:
     """The M-scale of the residuals: ``sum w rho(r / s) = b (W - m)``, ``b = E rho(Z)``.
 
     Weighted least squares with the weights ``psi(r/s) / (r/s)`` lowers it (Salibian-Barrera and
-    Yohai, 2006, lemma 1), also where s is only near the scale: after one step of
-    ``s^2 <- s^2 mean rho(r/s) / b`` from the level of the candidate's last step.
+    Yohai, 2006). For candidates s need only be near the scale, as it is after one step of
+    ``s^2 <- s^2 sum w rho(r/s) / (b (W - m))`` from the level of the candidate's last step.
     """
 
     loss: Loss
@@ -48,9 +48,11 @@ class SmallScale:
     def target(self, table: Table) -> float:
         """What the sum of ``w rho`` is at the scale.
 
-        A sample of rows whose weights are small has as many degrees of freedom as rows.
+        A sample of rows whose weights are too small for m coefficients has as many degrees of
+        freedom as rows.
         """
-        free = 1.0 - table.m / max(table.total, table.n)
+        enough = table.total >= 2 * table.m * (1.0 - ROUNDING)
+        free = 1.0 - table.m / (table.total if enough else table.n)
         return expected_rho(self.loss) * table.total * free
 
     def weigh(
