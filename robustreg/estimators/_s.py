@@ -79,9 +79,9 @@ class SRegressor(SubsamplingRegressor):
     The algorithm is fast-S (Salibian-Barrera and Yohai, 2006): exact fits to elemental subsets,
     linearly independent by construction (dummy columns and repeated rows do no harm), and a
     least absolute deviations fit, are improved by reweighting, all at once; the best go on
-    until they settle, the best two on all rows. Beyond 2 000 rows candidates come from five
-    random groups of rows. The end is Newton's: the M-estimating equations hold to rounding.
-    It is a local minimum; nothing certifies that no other one is lower.
+    until they settle, the best two on all rows. Beyond 4 000 rows, or 100 p, candidates come
+    from five random groups of rows. The end is Newton's: the M-estimating equations hold to
+    rounding. It is a local minimum; nothing certifies that no other one is lower.
 
     ``sample_weight`` counts repetitions, and W - p takes that literally: multiplying all
     weights by a constant changes the fit slightly.

@@ -23,8 +23,8 @@ from robustreg.subsampling.table import Coordinates, Table, make_table
 
 OPTIMA = 2  # found on a sample, and followed on all rows
 # Optima of least trimmed squares are many. What a sample has shown is followed by fits to some rows
-# of the best, on all rows: so many for as many rows as a sample may have, and fewer above.
-FITS_ON_ALL = 60
+# of the best, on all rows: so many for as many rows as all candidates may see, and fewer above.
+FITS_ON_ALL = 30
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ MAX_STEPS = 100  # of these, at most
 SETTLED = 1e-8  # relative decrease of the criterion below which a candidate goes no further
 SAME = 1e-6  # candidates whose criteria differ by less, relatively, are taken for one
 FITS_WITHIN, ROWS_WITHIN = 50, 2  # subsets of the best candidate's rows, and rows a coordinate
-SMALL = 2_000  # rows up to which all candidates see all of them
+SMALL, SMALL_PER_COLUMN = 4_000, 100  # rows up to which all candidates see all of them
 GROUPS, GROUP_ROWS, GROUP_ROWS_PER_COLUMN = 5, 400, 10
 BATCH_ENTRIES = 2**16  # residuals of a batch of candidates: they stay in the processor's cache
 PAIRED = 40  # coordinates up to which the products of all pairs are worth their memory
@@ -96,7 +96,7 @@ def _candidates(
 
 def fits_in_one(table: Table) -> bool:
     """Whether the table is small enough for all candidates to see all of its rows."""
-    return table.n <= max(SMALL, 2 * GROUPS * _group_rows(table))
+    return table.n <= max(SMALL, SMALL_PER_COLUMN * table.m)
 
 
 def _group_rows(table: Table) -> int:
