@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L2Regressor, MMRegressor, MRegressor, SRegressor
 from robustreg.losses import LOSSES, Bisquare, Huber, get_loss, tuning_constant
@@ -97,6 +98,13 @@ def test_a_convex_loss_at_the_s_scale():
     given = HuberRegressor(scale=start.scale_).fit(X, y)
     np.testing.assert_allclose(ours.coef_, given.coef_, rtol=1e-8)
     assert ours.dual_gap_ <= 1e-7 * ours.objective_
+
+
+def test_an_s_estimate_that_ran_out_of_iterations_is_no_silent_scale():
+    X, y = contaminated()
+    with pytest.warns(ConvergenceWarning) as caught:
+        MRegressor("huber", scale="s", max_iter=1, random_state=0).fit(X, y)
+    assert any("did not converge in 1 iterations" in str(one.message) for one in caught)
 
 
 @every_loss

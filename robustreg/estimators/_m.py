@@ -119,8 +119,8 @@ class MRegressor(ScaledRegressor):
     Attributes
     ----------
     coef_, intercept_, scale_, weights_, outliers_, objective_, n_iter_
-        As in :class:`HuberRegressor`. ``scale_`` is the scale that was estimated jointly, or
-        the S-estimate's; for "mad" and numbers it is the MAD of the residuals.
+        As in :class:`HuberRegressor`. ``scale_`` is the scale that was estimated jointly, or,
+        for "s" beside a redescending loss, the S-estimate's; else it is the MAD of the residuals.
     dual_gap_ : float
         As in :class:`HuberRegressor`; NaN for a redescending loss, which has no certificate.
     converged_, n_features_in_, feature_names_in_
@@ -228,6 +228,8 @@ class MRegressor(ScaledRegressor):
             return super()._get_scale(data)
         sample = draw(self, data)
         fit = s_estimate(sample, _start_loss())
+        if not fit.converged:
+            warn_of_iterations(self)
         return (fit.scale or sample.problem.exact or 1.0) * sample.problem.y_unit
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
