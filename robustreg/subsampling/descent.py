@@ -76,12 +76,12 @@ def descend_jointly(table: Table, loss: Loss, chi: Loss, start: Fit, max_iter: i
     """
     fit, scale, steps = start, start.scale, 0
     while scale > 0.0 and steps < max_iter:
-        fit = descend_at_scale(table, loss, fit.theta, scale, max_iter - steps)
-        before, steps = scale, steps + fit.steps
-        scale = m_scale_of(table, chi, fit.residual, scale)
-        fit = replace(fit, scale=scale, steps=steps, converged=False)
+        inner = descend_at_scale(table, loss, fit.theta, scale, max_iter - steps)
+        before, steps = scale, steps + inner.steps
+        scale = m_scale_of(table, chi, inner.residual, scale)
+        fit = replace(inner, scale=scale, steps=steps, converged=False)
         if abs(scale - before) <= XTOL * before:
-            return replace(fit, converged=True)
+            return replace(fit, converged=inner.converged)
     return _on_plane(table, fit.theta, fit.residual, steps) if scale == 0.0 else fit
 
 
