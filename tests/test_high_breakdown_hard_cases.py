@@ -71,7 +71,7 @@ def test_the_convergence_warning_says_what_to_do():
     X, y = contaminated(n=9000)
     for model in HIGH.values():
         with pytest.warns(
-            ConvergenceWarning, match="did not converge in 1 iterations. Increase max_iter"
+            ConvergenceWarning, match=r"did not converge: increase max_iter \(now 1\)"
         ):
             assert not clone(model).set_params(max_iter=1, n_subsamples=1).fit(X, y).converged_
 
@@ -454,3 +454,14 @@ def test_only_columns_of_zeros_and_no_intercept(model):
     assert not fitted.coef_.any()
     assert fitted.intercept_ == 0.0
     assert 0.6 < fitted.scale_ < 1.4
+
+
+def test_equations_that_a_far_row_hides_are_not_called_solved():
+    # 60 % of the column are constant but for 1e-12, which makes the others 1e12 scales far
+    rng = np.random.default_rng(0)
+    x = np.r_[1e-12 * rng.standard_normal(300), rng.standard_normal(200)]
+    X = np.c_[x, rng.standard_normal(500)]
+    y = X.sum(axis=1) + 0.1 * rng.standard_normal(500)
+    with pytest.warns(ConvergenceWarning, match="equations do not hold"):
+        model = MMRegressor(random_state=0).fit(X, y)
+    assert not model.converged_

@@ -17,7 +17,7 @@ from robustreg.estimators._subsampling import (
     in_user_units,
 )
 from robustreg.subsampling.criteria import ROUNDING
-from robustreg.subsampling.descent import least_squares_on
+from robustreg.subsampling.descent import Fit, least_squares_on
 from robustreg.subsampling.estimates import Sample, lts_estimate
 from robustreg.subsampling.table import Table
 from robustreg.subsampling.trimming import CUTOFF, reweighted_scale, trimmed_scale
@@ -132,7 +132,7 @@ class LTSRegressor(SubsamplingRegressor):
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], bool]:
+    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         table = sample.table
         covered = _covered(table, self.support_fraction)
         raw, shares, objective = lts_estimate(sample, covered / table.total)
@@ -157,7 +157,7 @@ class LTSRegressor(SubsamplingRegressor):
             "n_support_": round(covered),
             "n_iter_": raw.steps,
         }
-        return found, raw.converged
+        return found, (raw,)
 
 
 def _covered(table: Table, support_fraction: float | None) -> float:

@@ -16,10 +16,10 @@ from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
     attributes_of,
     draw,
+    have_converged,
     in_user_units,
     loss_weights,
     tuned,
-    warn_of_iterations,
 )
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
 from robustreg.scale import mad
@@ -228,8 +228,7 @@ class MRegressor(ScaledRegressor):
             return super()._get_scale(data)
         sample = draw(self, data)
         fit = s_estimate(sample, _start_loss())
-        if not fit.converged:
-            warn_of_iterations(self)
+        have_converged(self, fit)
         return (fit.scale or sample.problem.exact or 1.0) * sample.problem.y_unit
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
@@ -244,20 +243,17 @@ class MRegressor(ScaledRegressor):
         scale = fit.scale if self.scale in ("joint", "s") else _mad_of(sample, fit)
         found = attributes_of(sample, rows, fit, scale, loss_weights(sample, loss, fit.scale))
         coef, intercept = in_user_units(sample, start, dtype)
-        converged = start.converged and fit.converged
         self.__dict__.update(
             found,
             objective_=mean_loss(sample, loss, fit),
             dual_gap_=np.nan,
             n_iter_=fit.steps,
-            converged_=converged,
+            converged_=have_converged(self, start, fit),
             solver_="irls",
             initial_coef_=coef,
             initial_intercept_=intercept,
             initial_scale_=start.scale * sample.problem.y_unit,
         )
-        if not converged:
-            warn_of_iterations(self)
 
     def _descend(self, sample: Sample, loss: Loss, start: Fit) -> Fit:
         """The M-estimate next to the S-estimate."""

@@ -18,7 +18,7 @@ from robustreg.estimators._subsampling import (
     loss_weights,
     tuned,
 )
-from robustreg.subsampling.descent import descend_at_scale
+from robustreg.subsampling.descent import Fit, descend_at_scale
 from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
 
 
@@ -131,7 +131,7 @@ class MMRegressor(SubsamplingRegressor):
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], bool]:
+    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         loss = tuned(self.loss, efficiency=self.efficiency)
         start = s_estimate(sample, tuned(self.loss, breakdown_point=self.breakdown_point))
         fit = descend_at_scale(sample.table, loss, start.theta, start.scale, self.max_iter)
@@ -143,4 +143,4 @@ class MMRegressor(SubsamplingRegressor):
             "initial_intercept_": intercept,
             "n_iter_": fit.steps,
         }
-        return found, start.converged and fit.converged
+        return found, (start, fit)

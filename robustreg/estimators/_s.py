@@ -16,6 +16,7 @@ from robustreg.estimators._subsampling import (
     loss_weights,
     tuned,
 )
+from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, s_estimate
 
 BREAKDOWN_POINT = [Interval(Real, 0.0, 0.5, closed="right")]
@@ -129,8 +130,8 @@ class SRegressor(SubsamplingRegressor):
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], bool]:
+    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         loss = tuned(self.loss, breakdown_point=self.breakdown_point)
         fit = s_estimate(sample, loss)
         found = attributes_of(sample, rows, fit, fit.scale, loss_weights(sample, loss, fit.scale))
-        return found | {"objective_": found["scale_"], "n_iter_": fit.steps}, fit.converged
+        return found | {"objective_": found["scale_"], "n_iter_": fit.steps}, (fit,)

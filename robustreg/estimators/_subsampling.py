@@ -44,16 +44,14 @@ class SubsamplingRegressor(LinearEstimator):
         return False
 
     @abstractmethod
-    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], bool]:
-        """The fitted attributes, and whether all that was iterated has converged."""
+    def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
+        """The fitted attributes, and the descents that led to them."""
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
         sample = draw(self, data)
-        found, converged = self._estimate(sample, Rows(X, y, kept, sample.problem, dtype))
-        self.__dict__.update(found, converged_=converged)
-        if not converged:
-            warn_of_iterations(self)
+        found, fits = self._estimate(sample, Rows(X, y, kept, sample.problem, dtype))
+        self.__dict__.update(found, converged_=have_converged(self, *fits))
 
 
 def draw(model: Any, data: Data) -> Sample:
@@ -119,11 +117,17 @@ def tuned(name: str, **target: float) -> Loss:
     return LOSSES[name](*map(float, constants))
 
 
-def warn_of_iterations(model: Any) -> None:
-    """Say that a fit has run out of iterations."""
+def have_converged(model: Any, *fits: Fit) -> bool:
+    """Whether all descents of a model ended at a local minimum; a warning says if not."""
+    stopped = [fit for fit in fits if not fit.converged]
+    if not stopped:
+        return True
+    reason = "no step goes further down, but the estimating equations do not hold to rounding"
+    if any(fit.steps >= model.max_iter for fit in stopped):
+        reason = f"increase max_iter (now {model.max_iter})"
     warnings.warn(
-        f"{type(model).__name__} did not converge in {model.max_iter} iterations. "
-        "Increase max_iter.",
+        f"{type(model).__name__} did not converge: {reason}.",
         ConvergenceWarning,
         stacklevel=levels_to_the_user(),
     )
+    return False

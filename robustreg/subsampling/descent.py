@@ -21,6 +21,7 @@ XTOL = 1e-10  # scales: length of the last step
 # Equations of which so much of the weight is left hold; where an optimum is flat, as long as a row
 # is at the edge of rejection, no step is short.
 SOLVED = 1e-12
+LEFT = 1e-7  # what the last step may leave of the equations, for the rounding of far rows' products
 LEAST_CURVATURE = 1e-6  # for each row: what a direction must have for a minimum
 ROUNDING = 16 * EPS
 # Values of the criterion differ by the square of a step, and drown in the rounding of residuals
@@ -134,11 +135,14 @@ def _descend(
             if reached <= best * (1.0 + (NOISE if shrinks else ROUNDING)):
                 break
         else:  # not even reweighting goes down any more: rounding
-            return Fit(theta, residual, scale, steps, converged=size < NEAR)
+            converged = min(size, length(step)) < NEAR
+            return Fit(theta, residual, scale, steps, converged)
         size = length(step)
         theta, residual, scale, best = trial, new, new_scale, min(best, reached)
         if size <= XTOL:
-            return Fit(theta, residual, scale, steps + 1, converged=True)
+            # a row too far out may leave a step short that solves no other equation than its own
+            solved = length(pull - gram @ step) <= LEFT * table.total
+            return Fit(theta, residual, scale, steps + 1, converged=solved)
     return Fit(theta, residual, scale, max_iter, converged=False)
 
 
