@@ -641,3 +641,13 @@ def test_set_output_of_a_pipeline_and_repr(model):
     steps = make_pipeline(StandardScaler(), clone(model)).set_output(transform="pandas")
     steps.fit(pandas.DataFrame(X, columns=list("abc")), y)
     assert len(steps[-1].feature_names_in_) == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("model", [*DEFAULTS.values(), *HIGH.values()], ids=repr)
+def test_a_missing_target_among_objects_is_named(model, value):
+    X, y = clean()
+    y = y.astype(object)
+    y[3] = value
+    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+        clone(model).fit(X, y)

@@ -85,6 +85,7 @@ class LinearPredictor(RegressorMixin, Estimator):
         work: Callable[[Any, Array, Array | None, np.dtype, int], T],
     ) -> T:
         """``work(X, y, weight, dtype, n_threads)`` on validated data."""
+        checked = _need_no_check(X, y)
         data, target = validate_data(
             self,
             X,
@@ -93,10 +94,12 @@ class LinearPredictor(RegressorMixin, Estimator):
             dtype=FLOATS,
             y_numeric=True,
             ensure_all_finite=False,  # the sums over X find out; see below
-            skip_check_array=_need_no_check(X, y),
+            skip_check_array=checked,
         )
         dtype = data.dtype
         target = np.asarray(target, dtype=np.float64)
+        if not checked:  # scikit-learn looks at y before it converts it, and not into objects
+            assert_all_finite(target, estimator_name=type(self).__name__, input_name="y")
         weight = None if sample_weight is None else check_weights(sample_weight, data)
         if sparse.issparse(data):
             assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
