@@ -120,6 +120,14 @@ def on_other_rows(estimator, X, y):
     return -np.abs(y - halves).mean() - np.ptp(estimator.predict(2.0 * X[:5]))
 
 
+def fitted_anew(estimator, X, y):
+    """Of a clone, and of the estimator itself, on the first of the held-out rows."""
+    other = clone(estimator).fit(X[:10], y[:10]).predict(X)
+    before = estimator.predict(X)
+    np.testing.assert_array_equal(estimator.fit(X[:10], y[:10]).predict(X), other)
+    return -np.abs(y - other).mean() - np.abs(before - other).mean()
+
+
 def cell(estimator, X, y):
     return estimator.delta + estimator.alpha
 
@@ -129,6 +137,7 @@ SCORERS = {
     "none": None,
     "coefficient": first_coefficient,
     "other-rows": on_other_rows,
+    "fitted-anew": fitted_anew,
     "robust": get_scorer("neg_tau_scale_error"),
     "robust-parameter": get_scorer("d2_huber_score", delta=0.5),
     "made": make_scorer(mean_pinball_loss, alpha=0.3, greater_is_better=False),

@@ -41,8 +41,12 @@ class HeldOut:
         class Candidate(kind):
             """The model; predictions of the held-out rows have been computed already."""
 
+            held_out: Any = None  # as of clones, which a scorer may fit anew
+            judged: Any = None
+
             def predict(self, X: ArrayLike) -> NDArray[np.floating]:
-                return self.prediction if X is self.held_out else super().predict(X)
+                known = X is self.held_out and self.coef_ is self.judged
+                return self.prediction if known else super().predict(X)
 
         self.Candidate = Candidate
         self.by_column = metric_by_column(scorer, params)
@@ -77,7 +81,7 @@ class HeldOut:
         candidate = self.Candidate.__new__(self.Candidate)
         candidate.__dict__.update(vars(model), coef_=coef, intercept_=intercept)
         candidate.n_features_in_ = self.X.shape[1]
-        candidate.held_out, candidate.prediction = self.X, prediction
+        candidate.held_out, candidate.judged, candidate.prediction = self.X, coef, prediction
         # the scorer's parameters have been checked with the first candidate
         with config_context(skip_parameter_validation=self.validated or None):
             score = float(self.scorer(candidate, self.X, self.y, **self.params))
