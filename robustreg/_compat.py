@@ -7,6 +7,7 @@ ecosystem around scikit-learn relies on them; if one moves, this file is what ch
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
@@ -88,8 +89,12 @@ def metric_by_column(scorer: Any, params: dict[str, Any]) -> Callable[[Array, Ar
     if type(scorer) is not _Scorer or scorer._response_method != "predict":
         return None
     metric, given = scorer._score_func, scorer._kwargs
-    known = getattr(metric, "__module__", "").startswith(("sklearn.metrics.", "robustreg.metrics."))
+    home = getattr(metric, "__module__", None) or ""
+    known = home.startswith(("sklearn.metrics.", "robustreg.metrics."))
     if not known or "multioutput" not in inspect.signature(metric).parameters:
+        return None
+    original: Any = getattr(sys.modules[home], metric.__name__, None)
+    if original is not metric:  # but wraps one that is
         return None
     if "multioutput" in given or set(given) & set(params):
         return None
@@ -132,9 +137,15 @@ class Estimator(BaseEstimator):
     """scikit-learn's, which reads a signature anew in every fit and every ``get_params``."""
 
     @classmethod
-    @lru_cache
     def _get_param_names(cls) -> list[str]:
-        return super()._get_param_names()  # read, never changed, by its callers
+        kind: Any = cls
+        return list(cls._names_for(kind.__init__))  # an override may add to the list
+
+    @classmethod
+    @lru_cache
+    def _names_for(cls, init: Any) -> list[str]:
+        """The parameters of the constructor that the class has now."""
+        return super()._get_param_names()
 
 
 def validate_parameters(estimator: Any) -> None:

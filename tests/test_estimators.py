@@ -525,6 +525,31 @@ def test_score_is_r_squared():
 # --- clone, pickle, set_params, repeated fits
 
 
+def test_subclasses_have_the_parameters_that_they_say():
+    class More(robustreg.HuberRegressor):
+        more = 1
+
+        @classmethod
+        def _get_param_names(cls):
+            names = super()._get_param_names()
+            names.append("more")
+            return names
+
+    class Less(robustreg.HuberRegressor):
+        pass
+
+    def take_alpha_only(self, alpha=2.0):
+        robustreg.HuberRegressor.__init__(self, alpha=alpha)
+
+    own = robustreg.HuberRegressor._get_param_names()
+    assert [More._get_param_names() for _ in range(2)] == [[*own, "more"]] * 2
+    assert More().set_params(more=2).get_params()["more"] == 2
+    assert Less._get_param_names() == own
+    Less.__init__ = take_alpha_only
+    assert Less().get_params() == {"alpha": 2.0}
+    assert robustreg.HuberRegressor._get_param_names() == own
+
+
 @every_variant_of_all
 def test_clone_and_pickle(model):
     X, y = contaminated()

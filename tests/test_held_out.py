@@ -1,10 +1,12 @@
 """Scores of held-out rows by column are those cell by cell."""
 
+from functools import wraps
+
 import numpy as np
 import pytest
 from _cases import contaminated, weights_for
 from sklearn.metrics import get_scorer as sklearn_scorer
-from sklearn.metrics import make_scorer, max_error, mean_pinball_loss
+from sklearn.metrics import make_scorer, max_error, mean_pinball_loss, mean_squared_error
 
 from robustreg import HuberRegressor
 from robustreg.estimators._base import Data
@@ -65,11 +67,18 @@ def own_metric(y_true, y_pred, multioutput="uniform_average"):
     return float(np.abs(y_true - y_pred).max())
 
 
+@wraps(mean_squared_error)
+def capped(y_true, y_pred, **options):
+    return min(mean_squared_error(y_true, y_pred, **options), 5.0)
+
+
 @pytest.mark.parametrize(
     "scorer",
     [
         make_scorer(max_error),
         make_scorer(own_metric),
+        make_scorer(capped),
+        make_scorer({}.get),  # which has no module
         make_scorer(mean_pinball_loss, multioutput="uniform_average"),
         lambda estimator, X, y: 1.0,
     ],

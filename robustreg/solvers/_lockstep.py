@@ -35,7 +35,7 @@ from robustreg.solvers._newton import KEEP_FROM_BOUND, STATUS
 from robustreg.solvers._report import result
 
 MAX_STEPS = 12  # from a good start three to five are enough, ...
-PROGRESS = 0.5  # ... and of any two of them the second is shorter than this share of the first
+PROGRESS = 0.5  # ... and each is shorter than this share of the last but one
 LONGEST = 1e8  # scales: what is farther off than that is not what a step can tell
 # Hessians serve as well for points this close to theirs (in scales, whitened coordinates).
 SAME_HESSIANS = 1e-4

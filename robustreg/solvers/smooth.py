@@ -85,11 +85,10 @@ def _solve(
 class Series:
     """Newton fits of the same rows with other losses and penalties.
 
-    Coordinates, moments and the psi'-weighted Gram matrix stay from fit to fit, and each fit
-    starts where the last one ended. Coordinates depend on whether the penalty has kinks and
-    whether there is one: without, those of X with less than full rank have fewer directions.
-    Only where the penalty decides which directions there are, with more columns than the rank
-    of X, every fit has coordinates of its own.
+    Coordinates, moments and the psi'-weighted Gram matrix stay from fit to fit. Coordinates
+    depend on whether the penalty has kinks and whether there is one: without, those of X with
+    less than full rank have fewer directions. Only where the penalty decides which directions
+    there are, with more columns than the rank of X, every fit has coordinates of its own.
     """
 
     def __init__(self) -> None:
@@ -252,8 +251,7 @@ def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start 
     frame = _make_frame(sample, _minimise_newton)
     objective = make_objective(sample, frame)
     optimum = _optimise(sample, frame, objective, start, max_iter, 1e-3, xtol, _minimise_newton)
-    found = unpack(objective, frame, optimum.theta)
-    return found if optimum.at_zero is None else None
+    return unpack(objective, frame, optimum.theta) if optimum.at_zero is None else None
 
 
 def _first_theta(
@@ -281,8 +279,7 @@ def _approach(
 ) -> tuple[Array, int]:
     """A start for a fixed scale far below the residuals', where psi' is mostly 0.
 
-    By continuation in the scale; where that is slow or the scale next to nothing, from the
-    limit of scale 0.
+    By continuation in the scale; where that is slow, or the scale next to 0, from the limit 0.
     """
     target, used = objective.scale, 0
     if problem.loss.homogeneity == 2:
