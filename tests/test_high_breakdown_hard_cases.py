@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from robustreg import LTSRegressor, MMRegressor, SRegressor
+from robustreg import HuberRegressor, LTSRegressor, MMRegressor, SRegressor
 
 every_estimator = pytest.mark.parametrize("model", HIGH.values(), ids=HIGH.keys())
 every_variant = pytest.mark.parametrize("model", HIGH_VARIANTS.values(), ids=HIGH_VARIANTS.keys())
@@ -465,3 +465,11 @@ def test_equations_that_a_far_row_hides_are_not_called_solved():
     with pytest.warns(ConvergenceWarning, match="equations do not hold"):
         model = MMRegressor(random_state=0).fit(X, y)
     assert not model.converged_
+
+
+@pytest.mark.parametrize("model", [HuberRegressor(), *HIGH.values()], ids=repr)
+@pytest.mark.parametrize("unit", [1e-200, 1e-150])
+def test_columns_whose_squares_are_no_numbers(model, unit):
+    X, y = clean()
+    expected = clone(model).fit(X, y).predict(X)
+    np.testing.assert_allclose(clone(model).fit(unit * X, y).predict(unit * X), expected, rtol=1e-7)

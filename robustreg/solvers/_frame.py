@@ -165,6 +165,8 @@ def _pull(problem: Problem, rows: RowBlocks) -> Array:
     """The curvature of the penalty's quadratic part relative to the loss's, for every column."""
     bound, penalty = problem.loss.curvature, problem.penalty
     pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
+    if pull == 0.0:  # also in units so small that their squares are none
+        return np.zeros(rows.p)
     return pull * (1.0 / rows.unit) ** 2
 
 
