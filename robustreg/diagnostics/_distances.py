@@ -12,7 +12,7 @@ from scipy.linalg import solve_triangular
 from scipy.stats import chi2
 from sklearn.utils import check_array, check_random_state, check_scalar
 
-from robustreg._arrays import EPS, Array, Index
+from robustreg._arrays import EPS, Array, Index, two_valued
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg.diagnostics._mcd import (
     FLAT,
@@ -187,11 +187,11 @@ class _Frame:
     @classmethod
     def of(cls, sample: Array) -> _Frame:
         """Medians and deviations of a sample of the rows."""
-        columns, centre, unit = [], [], []
+        columns, centre, unit, dummies = [], [], [], two_valued(sample)
         for j, column in enumerate(sample.T.astype(np.float64)):
             middle = weighted_median(column)
             spread, rounding = mad(column, center=middle), 8.0 * EPS * abs(middle)
-            if spread > rounding and not _two_values(column):
+            if spread > rounding and not dummies[j]:
                 columns.append(j)
                 centre.append(middle)
                 unit.append(spread)
@@ -256,11 +256,6 @@ def _bulk(rows: Array, support_fraction: float | None) -> _Place:
     in_plane = int(np.isfinite(place.scores(rows)).all(axis=1).sum())
     factor = consistency_factor(sphere.shape[1], min(1.0, h / in_plane))
     return replace(place, sphere=sphere / np.sqrt(factor))
-
-
-def _two_values(column: Array) -> bool:
-    """Whether a column holds at most two values."""
-    return bool(((column == column.min()) | (column == column.max())).all())
 
 
 def _square(scores: Array) -> Array:

@@ -16,13 +16,13 @@ from sklearn.utils import assert_all_finite, check_random_state
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval
-from robustreg._problem import make_problem
-from robustreg.estimators._base import NO_PENALTY, Data, Rows, levels_to_the_user, rows_that_count
+from robustreg.estimators._base import Data, Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
-from robustreg.losses import LOSSES, Absolute, Loss, tuning_constant
+from robustreg.losses import LOSSES, Loss, tuning_constant
 from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample
+from robustreg.subsampling.table import least_absolute_problem
 
 #: Names of the losses with a finite supremum, which S-estimates can be made of.
 BOUNDED = tuple(
@@ -58,15 +58,8 @@ def draw(model: Any, data: Data) -> Sample:
     """The rows in robust coordinates, ready for the search of a model of high breakdown."""
     name = type(model).__name__
     assert_all_finite(data.X, estimator_name=name, input_name="X")
-    problem = make_problem(
-        data.X,
-        data.y,
-        data.weight,
-        loss=Absolute(),
-        scale=1.0,
-        penalty=NO_PENALTY,
-        fit_intercept=model.fit_intercept,
-        n_threads=data.n_threads,
+    problem = least_absolute_problem(
+        data.X, data.y, data.weight, model.fit_intercept, data.n_threads
     )
     sample = make_sample(
         problem,

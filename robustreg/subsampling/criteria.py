@@ -63,12 +63,10 @@ class SmallScale:
             half = absolute.shape[1] // 2
             level = MAD_FACTOR * np.partition(absolute, half, axis=1)[:, half]
         level = np.maximum(level, table.zero)
-        z = absolute / level[:, None]
-        rho = self.loss.rho(z)
-        mean = rho.sum(axis=1) if table.weight is None else rho @ table.weight
-        level = np.maximum(level * np.sqrt(mean / self.target(table)), table.zero)
-        weights = self.loss.weights(absolute / level[:, None])
-        return (weights if table.weight is None else weights * table.weight), level
+        rho = self.loss.rho(absolute / level[:, None])
+        ratio = table.sum(rho) / self.target(table)
+        level = np.maximum(level * np.sqrt(ratio), table.zero)
+        return table.weigh(self.loss.weights(absolute / level[:, None])), level
 
     def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
         """The scales, 0 for candidates that most rows lie on."""
@@ -77,9 +75,8 @@ class SmallScale:
 
     def are_exact(self, table: Table, absolute: Array) -> Mask:
         """Candidates that pass through so many rows that the scale of these is theirs."""
-        off = absolute > table.zero
-        mass = off.sum(axis=1) if table.weight is None else off @ table.weight
-        return mass * self.loss.sup_rho <= self.target(table) * (1.0 + ROUNDING)
+        off = table.sum((absolute > table.zero).astype(np.float64))
+        return off * self.loss.sup_rho <= self.target(table) * (1.0 + ROUNDING)
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,7 @@ def descend_at_scale(table: Table, loss: Loss, theta: Array, scale: float, max_i
     """
 
     def value(residual: Array, scale: float) -> float:
-        rho = loss.rho(residual / scale)
-        return float(rho.sum() if table.weight is None else table.weight @ rho)
+        return float(table.sum(loss.rho(residual / scale)))
 
     return _descend(table, loss, theta, max_iter, lambda residual, before: scale, value)
 

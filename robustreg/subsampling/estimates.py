@@ -103,5 +103,5 @@ def mean_loss(sample: Sample, loss: Loss, fit: Fit) -> float:
     if fit.scale == 0.0:
         return 0.0
     table = sample.table
-    total = float(table.weigh(loss.rho(fit.residual / fit.scale)).sum())
+    total = float(table.sum(loss.rho(fit.residual / fit.scale)))
     return fit.scale * total / table.total * sample.problem.y_unit

@@ -133,7 +133,7 @@ class Refinery:
             for _ in range(steps):
                 residual = self._residuals(batch)
                 weights, level = self.criterion.weigh(self.sample, np.abs(residual), level)
-                batch = batch + self.least_squares(weights, residual)
+                batch = batch + self._least_squares(weights, residual)
             absolute = np.abs(self._residuals(batch))
             return batch, self.criterion.values(self.sample, absolute, level)
 
@@ -156,7 +156,7 @@ class Refinery:
                 break
         return best_of(thetas, values, count)
 
-    def least_squares(self, weights: Array, residual: Array) -> Array:
+    def _least_squares(self, weights: Array, residual: Array) -> Array:
         """Weighted least-squares steps of all candidates: solve ``(Q'V Q) step = Q'V r``."""
         q, m = self.sample.q, self.sample.m
         pull = (weights * residual) @ q
@@ -205,7 +205,5 @@ def fits_within(
     fits = np.empty((count, sample.m))
     for k in range(count):
         part = sample.take(inside[random.randint(len(inside), size=size)])
-        everything = np.ones((1, size))
-        step = Refinery(part, criterion, 1).least_squares(everything, part.residuals(theta)[None])
-        fits[k] = theta + step[0]
+        fits[k] = theta + np.linalg.lstsq(part.q, part.residuals(theta), rcond=None)[0]
     return fits

@@ -8,15 +8,13 @@ import numpy as np
 from numpy.random import RandomState
 from scipy.optimize import OptimizeResult
 
-from robustreg._arrays import Array, Index, Mask
-from robustreg._problem import Problem, make_problem
-from robustreg.losses import Absolute
-from robustreg.penalties import ElasticNet
+from robustreg._arrays import Array, Index, Mask, two_valued
+from robustreg._problem import Problem
 from robustreg.solvers import SOLVERS, select_solver
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
 from robustreg.subsampling.search import Refinery, best_of
-from robustreg.subsampling.table import Coordinates, Table, make_table
+from robustreg.subsampling.table import Coordinates, Table, least_absolute_problem, make_table
 
 MANY_DUMMIES = 5  # columns of two values, from which subsets of the other columns are drawn
 MS_STEPS, MS_KEPT = 2, 5
@@ -42,11 +40,10 @@ def further_starts(
         weight = None if weight is None else weight[index]
     fit = _least_absolute(sample)
     found = [coordinates.to_theta(fit.coef, fit.intercept)]
-    two_valued = _two_valued(sample.X)
-    if MANY_DUMMIES <= two_valued.sum() < problem.p:
-        for coef, intercept in ms_starts(
-            sample, weight, two_valued, criterion, n_subsamples, random
-        ):
+    dummies = two_valued(sample.X)
+    if MANY_DUMMIES <= dummies.sum() < problem.p:
+        starts = ms_starts(sample, weight, dummies, criterion, n_subsamples, random)
+        for coef, intercept in starts:
             found.append(coordinates.to_theta(coef, intercept))
     return np.array(found)
 
@@ -79,7 +76,8 @@ def ms_starts(
         return _least_absolute_in_units(problem, ones, target)
 
     left = np.column_stack([explain(column)[2] for column in others.T])
-    rest = _with_rows(problem, left, explain(problem.y)[2], fit_intercept=False)
+    target = explain(problem.y)[2]
+    rest = least_absolute_problem(left, target, problem.weight, False, problem.n_threads)
     table, coordinates = make_table(rest, weight)
     fits = elemental_fits(table, n_subsamples, random)
     refinery = Refinery(table, criterion, table.n_threads)
@@ -91,12 +89,6 @@ def ms_starts(
         yield coef, intercept
 
 
-def _two_valued(X: Array) -> Mask:
-    """Columns with two different values."""
-    low, high = X.min(axis=0), X.max(axis=0)
-    return ((low == X) | (high == X)).all(axis=0) & (low < high)
-
-
 def _least_absolute(problem: Problem) -> OptimizeResult:
     solver = select_solver("absolute", n_features=problem.p, n_samples=problem.n, scale=1.0)
     return SOLVERS[solver].solve(problem)
@@ -104,21 +96,7 @@ def _least_absolute(problem: Problem) -> OptimizeResult:
 
 def _least_absolute_in_units(problem: Problem, X: Array, y: Array) -> tuple[Array, float, Array]:
     """Coefficients, intercept and residuals of an L1 fit to other columns of the same rows."""
-    own = _with_rows(problem, X, y, problem.fit_intercept)
+    own = least_absolute_problem(X, y, problem.weight, problem.fit_intercept, problem.n_threads)
     fit = _least_absolute(own)
     coef, intercept = own.in_user_units(fit.coef, fit.intercept)
     return coef, float(intercept), own.put_back(fit.residual) * own.y_unit
-
-
-def _with_rows(problem: Problem, X: Array, y: Array, fit_intercept: bool) -> Problem:
-    """A problem of other regressors and targets for the same rows."""
-    return make_problem(
-        X,
-        y,
-        problem.weight,
-        loss=Absolute(),
-        scale=1.0,
-        penalty=ElasticNet(),
-        fit_intercept=fit_intercept,
-        n_threads=problem.n_threads,
-    )

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
-from robustreg._parallel import map_ordered
-from robustreg._problem import Problem
-from robustreg._rows import RowBlocks, product
-from robustreg._whiten import moments, whiten_deficient, whiten_gram, whiten_rows
+from robustreg._parallel import map_ordered, slices
+from robustreg._problem import Problem, make_problem
+from robustreg._rows import product
+from robustreg.losses import Absolute
+from robustreg.penalties import ElasticNet
 from robustreg.scale import mad, weighted_median
+from robustreg.solvers._frame import make_frame
 
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
 # larger one is shrunk to it.
@@ -73,6 +75,10 @@ class Table:
         """Values of every row, times the row's weight."""
         return values if self.weight is None else self.weight * values
 
+    def sum(self, values: Array) -> Array:
+        """``sum w values`` over the rows, the last axis."""
+        return values.sum(axis=-1) if self.weight is None else values @ self.weight
+
     def residuals(self, theta: Array) -> Array:
         """``y - q theta``."""
         out = np.empty(self.n)
@@ -111,8 +117,7 @@ class Table:
         return self.n_threads if self.q.size > THREADED_ENTRIES else 1
 
     def _parts(self) -> list[slice]:
-        size = max(64, BLOCK_ENTRIES // max(1, self.m))
-        return [slice(start, min(start + size, self.n)) for start in range(0, self.n, size)]
+        return slices(self.n, max(64, BLOCK_ENTRIES // max(1, self.m)))
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,22 @@ def ridge(trace: Array, total: float) -> Array:
     return np.maximum(RIDGE * total, ROUNDED * trace)
 
 
+def least_absolute_problem(
+    X: Array, y: Array, weight: Array | None, fit_intercept: bool, n_threads: int
+) -> Problem:
+    """Least absolute deviations without a penalty: y in units that outliers have no say in."""
+    return make_problem(
+        X,
+        y,
+        weight,
+        loss=Absolute(),
+        scale=1.0,
+        penalty=ElasticNet(),
+        fit_intercept=fit_intercept,
+        n_threads=n_threads,
+    )
+
+
 def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinates]:
     """The table of a problem, its weights as the user gave them, and its coordinates.
 
@@ -171,7 +192,8 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     own = np.square(FAR / np.clip(reach, FAR, FARTHEST))
     if weight is not None:
         own *= weight / weight.max()
-    rows, basis = _whiten(problem, own)
+    frame = make_frame(replace(problem, weight=own))
+    rows, basis = frame.rows, frame.basis
     q = np.empty((problem.n, basis.shape[1] + problem.fit_intercept))
     q[:, basis.shape[1] :] = 1.0
 
@@ -183,22 +205,6 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     table = Table(q, problem.y, weight, problem.exact or UNIT_ZERO, problem.n_threads)
     origin = rows.centre + rows.offset * rows.unit if rows.explicit else rows.offset
     return table, Coordinates(basis / rows.unit[:, None], origin, problem.fit_intercept)
-
-
-def _whiten(problem: Problem, weight: Array) -> tuple[RowBlocks, Array]:
-    """The rows, and the basis in which they are white under some weights."""
-    none, intercept = np.zeros(problem.p), problem.fit_intercept
-    rows = RowBlocks(problem.X, weight, intercept, problem.n_threads)
-    second = moments(rows, problem.y)
-    if problem.n > problem.p:
-        basis = whiten_gram(second, rows.total, none)
-        if basis is None:
-            basis = whiten_deficient(rows, second)
-        if basis is not None:
-            return rows, basis
-    rows = RowBlocks(problem.X, weight, intercept, problem.n_threads, standardise=True)
-    moments(rows, problem.y)
-    return rows, whiten_rows(rows, none)
 
 
 def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
