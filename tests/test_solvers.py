@@ -1,12 +1,5 @@
 """The table of solvers, the semismooth Newton method by itself, and the traps of the design."""
 
-import os
-import pickle
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event, get_native_id
-
 import numpy as np
 import pytest
 from _cases import SMOOTH_LOSSES, TABLES, UNPENALISED, VARIANTS, contaminated, is_l1, linear, ties
@@ -14,10 +7,8 @@ from _reference import Reference
 from scipy import sparse
 from scipy.optimize import Bounds, OptimizeResult, minimize, rosen, rosen_der, rosen_hess
 from sklearn.base import clone
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from robustreg import select_solver
-from robustreg._parallel import map_ordered, one_blas_thread
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
 from robustreg.solvers import SOLVERS, SolverSpec, _frame, smooth, solver_names
@@ -619,136 +610,6 @@ def test_integer_y_with_massive_ties(name, n):
     assert model.converged_
     reference = clone(VARIANTS[name]).fit(X[:, :1], y + 1e-9 * np.arange(n) / n)
     assert model.objective_ == pytest.approx(reference.objective_, rel=1e-7)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_the_number_of_threads_does_not_change_a_bit(name):
-    X, y = contaminated(n=50_000, p=12)  # several blocks of rows
-    fits = []
-    for threads in (1, 2, 4):
-        with threadpool_limits(limits=threads):
-            fits.append(clone(VARIANTS[name]).fit(X, y))
-    for fit in fits[1:]:
-        np.testing.assert_array_equal(fit.coef_, fits[0].coef_)
-        assert fit.intercept_ == fits[0].intercept_
-        assert fit.scale_ == fits[0].scale_
-        assert fit.dual_gap_ == fits[0].dual_gap_
-        np.testing.assert_array_equal(fit.weights_, fits[0].weights_)
-
-
-def test_the_number_of_threads_of_the_process_does_not_change_a_bit():
-    """OMP_NUM_THREADS and the like, read when the libraries are loaded."""
-    code = (
-        "import numpy as np, pickle, sys; from robustreg import HuberRegressor\n"
-        "rng = np.random.default_rng(0); X = rng.normal(size=(50_000, 12))\n"
-        "m = HuberRegressor().fit(X, X.sum(axis=1) + rng.standard_t(2, size=50_000))\n"
-        "sys.stdout.buffer.write(pickle.dumps((m.coef_, m.intercept_, m.scale_)))"
-    )
-    results = []
-    for threads in ("1", "2"):
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(names, threads)
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, check=True
-        )
-        results.append(pickle.loads(done.stdout))
-    np.testing.assert_array_equal(results[0][0], results[1][0])
-    assert results[0][1:] == results[1][1:]
-
-
-def blas_threads():
-    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
-
-
-def in_another_thread(function):
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(function).result()
-
-
-def test_fits_leave_the_thread_limits_as_they_were():
-    X, y = contaminated()
-    for limits in (1, 2, None):
-        with threadpool_limits(limits=limits):
-            before = blas_threads()
-            HuberRegressor().fit(X, y)
-            with pytest.raises(ValueError, match="NaN"):
-                HuberRegressor().fit(X * np.nan, y)
-            assert blas_threads() == before
-
-
-def test_the_blas_limit_works_in_any_thread():
-    """threadpoolctl lets one thread at a time set OpenBLAS' limit and ignores the others."""
-
-    def inside():
-        with one_blas_thread():
-            return blas_threads()
-
-    assert set(inside()) == set(in_another_thread(inside)) == set(inside()) == {1}
-
-
-def test_the_blas_limit_of_overlapping_fits_is_lifted_by_the_last():
-    before, entered, left = blas_threads(), Event(), Event()
-
-    def longer():
-        with one_blas_thread():
-            entered.set()
-            left.wait(timeout=60)
-            return blas_threads()
-
-    with ThreadPoolExecutor(1) as pool:
-        with one_blas_thread():
-            task = pool.submit(longer)
-            entered.wait(timeout=60)
-        left.set()  # the first one in is the first one out
-        assert set(task.result()) == {1}
-    assert blas_threads() == before
-
-
-def test_other_threads_can_still_set_limits_after_a_fit():
-    X, y = contaminated()
-    HuberRegressor().fit(X, y)
-
-    def limited():
-        with threadpool_limits(limits=1, user_api="blas"):
-            return blas_threads()
-
-    assert set(in_another_thread(limited)) == {1}
-
-
-@pytest.mark.parametrize("n_threads", [1, 2, 3])
-def test_map_ordered_keeps_the_order(n_threads):
-    assert map_ordered(lambda item: -item, range(20), n_threads) == [-item for item in range(20)]
-
-
-@pytest.mark.parametrize("n_threads", [1, 2])
-def test_map_ordered_raises_once_nothing_runs_any_more(n_threads):
-    done = []
-
-    def work(item):
-        if item == 0:
-            raise ArithmeticError("of item 0")
-        done.append(item)
-
-    with pytest.raises(ArithmeticError, match="of item 0"):
-        map_ordered(work, range(20), n_threads)
-    assert sorted(done) == ([] if n_threads == 1 else list(range(1, 20)))
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
-def test_threads_have_a_processor_each_during_a_pass_and_all_of_them_after():
-    allowed = os.sched_getaffinity(0)
-    if len(allowed) == 1:
-        pytest.skip("one processor has one thread")
-    barrier = Barrier(len(allowed))  # so that each takes one item
-
-    def where(_):
-        barrier.wait(timeout=60)
-        return get_native_id(), os.sched_getaffinity(0)
-
-    map_ordered(where, range(len(allowed)), len(allowed))  # starts the threads
-    found = dict(map_ordered(where, range(len(allowed)), len(allowed)))
-    assert sorted(found.values(), key=min) == [{processor} for processor in sorted(allowed)]
-    assert all(os.sched_getaffinity(thread) == allowed for thread in found)
 
 
 # --- Gram matrices in single precision
