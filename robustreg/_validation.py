@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
+from sklearn import config_context
+from sklearn.utils import assert_all_finite
 
 from robustreg._arrays import Array
 from robustreg._compat import check_sample_weight
+from robustreg._numbers import real_values
+
+
+def check_finite(values: Any, name: str, estimator: str) -> None:
+    """Refuse NaN and infinity, even where scikit-learn is told to assume that there are none.
+
+    A fit to these might not end.
+    """
+    with config_context(assume_finite=False):
+        assert_all_finite(values, estimator_name=estimator, input_name=name)
 
 
 def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
     """Sample weights as float64, one for each row of X, non-negative and not all zero."""
-    weight = check_sample_weight(sample_weight, X)
-    if weight.min() < 0.0:
-        raise ValueError(
-            f"sample_weight must not be negative, got a smallest weight of {weight.min():g}."
-        )
-    if not weight.any():
+    weight = check_sample_weight(real_values(sample_weight, "sample_weight"), X)
+    least, largest = weight.min(), weight.max()
+    if not (least > -np.inf and largest < np.inf):  # to be assumed finite, but not so
+        raise ValueError("sample_weight must be finite, but contains NaN or infinity.")
+    if least < 0.0:
+        raise ValueError(f"sample_weight must not be negative, got a smallest weight of {least:g}.")
+    if largest == 0.0:
         raise ValueError("sample_weight must have a positive entry: all weights are zero.")
     return weight

@@ -32,6 +32,7 @@ LAYERS = {
     "_linalg": 2,
     "_design": 2,
     "_arrays": 0,
+    "_numbers": 0,
     "_block": 2,
     "_delta": 2,
     "_precise": 2,

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import RegressorMixin
-from sklearn.utils import assert_all_finite
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -26,9 +25,10 @@ from robustreg._compat import (
     fit_context,
     validate_parameters,
 )
+from robustreg._numbers import real_values
 from robustreg._parallel import one_blas_thread
 from robustreg._rows import NotFiniteError
-from robustreg._validation import check_weights
+from robustreg._validation import check_finite, check_weights
 from robustreg.solvers import solver_names
 
 T = TypeVar("T")
@@ -85,7 +85,9 @@ class LinearPredictor(RegressorMixin, Estimator):
         work: Callable[[Any, Array, Array | None, np.dtype, int], T],
     ) -> T:
         """``work(X, y, weight, dtype, n_threads)`` on validated data."""
-        checked = _need_no_check(X, y)
+        name, checked = type(self).__name__, _need_no_check(X, y)
+        if not checked:
+            X, y = real_values(X, "X"), real_values(y, "y")
         data, target = validate_data(
             self,
             X,
@@ -96,19 +98,22 @@ class LinearPredictor(RegressorMixin, Estimator):
             ensure_all_finite=False,  # the sums over X find out; see below
             skip_check_array=checked,
         )
-        dtype = data.dtype
+        data = _as_float(data)
         target = np.asarray(target, dtype=np.float64)
-        if not checked:  # scikit-learn looks at y before it converts it, and not into objects
-            assert_all_finite(target, estimator_name=type(self).__name__, input_name="y")
+        if not checked:  # scikit-learn looks at y before it converts it
+            check_finite(target, "y", name)
+        dtype = data.dtype if _fits(target, data.dtype) else np.dtype(np.float64)
         weight = None if sample_weight is None else check_weights(sample_weight, data)
+        left_out = weight is not None and not weight.all()  # rows that no sum will see
+        if sparse.issparse(data) or left_out:
+            check_finite(data, "X", name)
         if sparse.issparse(data):
-            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
             data = data.astype(np.float64, copy=False)
         try:
             with one_blas_thread() as n_threads, np.errstate(under="ignore"):
                 return work(data, target, weight, dtype, n_threads)
         except NotFiniteError:
-            assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+            check_finite(data, "X", name)
             raise ValueError(
                 "X holds values so large that their squares overflow (beyond about 1e150); "
                 "rescale its columns."
@@ -128,7 +133,8 @@ class LinearPredictor(RegressorMixin, Estimator):
             ``X @ coef_ + intercept_``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+        X = real_values(X, "X")
+        X = _as_float(validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False))
         return safe_sparse_dot(X, self.coef_.T) + self.intercept_
 
     def __sklearn_tags__(self) -> Any:
@@ -173,6 +179,16 @@ class LinearEstimator(LinearPredictor, ABC):
     @abstractmethod
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         """Fit the model to validated data."""
+
+
+def _as_float(X: Any) -> Any:
+    """X as ``validate_data`` returns it; sparse frames come in the dtypes of their columns."""
+    return X if X.dtype in FLOATS else X.astype(np.float64)
+
+
+def _fits(y: Array, dtype: np.dtype) -> bool:
+    """Whether predictions of y can be made in a precision."""
+    return dtype == np.float64 or float(np.abs(y).max()) < np.finfo(dtype).max
 
 
 def _need_no_check(X: Any, y: Any) -> bool:

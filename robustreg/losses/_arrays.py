@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from robustreg._numbers import real_array
+
 FloatArray = NDArray[np.floating[Any]]
 Formula = Callable[[FloatArray], FloatArray]
 
@@ -16,15 +18,9 @@ REDUCTIONS = ("mean", "sum", "none")
 
 def as_float_array(values: ArrayLike, name: str) -> FloatArray:
     """Return a float32 or float64 array, without a copy where `values` is one."""
-    array = np.asarray(values)
-    if array.dtype in (np.float64, np.float32):
-        return array
-    try:
-        if array.dtype.kind == "c":
-            raise TypeError("complex numbers have no order")
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}.") from error
+    if type(values) is np.ndarray and values.dtype in (np.float64, np.float32):
+        return values
+    return real_array(values, name)
 
 
 def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from robustreg._arrays import Array
+from robustreg._numbers import real_array
 from robustreg._validation import check_weights
 
 AVERAGES = ("raw_values", "uniform_average")
@@ -48,8 +49,10 @@ def check_outputs(
     The precision is float64 throughout: a metric is one number of many, whose rounding is not
     worth what float32 would save.
     """
-    check_consistent_length(y_true, y_pred, sample_weight)
     target, guess = _columns(y_true, "y_true"), _columns(y_pred, "y_pred")
+    if sample_weight is not None:
+        sample_weight = real_array(sample_weight, "sample_weight")
+    check_consistent_length(target, guess, sample_weight)
     if target.shape != guess.shape:
         raise ValueError(
             "y_true and y_pred must have the same number of outputs, got "
@@ -66,7 +69,10 @@ def check_outputs(
 
 
 def _columns(values: ArrayLike, name: str) -> Array:
-    array = check_array(values, ensure_2d=False, dtype=np.float64, input_name=name)
+    array = real_array(values, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must be an array of one or two dimensions, got {values!r}.")
+    array = check_array(array, ensure_2d=False, dtype=np.float64, input_name=name)
     return array.reshape(len(array), -1)
 
 
@@ -78,7 +84,8 @@ def _check_average(multioutput: str | ArrayLike, n_outputs: int) -> str | Array:
                 f"multioutput must be {allowed}, or one weight per output; got {multioutput!r}."
             )
         return multioutput
-    shares = check_array(multioutput, ensure_2d=False, dtype=np.float64, input_name="multioutput")
+    shares = real_array(multioutput, "multioutput")
+    shares = check_array(shares, ensure_2d=False, dtype=np.float64, input_name="multioutput")
     if shares.shape != (n_outputs,):
         raise ValueError(
             f"multioutput must have one weight for each of the {n_outputs} outputs, got shape "

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robustreg._numbers import real_array
+
 TINY = np.finfo(np.float64).tiny
 
 
@@ -15,9 +17,8 @@ def check_grid(name: str, values: Any, zero: bool) -> NDArray[np.float64]:
     """A grid as a sorted array of finite numbers above 0, or at least 0 where ``zero``."""
     allowed = "at least 0" if zero else "above 0"
     try:
-        given = np.asarray(values)
-        grid = given.astype(np.float64) if given.dtype.kind in "biufO" else np.zeros(0)
-    except (TypeError, ValueError):
+        grid = np.asarray(real_array(values, name), dtype=np.float64)
+    except ValueError:
         grid = np.zeros(0)
     inside = np.isfinite(grid) & ((grid >= 0.0) if zero else (grid > 0.0))
     if grid.ndim != 1 or not len(grid) or not inside.all():

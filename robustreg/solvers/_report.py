@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import OptimizeResult
+from scipy.sparse import issparse
 
 from robustreg._arrays import EPS, Array
 from robustreg._problem import Problem
+from robustreg._rows import NotFiniteError
 from robustreg.solvers._frame import Start
 
 
@@ -64,7 +66,12 @@ def _put_back(problem: Problem, value: float, residual: Array) -> tuple[float, A
 
 
 def null_result(problem: Problem) -> OptimizeResult:
-    """Y does not vary: the null model fits exactly."""
+    """Y does not vary: the null model fits exactly.
+
+    Nothing else looks at a dense X then, so that NaN and infinity are to be found here.
+    """
+    if not issparse(problem.X) and not np.isfinite(problem.X).all():
+        raise NotFiniteError
     fit = OptimizeResult(status=0, message="y is constant.", nit=0)
     found = Start(np.zeros(problem.p), 0.0, 0.0)
     return result(problem, found, problem.y, 0.0, 0.0, 0.0, fit, int(problem.fit_intercept))
