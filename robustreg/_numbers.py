@@ -150,5 +150,5 @@ def _not_in_time(name: str, kind: Any) -> ValueError:
 
 def _not_numeric(name: str, dtype: Any) -> ValueError:
     if dtype.kind == "c":
-        return ValueError(f"Complex data not supported: {name} must hold real numbers.")
+        return ValueError(f"{name} must hold real numbers: Complex data not supported.")
     return NoNumberError(f"{name} must hold real numbers, got the dtype {dtype}.")

@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from robustreg._arrays import Array
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
-from robustreg.scale import mad, weighted_median
+from robustreg.scale._median import mad, weighted_median
 
 # An error of more spreads than a double has digits is taken for one of so many: nothing but
 # its sign matters to a loss with bounded psi, and no digits of the others are lost to it.

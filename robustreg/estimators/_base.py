@@ -24,7 +24,7 @@ from robustreg._problem import Problem, make_problem
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
-from robustreg.scale import residual_mad, weighted_median
+from robustreg.scale._median import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver
 from robustreg.solvers._frame import Start
 

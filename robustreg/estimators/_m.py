@@ -22,7 +22,7 @@ from robustreg.estimators._subsampling import (
     tuned,
 )
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
-from robustreg.scale import mad
+from robustreg.scale._median import mad
 from robustreg.solvers import SOLVERS, select_solver
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate

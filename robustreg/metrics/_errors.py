@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from robustreg._arrays import Array
 from robustreg.losses._base import as_number
 from robustreg.metrics._outputs import check_outputs
-from robustreg.scale import tau_scale
+from robustreg.scale._tau import tau_scale
 
 
 def trimmed_mean_squared_error(

@@ -13,10 +13,11 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from robustreg._arrays import EPS, Array, Mask
+from robustreg._numbers import real_values
 from robustreg.diagnostics._distances import MAX_SAMPLES, TRUSTED, measure
 from robustreg.estimators._base import OUTLIER_CUTOFF
-from robustreg.plotting._axes import merge_style, one_axes
-from robustreg.scale import mad
+from robustreg.plotting._axes import merge_style, one_axes, show_literally
+from robustreg.scale._median import mad
 
 REGULAR, VERTICAL, GOOD, BAD = REGIONS = (
     "regular observation",
@@ -196,7 +197,7 @@ class OutlierMapDisplay:
                 "steps and pass the last one."
             )
         check_consistent_length(X, y)
-        target = column_or_1d(y, dtype=np.float64)
+        target = column_or_1d(real_values(y, "y"), dtype=np.float64)
         distances = measure(X, support_fraction, max_samples, random_state)
         residuals = _standardised(target, estimator.predict(X), estimator.scale_)
         names = getattr(X, "index", None) if hasattr(X, "iloc") else None
@@ -245,6 +246,7 @@ class OutlierMapDisplay:
             )
             for row in self._extreme(n_labels)
         }
+        show_literally(self.labels_.values())
         legend = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "fontsize": "small"}
         axes.legend(ncols=2, frameon=False, **legend)  # above: points may be anywhere inside
         return self
@@ -259,7 +261,7 @@ class OutlierMapDisplay:
 
 
 def _check(values: ArrayLike, name: str) -> Array:
-    array = column_or_1d(values, dtype=np.float64)
+    array = column_or_1d(real_values(values, name), dtype=np.float64)
     if not len(array) or np.isnan(array).any():
         raise ValueError(f"{name} must hold at least one number, and no NaN.")
     return array

@@ -44,9 +44,9 @@ def m_scale(
 
     Parameters
     ----------
-    x : ndarray of shape (n,)
-        Sample, n >= 1.
-    sample_weight : ndarray of shape (n,), default=None
+    x : array-like of shape (n,)
+        Sample, n >= 1, without NaN.
+    sample_weight : array-like of shape (n,), default=None
         Non-negative weights with a positive sum.
     loss : Loss, default=None
         A bounded loss whose weights psi(r) / r fall with abs(r): Bisquare, Welsch, Hampel or
@@ -102,6 +102,8 @@ def m_scale(
     3.41
     """
     loss = _default_loss() if loss is None else loss
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a Loss, such as Bisquare(1.5476), got {loss!r}.")
     if start is not None and not 0.0 < start < np.inf:
         raise ValueError(f"start must be a positive number, got {start!r}.")
     if sample_weight is not None and not sample_weight.all():
@@ -115,6 +117,8 @@ def m_scale(
         )
     if center is None:
         center = weighted_median(x, sample_weight)
+        if not np.isfinite(center):  # half of the values or more are infinite
+            return float("inf")
     with np.errstate(over="ignore", invalid="ignore"):
         absolute = np.abs(x - center)[np.newaxis]
     starts = None if start is None else np.array([start])

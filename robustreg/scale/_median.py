@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.special import ndtri
 
@@ -17,9 +19,9 @@ def weighted_median(x: Array, sample_weight: Array | None = None) -> float:
 
     Parameters
     ----------
-    x : ndarray of shape (n,)
-        Sample, n >= 1.
-    sample_weight : ndarray of shape (n,), default=None
+    x : array-like of shape (n,)
+        Sample, n >= 1, without NaN.
+    sample_weight : array-like of shape (n,), default=None
         Non-negative weights with a positive sum.
 
     Returns
@@ -27,7 +29,7 @@ def weighted_median(x: Array, sample_weight: Array | None = None) -> float:
     float
         The smallest value with more than half of the weight at or below it. Where exactly
         half of the weight (to 1e-12 of the total) lies at or below a value, the midpoint
-        between that value and the next one of positive weight.
+        between that value and the next one of positive weight; NaN between the two infinities.
 
     Examples
     --------
@@ -65,9 +67,9 @@ def mad(
 
     Parameters
     ----------
-    x : ndarray of shape (n,)
-        Sample, n >= 1.
-    sample_weight : ndarray of shape (n,), default=None
+    x : array-like of shape (n,)
+        Sample, n >= 1, without NaN.
+    sample_weight : array-like of shape (n,), default=None
         Non-negative weights with a positive sum.
     center : float, default=None
         Point from which deviations are measured; None is the weighted median.
@@ -76,7 +78,8 @@ def mad(
     -------
     float
         ``1.4826 * med |x - center|``, in the units of ``x``. Efficiency 37 % at the
-        Gaussian, breakdown point 50 % (Hampel, 1974).
+        Gaussian, breakdown point 50 % (Hampel, 1974). Infinite where half of the values
+        or more are.
 
     Notes
     -----
@@ -92,6 +95,8 @@ def mad(
     """
     if center is None:
         center = weighted_median(x, sample_weight)
+    if not math.isfinite(center):  # half of the values or more are infinite
+        return math.inf
     return MAD_FACTOR * weighted_median(np.abs(x - center), sample_weight)
 
 
@@ -110,9 +115,9 @@ def residual_mad(
 
     Parameters
     ----------
-    residual : ndarray of shape (n,)
-        Residuals, n >= 1.
-    sample_weight : ndarray of shape (n,), default=None
+    residual : array-like of shape (n,)
+        Residuals, n >= 1, without NaN.
+    sample_weight : array-like of shape (n,), default=None
         Non-negative weights with a positive sum.
     zero : float, default=0.0
         Residuals of at most this size count as zeros.

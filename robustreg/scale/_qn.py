@@ -26,9 +26,9 @@ def qn_scale(x: Array, sample_weight: Array | None = None) -> float:
 
     Parameters
     ----------
-    x : ndarray of shape (n,)
-        Sample, n >= 1.
-    sample_weight : ndarray of shape (n,), default=None
+    x : array-like of shape (n,)
+        Sample, n >= 1, without NaN.
+    sample_weight : array-like of shape (n,), default=None
         Non-negative weights, the number of times that each value has been observed. Those of
         distinct values must sum to 2 or more.
 
@@ -36,7 +36,8 @@ def qn_scale(x: Array, sample_weight: Array | None = None) -> float:
     -------
     float
         Scale in the units of `x`, an estimate of a Gaussian's standard deviation; 0 where more
-        than half of the values are equal. Efficiency 82 % at the Gaussian, breakdown point 50 %.
+        than half of the values are equal, infinite where half or more are infinite. Efficiency
+        82 % at the Gaussian, breakdown point 50 %.
 
     Raises
     ------
@@ -77,11 +78,11 @@ def qn_scale(x: Array, sample_weight: Array | None = None) -> float:
         kept = sample_weight > 0
         value, place = np.unique(x[kept], return_inverse=True)
         weight = np.bincount(place.ravel(), sample_weight[kept])
-    if np.isnan(value[-1]):
-        return math.nan
+    total = float(weight.sum())
+    if 2.0 * float(weight[np.isinf(value)].sum()) >= total:
+        return math.inf
     if len(value) == 1:
         return 0.0
-    total = float(weight.sum())
     if total < 2.0:
         raise ValueError(
             "sample_weight of qn_scale counts observations; of distinct values it must sum to 2 or "

@@ -32,9 +32,9 @@ def tau_scale(
 
     Parameters
     ----------
-    x : ndarray of shape (n,)
-        Sample, n >= 1.
-    sample_weight : ndarray of shape (n,), default=None
+    x : array-like of shape (n,)
+        Sample, n >= 1, without NaN.
+    sample_weight : array-like of shape (n,), default=None
         Non-negative weights with a positive sum.
     center : float, default=None
         Point from which deviations are measured. None is the mean with the weights
@@ -44,8 +44,8 @@ def tau_scale(
     Returns
     -------
     float
-        Scale in the units of `x`, an estimate of a Gaussian's standard deviation; 0 where
-        the MAD is 0. Efficiency 83 % at the Gaussian, breakdown point 50 %.
+        Scale in the units of `x`, an estimate of a Gaussian's standard deviation; 0 or infinite
+        where the MAD is. Efficiency 83 % at the Gaussian, breakdown point 50 %.
 
     Notes
     -----
@@ -78,6 +78,7 @@ def tau_scale(
         if center is None:
             trust = _TAU_LOCATION.weights((x - start) / spread)
             trust = trust if sample_weight is None else trust * sample_weight
-            start += float(np.average(x - start, weights=trust))
+            inside = trust > 0.0  # infinity times 0 is no number
+            start += float(np.average(x[inside] - start, weights=trust[inside]))
         excess = _TAU_SCALE.conjugate_of_psi((x - start) / spread)
     return spread * float(np.sqrt(np.average(excess, weights=sample_weight) / _TAU_SCALE.kappa))

@@ -21,7 +21,7 @@ from robustreg._kinks import Kinks
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.losses import Absolute
-from robustreg.scale import mad
+from robustreg.scale._median import mad
 from robustreg.solvers._exact import LAST_PLACES, drop_rounding
 from robustreg.solvers._frame import Frame, make_frame, make_objective, pack, unpack
 from robustreg.solvers._newton import semismooth_newton

@@ -14,7 +14,7 @@ from scipy.linalg import block_diag, cholesky, lstsq, qr, solve_triangular
 from scipy.optimize import OptimizeResult, lsq_linear
 
 from robustreg._arrays import EPS, Array, Index, Mask
-from robustreg.scale import weighted_median
+from robustreg.scale._median import weighted_median
 from robustreg.solvers._programme import Programme
 
 INDEPENDENT = 1e-9  # rows of D are taken for dependent below this share of their size

@@ -12,7 +12,7 @@ from robustreg._arrays import EPS, Array, length
 from robustreg._certificate import dual_gap, dual_gap_from, dual_point
 from robustreg._objective import Objective
 from robustreg._problem import SURVEY_ROWS, Problem
-from robustreg.scale import mad
+from robustreg.scale._median import mad
 from robustreg.solvers._frame import (
     Frame,
     Start,

@@ -12,7 +12,7 @@ from scipy.linalg import eigh
 from robustreg._arrays import EPS, Array, Mask, length
 from robustreg._kinks import cholesky_solve
 from robustreg.losses import Loss
-from robustreg.scale import m_scale
+from robustreg.scale._m_scale import m_scale
 from robustreg.subsampling.criteria import SmallScale, TrimmedSquares
 from robustreg.subsampling.table import Table, ridge
 

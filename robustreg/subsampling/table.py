@@ -14,7 +14,7 @@ from robustreg._problem import Problem, make_problem
 from robustreg._rows import product
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
-from robustreg.scale import mad, weighted_median
+from robustreg.scale._median import mad, weighted_median
 from robustreg.solvers._frame import make_frame
 
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
