@@ -254,13 +254,27 @@ def test_labels_and_columns_that_hardly_vary_are_left_out():
             rng.random(300) < 0.5,
             rng.random(300) < 0.1,
             rng.integers(5, size=300)[:, None] == np.arange(5),
-            np.where(rng.random(300) < 0.7, 0.0, rng.exponential(size=300)),
             1e9 + np.spacing(1e9) * (np.arange(300) % 3),
         ]
     )
     measured = measure(np.column_stack([others, X]))
     assert measured.n_dimensions == 2
     assert_array_equal(measured.values, robust_distances(X))
+
+
+def test_columns_with_a_majority_value_are_coordinates_of_their_own():
+    X, rng = gaussian(300, 2), np.random.default_rng(0)
+    amount = np.where(rng.random(300) < 0.7, 0.0, rng.exponential(size=300))
+    amount[5] = 1e3
+    measured = measure(np.column_stack([amount, X]))
+    assert measured.n_dimensions == 3
+    own = amount / (1.4826022185 * np.median(amount[amount > 0.0]))
+    assert_allclose(measured.values, np.hypot(robust_distances(X), own), rtol=1e-9)
+    assert np.argmax(measured.values) == 5
+    assert (measured.values > measured.cutoff).mean() < 0.1
+    alone = measure(amount[:, None] - 7.0)
+    assert alone.n_dimensions == 1
+    assert_allclose(alone.values, own, rtol=1e-9)
 
 
 def test_counts_with_many_ties():
@@ -310,6 +324,9 @@ def test_tables_with_categories():
         (np.arange(20)[:, None] % 2, {}, "no column to measure distances by"),
         (gaussian(20, 2), {"support_fraction": 0.4}, "support_fraction"),
         (gaussian(20, 2), {"support_fraction": 1.1}, "support_fraction"),
+        (gaussian(20, 2), {"support_fraction": np.nan}, "support_fraction"),
+        (np.ma.masked_greater(gaussian(20, 2), 1.0), {}, "X has masked entries"),
+        (np.array([["2020-01-01"], ["NaT"]], dtype="M8[D]"), {}, "X .* dates or durations"),
         (gaussian(20, 2), {"max_samples": 0}, "max_samples"),
         (gaussian(20, 2), {"random_state": "seed", "max_samples": 10}, "seed"),
     ],

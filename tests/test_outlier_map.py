@@ -277,3 +277,13 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install robustreg\[plot\]"):
         OutlierMapDisplay([0.0], [1.0], 1).plot()
+
+
+def test_names_are_drawn_as_they_are():
+    names = [r"$x_$", r"\frac{", "50 % & more"]
+    display = OutlierMapDisplay([9.0, 8.0, 7.0], [9.0, 8.0, 7.0], 2, names=names)
+    display.plot().figure_.canvas.draw()
+    assert [label.get_text() for label in display.labels_.values()] == names
+    with plt.rc_context({"text.usetex": True}):
+        labels = display.plot().labels_.values()
+    assert not any(label.get_usetex() or label.get_parse_math() for label in labels)

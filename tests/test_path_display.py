@@ -184,6 +184,13 @@ def test_ten_largest_coefficients_have_names():
     assert {line.get_color() for line in display.lines_[:5]} == {"0.75"}
 
 
+def test_names_are_drawn_as_they_are():
+    names = [r"$x_$", r"\frac{"]
+    display = CoefficientPathDisplay([1.0, 2.0], np.eye(2), over="delta", feature_names=names)
+    display.plot().figure_.canvas.draw()
+    assert set(legend_of(display)) == set(names)
+
+
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.coo_matrix])
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_standardized_coefficients(container, weight):

@@ -13,6 +13,7 @@ from scipy.stats import chi2
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 from robustreg._arrays import EPS, Array, Index, two_valued
+from robustreg._numbers import real_values
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg.diagnostics._mcd import (
     FLAT,
@@ -20,7 +21,7 @@ from robustreg.diagnostics._mcd import (
     consistency_factor,
     minimum_covariance_determinant,
 )
-from robustreg.scale import mad, weighted_median
+from robustreg.scale._median import mad, residual_mad, weighted_median
 
 TRUSTED = 0.975  # share of Gaussian rows that the final location and scatter are made of
 MAX_SAMPLES = 10_000
@@ -59,15 +60,17 @@ def robust_distances(
     distribution with as many degrees of freedom as there are columns, and 97.5 % of the rows lie
     within ``sqrt(chi2.ppf(0.975, n_features))``. Affine maps of the columns change little.
 
-    Some columns are left out, because half of the rows or more would have an infinite distance
-    with them: those with only two values, such as dummies, and those of which more than half of
-    the rows share one value. What is unusual in these has to be looked for in these. The degrees
-    of freedom are fewer then.
+    Two kinds of columns have no place in this estimate, since half of the rows or more would have
+    an infinite distance with them. Those with only two values, such as dummies, are left out: what
+    is unusual in these has to be looked for in these. The degrees of freedom are fewer then. Those
+    of which more than half of the rows share one value, such as an amount that mostly is 0, are
+    measured apart: the deviation from that value, over the MAD about it of the rows that deviate,
+    is a coordinate of its own, whose square is added.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Rows, without missing values. More than twice as many as columns that are not left out.
+        Rows, without missing values. More than twice as many as columns in the estimate.
     support_fraction : float, default=None
         Share of the rows that lie most densely together, at least 0.5 and at most 1. None is the
         least share, ``(n_samples + n_features + 1) // 2`` rows, with which almost half of the
@@ -89,7 +92,7 @@ def robust_distances(
     Raises
     ------
     ValueError
-        If X has missing or infinite entries, too few rows, or only columns that are left out, or
+        If X has missing or infinite entries, too few rows, or only columns that are left out; or
         a parameter is not what it must be.
     TypeError
         If X is sparse.
@@ -146,10 +149,12 @@ def measure(
     """What `robust_distances` documents, and the degrees of freedom."""
     if support_fraction is not None:
         check_scalar(support_fraction, "support_fraction", Real, min_val=0.5, max_val=1.0)
+        if np.isnan(support_fraction):
+            raise ValueError("support_fraction must be a number from 0.5 to 1, got nan.")
     if max_samples is not None:
         check_scalar(max_samples, "max_samples", Integral, min_val=2)
     table: Array = check_array(
-        X, dtype=[np.float64, np.float32], ensure_min_samples=2, input_name="X"
+        real_values(X, "X"), dtype=[np.float64, np.float32], ensure_min_samples=2, input_name="X"
     )
     n = len(table)
     sample = table
@@ -157,61 +162,74 @@ def measure(
         drawn = check_random_state(random_state).choice(n, max_samples, replace=False)
         sample = table[np.sort(drawn)]
     with one_blas_thread() as n_threads:
-        frame = _Frame.of(sample)
-        place = _bulk(frame.read(sample), support_fraction)
-        blocks = slices(n, max(1, BLOCK_ENTRIES // len(frame.columns)))
+        frame, apart = _frames(sample)
+        blocks = slices(n, max(1, BLOCK_ENTRIES // table.shape[1]))
+        place = _Place(np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
 
         def near(rows: slice) -> tuple[int, Array, Array]:
             scores = place.scores(frame.read(table[rows]))
             kept = scores[_square(scores) <= chi2.ppf(TRUSTED, scores.shape[1])]
             return len(kept), kept.sum(axis=0), kept.T @ kept
 
-        counts, sums, products = zip(*map_ordered(near, blocks, n_threads), strict=True)
-        place = place.moved(sum(counts), np.sum(sums, axis=0), np.sum(products, axis=0))
+        if len(frame.columns):
+            place = _bulk(frame.read(sample), support_fraction)
+            counts, sums, products = zip(*map_ordered(near, blocks, n_threads), strict=True)
+            place = place.moved(sum(counts), np.sum(sums, axis=0), np.sum(products, axis=0))
 
         def far(rows: slice) -> Array:
-            return np.sqrt(_square(place.scores(frame.read(table[rows]))))
+            part = table[rows]
+            return np.sqrt(_square(place.scores(frame.read(part))) + _square(apart.read(part)))
 
         values = np.concatenate(map_ordered(far, blocks, n_threads))
-    return Distances(values, place.sphere.shape[1])
+    return Distances(values, place.sphere.shape[1] + len(apart.columns))
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """The columns that count, with medians and median absolute deviations."""
+    """Some of the columns, with centres and units."""
 
     columns: Index
     centre: Array
     unit: Array
 
-    @classmethod
-    def of(cls, sample: Array) -> _Frame:
-        """Medians and deviations of a sample of the rows."""
-        columns, centre, unit, dummies = [], [], [], two_valued(sample)
-        for j, column in enumerate(sample.T.astype(np.float64)):
-            middle = weighted_median(column)
-            spread, rounding = mad(column, center=middle), 8.0 * EPS * abs(middle)
-            if spread > rounding and not dummies[j]:
-                columns.append(j)
-                centre.append(middle)
-                unit.append(spread)
-        if not columns:
-            raise ValueError(
-                "X has no column to measure distances by: in each there are only two values, or "
-                "more than half of the rows share one."
-            )
-        if len(sample) <= 2 * len(columns):
-            raise ValueError(
-                f"Robust distances in {len(columns)} columns need more than {2 * len(columns)} "
-                f"rows, got {len(sample)}. Choose fewer columns, or more rows."
-            )
-        return cls(np.array(columns), np.array(centre), np.array(unit))
-
     def read(self, rows: Array) -> Array:
-        """Rows in these units; each column has the median 0 and the deviation 1."""
+        """These columns of some rows, in these units."""
         with np.errstate(over="ignore"):  # cut off
             z = (rows[:, self.columns].astype(np.float64) - self.centre) / self.unit
         return np.clip(z, -FAR, FAR)
+
+
+def _frames(sample: Array) -> tuple[_Frame, _Frame]:
+    """The columns of the estimate by their medians and MADs, and those that are measured apart.
+
+    These have a value that more than half of the rows share, and with it a MAD of 0. They are
+    read by that value and the MAD of the others about it.
+    """
+    found: dict[bool, list[tuple[int, float, float]]] = {True: [], False: []}
+    dummies = two_valued(sample)
+    for j, column in enumerate(sample.T.astype(np.float64)):
+        middle = weighted_median(column)
+        spread, rounding = mad(column, center=middle), 8.0 * EPS * abs(middle)
+        varies = spread > rounding
+        if not varies:
+            spread = residual_mad(column - middle, zero=rounding, left_out=1.0)
+        if spread > rounding and not dummies[j]:
+            found[varies].append((j, middle, spread))
+    if not found[True] and not found[False]:
+        raise ValueError(
+            "X has no column to measure distances by: in each there are at most two values."
+        )
+    if len(sample) <= 2 * len(found[True]):
+        raise ValueError(
+            f"Robust distances in {len(found[True])} columns need more than "
+            f"{2 * len(found[True])} rows, got {len(sample)}. Choose fewer columns, or more rows."
+        )
+    return _frame(found[True]), _frame(found[False])
+
+
+def _frame(found: list[tuple[int, float, float]]) -> _Frame:
+    columns, centre, unit = np.array(found).reshape(-1, 3).T
+    return _Frame(columns.astype(np.intp), centre, unit)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,13 @@ def scale_grid_axis(ax: Any, name: str, grid: Array) -> None:
         ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_inverted(name == "alpha")
     ax.set_xlabel(name)
+
+
+def show_literally(texts: Iterable[Any]) -> None:
+    """Draw names from the user's data as they are: they may hold dollar signs and backslashes."""
+    for text in texts:
+        text.set_parse_math(False)
+        text.set_usetex(False)
 
 
 def point_marker(grid: Array) -> str:

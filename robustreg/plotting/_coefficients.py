@@ -18,7 +18,13 @@ from robustreg.model_selection import AlphaPath, DeltaPath, huber_delta_path
 from robustreg.model_selection._grid import check_length
 from robustreg.model_selection._grid_search import GridSearch
 from robustreg.model_selection._path import alpha_path
-from robustreg.plotting._axes import merge_style, one_axes, point_marker, scale_grid_axis
+from robustreg.plotting._axes import (
+    merge_style,
+    one_axes,
+    point_marker,
+    scale_grid_axis,
+    show_literally,
+)
 
 NAMED = 10  # lines in the legend: as many as matplotlib's cycle has colours
 N_DELTAS = 30
@@ -277,7 +283,8 @@ class CoefficientPathDisplay:
             self.chosen_.set_label(f"{self.over} = {self.chosen:.4g}")
             handles.append(self.chosen_)
         # Beside the axes: curves may be anywhere inside.
-        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        legend = axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        show_literally(legend.get_texts())
         return self
 
 
