@@ -24,3 +24,17 @@ def two_valued(X: Array) -> Mask:
     """Columns with two different values, such as dummies."""
     low, high = X.min(axis=0), X.max(axis=0)
     return ((low == X) | (high == X)).all(axis=0) & (low < high)
+
+
+def in_precision(dtype: np.dtype, coef: Array, intercept: Any) -> tuple[NDArray[np.floating], Any]:
+    """Coefficients and intercepts in the precision of X, or in float64 where that has no room.
+
+    Single precision ends at 3e38, and loses digits below 1e-38: X in float32 may well be in units
+    that ask for coefficients beyond.
+    """
+    if dtype != np.float64:
+        size = np.abs(np.append(coef, intercept))
+        size, limits = size[size > 0.0], np.finfo(dtype)
+        if np.any((size < limits.tiny) | (size > limits.max)):
+            dtype = np.dtype(np.float64)
+    return coef.astype(dtype), np.asarray(intercept).astype(dtype)[()]

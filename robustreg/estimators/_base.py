@@ -17,7 +17,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
@@ -215,7 +215,7 @@ class Rows:
         """What every fit reports, in the user's units and dtype; the arguments in the problem's."""
         problem, dtype = self.problem, self.dtype
         residual = self.residuals(coef, intercept, residual)
-        in_user_units, shifted = problem.in_user_units(coef, intercept)
+        own = problem.in_user_units(coef, intercept)
         weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
@@ -225,8 +225,7 @@ class Rows:
 
         map_ordered(judge, slices(len(residual)), problem.n_threads)
         return {
-            "coef_": in_user_units.astype(dtype),
-            "intercept_": dtype.type(shifted),
+            **dict(zip(("coef_", "intercept_"), in_precision(dtype, *own), strict=True)),
             "scale_": float(scale * problem.y_unit),
             "weights_": weights,
             "outliers_": outliers,

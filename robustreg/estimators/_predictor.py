@@ -188,7 +188,7 @@ def _as_float(X: Any) -> Any:
 
 def _fits(y: Array, dtype: np.dtype) -> bool:
     """Whether predictions of y can be made in a precision."""
-    return dtype == np.float64 or float(np.abs(y).max()) < np.finfo(dtype).max
+    return dtype == np.float64 or float(np.abs(y).max()) < float(np.finfo(dtype).max)
 
 
 def _need_no_check(X: Any, y: Any) -> bool:

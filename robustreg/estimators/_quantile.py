@@ -178,6 +178,8 @@ class QuantileRegressor(KinkedRegressor):
                 one = np.asarray(value)
                 if name not in attributes:
                     attributes[name] = np.empty((len(levels), *one.shape), one.dtype)
+                kind = np.result_type(attributes[name], one)  # some coefficients may need float64
+                attributes[name] = attributes[name].astype(kind, copy=False)
                 attributes[name][index] = one
             if not fit.success:
                 self._warn(fit, solver, of=f" at quantile {levels[index]:g}")
@@ -244,7 +246,7 @@ def check_quantile(quantile: Any) -> NDArray[np.float64]:
         "quantile must be a number strictly between 0 and 1, or a one-dimensional sequence of "
         f"different such numbers, at least one; got {quantile!r}."
     )
-    if isinstance(quantile, (str, bytes)):
+    if isinstance(quantile, (str, bytes)) or np.ma.is_masked(quantile):
         raise ValueError(message)
     try:
         levels = np.atleast_1d(np.asarray(quantile))

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils import check_random_state
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
+from robustreg._validation import check_finite
 from robustreg.estimators._base import Data, Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.losses import LOSSES, Loss, tuning_constant
@@ -28,6 +29,11 @@ from robustreg.subsampling.table import least_absolute_problem
 BOUNDED = tuple(
     name for name, kind in LOSSES.items() if kind.redescending and np.isfinite(kind().sup_rho)
 )
+
+
+# Subsets of m rows take m^2 entries each, all at once. So many entries are allowed, and so many
+# subsets at most; and this number of subsets always.
+MOST_ENTRIES, MOST_SUBSAMPLES, ALWAYS = 2**28, 1_000_000, 1000
 
 
 class SubsamplingRegressor(LinearEstimator):
@@ -57,7 +63,14 @@ class SubsamplingRegressor(LinearEstimator):
 def draw(model: Any, data: Data) -> Sample:
     """The rows in robust coordinates, ready for the search of a model of high breakdown."""
     name = type(model).__name__
-    assert_all_finite(data.X, estimator_name=name, input_name="X")
+    check_finite(data.X, "X", name)
+    m = data.X.shape[1] + bool(model.fit_intercept)
+    most = max(ALWAYS, min(MOST_SUBSAMPLES, MOST_ENTRIES // m**2))
+    if model.n_subsamples > most:
+        raise ValueError(
+            f"n_subsamples must be at most {most} for {m} coefficients, since all subsets are in "
+            f"memory at once; got {model.n_subsamples!r}."
+        )
     problem = least_absolute_problem(
         data.X, data.y, data.weight, model.fit_intercept, data.n_threads
     )
@@ -91,8 +104,8 @@ def attributes_of(
 
 def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np.floating], Any]:
     """Coefficients and intercept of a fit that another one started from."""
-    coef, intercept = sample.problem.in_user_units(*sample.coordinates.to_coef(fit.theta))
-    return coef.astype(dtype), dtype.type(intercept)
+    own = sample.problem.in_user_units(*sample.coordinates.to_coef(fit.theta))
+    return in_precision(dtype, *own)
 
 
 def loss_weights(sample: Sample, loss: Loss, scale: float) -> Callable[[Array], Array]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from robustreg._numbers import real_array
 
+LONGEST = 1_000_000  # points of a grid
 TINY = np.finfo(np.float64).tiny
 
 
@@ -17,8 +18,9 @@ def check_grid(name: str, values: Any, zero: bool) -> NDArray[np.float64]:
     """A grid as a sorted array of finite numbers above 0, or at least 0 where ``zero``."""
     allowed = "at least 0" if zero else "above 0"
     try:
-        grid = np.asarray(real_array(values, name), dtype=np.float64)
-    except ValueError:
+        text = np.asarray(values).dtype.kind in "US"
+        grid = np.zeros(0) if text else real_array(values, name).astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
         grid = np.zeros(0)
     inside = np.isfinite(grid) & ((grid >= 0.0) if zero else (grid > 0.0))
     if grid.ndim != 1 or not len(grid) or not inside.all():
@@ -29,9 +31,9 @@ def check_grid(name: str, values: Any, zero: bool) -> NDArray[np.float64]:
 
 
 def check_length(name: str, value: Any) -> int:
-    """The length of a grid, an integer from 1 on."""
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    """The length of a grid, an integer from 1 on that is no mistake."""
+    if not (isinstance(value, Integral) and 1 <= int(value) <= LONGEST):
+        raise ValueError(f"{name} must be an integer from 1 to {LONGEST}, got {value!r}.")
     return int(value)
 
 

@@ -14,7 +14,6 @@ from sklearn import get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
-from sklearn.utils import assert_all_finite
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -30,10 +29,11 @@ from robustreg._compat import (
 )
 from robustreg._parallel import one_blas_thread
 from robustreg._problem import Problem
+from robustreg._validation import check_finite
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearPredictor
 from robustreg.model_selection._alpha_max import alpha_max
-from robustreg.model_selection._grid import alpha_grid, check_grid
+from robustreg.model_selection._grid import alpha_grid, check_grid, check_length
 from robustreg.model_selection._held_out import HeldOut, Table
 from robustreg.model_selection._sequence import Sequence
 
@@ -175,7 +175,7 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         n_threads: int,
     ) -> None:
         # a fit finds out by itself, but a scorer might be the first to meet a missing value
-        assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
+        check_finite(X, "X", type(self).__name__)
         split, score = self._route(weight, params)
         folds = self._folds(X, y, split)
         alphas = self._alphas(rows, X, y, weight, n_threads)
@@ -208,16 +208,22 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
 
     def _folds(self, X: Any, y: Array, split: dict[str, Any]) -> list[tuple[Index, Index]]:
         """The training and the held-out rows of every fold."""
-        folds = [
-            (np.asarray(train), np.asarray(test))
-            for train, test in check_cv(self.cv).split(X, y, **split)
-        ]
-        if not folds or not all(len(train) and len(test) for train, test in folds):
-            raise ValueError(
-                "cv must give one or more folds, each with training and held-out rows, "
-                f"got {self.cv!r}."
-            )
-        return folds
+        wrong = ValueError(
+            "cv must give one or more folds, each with training and held-out rows, as indices or "
+            f"masks of the {len(y)} rows; got {self.cv!r}."
+        )
+        pairs = check_cv(self.cv).split(X, y, **split)
+        if self.cv is None or isinstance(self.cv, Integral) or hasattr(self.cv, "split"):
+            folds = list(pairs)  # what a splitter says of itself comes first
+        else:
+            try:
+                folds = list(pairs)
+            except (TypeError, ValueError) as error:  # no pairs
+                raise wrong from error
+        rows = [(_row_numbers(train, len(y)), _row_numbers(test, len(y))) for train, test in folds]
+        if not rows or not all(len(train) and len(test) for train, test in rows):
+            raise wrong
+        return rows
 
     def _store(self, path: Array, rows: list[dict[str, Any]], best: Any) -> None:
         """Keep the scores, of shape (rows, alphas, folds), and which row is the best."""
@@ -239,7 +245,7 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
             data, _ = rows_that_count(X, y, weight, n_threads)
             problem, _ = self._model(rows[0], 1.0)._prepare(data)
             largest = max(alpha_max(self._row_problem(problem, row)) for row in rows)
-        return alpha_grid(largest, int(self.alphas), self.eps)
+        return alpha_grid(largest, check_length("alphas", self.alphas), self.eps)
 
     def _fold(
         self,
@@ -291,6 +297,18 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
                 ConvergenceWarning,
                 stacklevel=levels_to_the_user(),
             )
+
+
+def _row_numbers(rows: Any, n: int) -> Index:
+    """Some of n rows, given as indices or as a mask, as indices; none if they are neither."""
+    try:
+        array = np.asarray(rows)
+    except ValueError:  # of different lengths
+        return np.zeros(0, dtype=np.intp)
+    if array.dtype == bool and array.shape == (n,):
+        return np.flatnonzero(array)
+    inside = array.ndim == 1 and array.dtype.kind in "iu" and np.all((array >= -n) & (array < n))
+    return array.astype(np.intp) if inside else np.zeros(0, dtype=np.intp)
 
 
 def _best(scores: Array) -> int:

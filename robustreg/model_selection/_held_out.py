@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
 from sklearn.utils.extmath import safe_sparse_dot
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array, Index, in_precision
 from robustreg._compat import metric_by_column
 from robustreg._problem import Problem
 from robustreg.estimators._base import LinearRegressor
@@ -55,8 +55,8 @@ class HeldOut:
         """Scores of several fits, predicted together and, where that is possible, judged so."""
         coefs = np.array([fit.coef for fit in fits])
         intercepts = np.array([fit.intercept for fit in fits])
-        both = problem.in_user_units(coefs, intercepts)
-        coefs, intercepts = (part.astype(self.dtype) for part in both)
+        own = problem.in_user_units(coefs, intercepts)
+        coefs, intercepts = in_precision(self.dtype, *own)
         # a column after the other: sums over one lose the least digits
         predictions = np.asfortranarray(safe_sparse_dot(self.X, coefs.T) + intercepts)
         scores = self._scores_by_column(predictions)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, in_precision
 from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
@@ -31,7 +31,7 @@ class AlphaPath(NamedTuple):
     alphas : ndarray of shape (n_alphas,)
         The grid, descending.
     coefs : ndarray of shape (n_features, n_alphas)
-        Coefficients, in the dtype of X.
+        Coefficients, in the dtype of X (float64 where float32 has no room for them).
     dual_gaps : ndarray of shape (n_alphas,)
         Certificates: bounds on how far the objective is from its minimum.
     intercepts, scales : ndarray of shape (n_alphas,)
@@ -345,4 +345,5 @@ def _columns(
     coefs, gaps, intercepts, scales, n_iters = (
         np.array(column) for column in zip(*rows, strict=True)
     )
-    return coefs.T.astype(dtype), gaps, intercepts.astype(dtype), scales, n_iters
+    coefs, intercepts = in_precision(dtype, coefs, intercepts)
+    return coefs.T, gaps, intercepts, scales, n_iters
