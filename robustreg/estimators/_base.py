@@ -215,7 +215,7 @@ class Rows:
         """What every fit reports, in the user's units and dtype; the arguments in the problem's."""
         problem, dtype = self.problem, self.dtype
         residual = self.residuals(coef, intercept, residual)
-        own = problem.in_user_units(coef, intercept)
+        coef_, intercept_ = in_precision(dtype, *problem.in_user_units(coef, intercept))
         weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
@@ -225,7 +225,8 @@ class Rows:
 
         map_ordered(judge, slices(len(residual)), problem.n_threads)
         return {
-            **dict(zip(("coef_", "intercept_"), in_precision(dtype, *own), strict=True)),
+            "coef_": coef_,
+            "intercept_": intercept_,
             "scale_": float(scale * problem.y_unit),
             "weights_": weights,
             "outliers_": outliers,

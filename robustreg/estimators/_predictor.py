@@ -154,7 +154,7 @@ class LinearEstimator(LinearPredictor, ABC):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Regressors, float64 or float32 (others are converted), without NaN or infinity.
-            Not copied, not changed.
+            Not copied, not changed. Dates are refused: which number one is depends on its unit.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -30,7 +30,6 @@ BOUNDED = tuple(
     name for name, kind in LOSSES.items() if kind.redescending and np.isfinite(kind().sup_rho)
 )
 
-
 # Subsets of m rows take m^2 entries each, all at once. So many entries are allowed, and so many
 # subsets at most; and this number of subsets always.
 MOST_ENTRIES, MOST_SUBSAMPLES, ALWAYS = 2**28, 1_000_000, 1000
