@@ -182,8 +182,11 @@ def test_predictions_and_what_a_failed_fit_leaves(model):
     for values in NOT_IN_TIME + NO_NUMBERS:
         with pytest.raises(ValueError, match=r"^(column 'b' of )?X (must|has) "):
             model.predict(as_table(values))
-        with pytest.raises(ValueError, match=r"^y "):
-            model.fit(X, values)
+        for use_targets in (model.fit, model.score):
+            with pytest.raises(ValueError, match=r"^y "):
+                use_targets(X, values)
+        with pytest.raises(ValueError, match=r"^sample_weight "):
+            model.score(X, Y, values)
     assert vars(model) == before
     assert_array_equal(model.predict(X.astype(object)), known)
     assert_array_equal(model.predict(np.ma.masked_array(X, mask=False)), known)

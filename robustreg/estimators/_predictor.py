@@ -137,6 +137,28 @@ class LinearPredictor(RegressorMixin, Estimator):
         X = _as_float(validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False))
         return safe_sparse_dot(X, self.coef_.T) + self.intercept_
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """R squared of the predictions, as of scikit-learn's regressors.
+
+        It is not robust: see :mod:`robustreg.metrics`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Regressors.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+            At most 1.
+        """
+        weight = real_values(sample_weight, "sample_weight")
+        return super().score(X, real_values(y, "y"), weight)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self._takes_sparse()

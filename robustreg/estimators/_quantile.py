@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 
 from robustreg._arrays import Array
 from robustreg._compat import StrOptions
+from robustreg._numbers import real_array, real_values
 from robustreg._problem import Problem
 from robustreg.estimators._base import KinkedRegressor, rows_that_count, start_from
 from robustreg.losses import ConvexLoss, Quantile
@@ -235,8 +236,9 @@ class QuantileRegressor(KinkedRegressor):
         float
             At most 1.
         """
-        predictions = self.predict(X).reshape(len(np.asarray(y)), -1)
-        scores = [r2_score(y, each, sample_weight=sample_weight) for each in predictions.T]
+        target, weight = real_array(y, "y"), real_values(sample_weight, "sample_weight")
+        predictions = self.predict(X).reshape(len(target), -1)
+        scores = [r2_score(target, each, sample_weight=weight) for each in predictions.T]
         return float(np.mean(scores))
 
 
