@@ -64,13 +64,15 @@ class ElasticNet:
         return self.alpha * self.l1_ratio
 
     def value(self, coef: Array) -> float:
-        """Penalty of ``coef``."""
+        """Penalty of ``coef``; infinite where one must not be negative and is."""
+        if self.positive and np.any(coef < 0.0):
+            return np.inf
         value = 0.5 * self.curvature * float(coef @ coef) if self.curvature else 0.0
         return value + self.slope * float(np.abs(coef).sum()) if self.slope else value
 
     def gradient(self, coef: Array) -> Array:
         """Gradient of the quadratic part, ``curvature * coef``."""
-        return self.curvature * coef
+        return self.curvature * coef if self.curvature else np.zeros_like(coef)
 
     def subgradient(self, coef: Array, near: Array, tiny: float = 0.0) -> Array:
         """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice.

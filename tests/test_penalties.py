@@ -111,3 +111,16 @@ def test_subgradients(penalty):
     smooth = penalty.curvature * COEF
     expected = smooth + penalty.slope * np.sign(COEF)
     np.testing.assert_allclose(slope[[0, 1, 3]], expected[[0, 1, 3]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("penalty", [ElasticNet(), *WITH_L1], ids=repr)
+def test_negative_coefficients_cost_infinitely_much_where_they_must_not_be(penalty):
+    bound = dataclasses.replace(penalty, positive=True)
+    assert bound.value(np.abs(COEF)) == penalty.value(np.abs(COEF))
+    for coef in (COEF, np.array([-5e-324, 1.0]), np.array([-1.0])):
+        assert bound.value(coef) == np.inf
+    assert bound.value(np.array([-0.0])) == bound.value(np.zeros(0)) == 0.0
+
+
+def test_the_gradient_without_a_quadratic_part_is_zero_wherever_it_is_taken():
+    np.testing.assert_array_equal(ElasticNet(0.3, 1.0).gradient(np.array([np.inf, 1.0])), 0.0)

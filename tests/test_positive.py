@@ -9,7 +9,14 @@ from scipy import sparse
 from scipy.optimize import lsq_linear
 from sklearn.base import clone
 
-from robustreg import L1Regressor, QuantileRegressor, select_solver
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    MRegressor,
+    QuantileRegressor,
+    select_solver,
+)
 from robustreg.estimators._base import Data
 from robustreg.losses import Quantile
 from robustreg.solvers._null import least_slope_at_quantile
@@ -303,3 +310,30 @@ def test_nothing_to_fit_has_no_slope():
     assert least_slope(falling, np.arange(60.0)[:, None], -np.arange(60.0)) == 0
     mostly = np.where(np.arange(60) % 4, 0.0, y)  # any small slope is balanced by the zeros
     assert least_slope(model, X, mostly) == 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        HuberRegressor(),
+        HuberRegressor(scale=1.0),
+        HuberRegressor(alpha=0.01, l1_ratio=1.0, solver="working_set"),
+        MRegressor(),
+        L2Regressor(solver="newton"),
+        L1Regressor(),
+        QuantileRegressor(0.3),
+    ],
+    ids=repr,
+)
+def test_a_warm_start_from_negative_coefficients(model):
+    """They used to remain, and the fit was called converged."""
+    X, y, noise = linear()
+    X[:, 1] *= -np.sign(X[:, 1] @ y)
+    model = clone(model).set_params(warm_start=True).fit(X, y + noise)
+    assert (model.coef_ < 0).any()
+    model.set_params(positive=True)
+    expected = clone(model).fit(X, y + noise)
+    model.fit(X, y + noise)
+    assert model.converged_
+    assert model.objective_ == pytest.approx(expected.objective_, rel=1e-9)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-7, atol=1e-9)

@@ -259,6 +259,8 @@ def _first_theta(
 ) -> Array:
     """The given start, else least squares with the MAD of (some) residuals as scale."""
     if start is not None:
+        if problem.penalty.positive:  # of a fit without the constraint, or a guess
+            start = replace(start, coef=np.maximum(start.coef, 0.0))
         return pack(objective, frame, start)
     if objective.kinks is None:
         found = least_squares(frame)
