@@ -24,7 +24,7 @@ from robustreg._block import FirstSums
 from robustreg._compat import minres
 from robustreg._design import MAX_PRODUCTS
 from robustreg._kinks import quadratic_step
-from robustreg._objective import Objective
+from robustreg._objective import STEEPEST, Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
 SMALL_GRADIENT = 2e-11
@@ -97,7 +97,9 @@ def dual_gap_from(
     size = np.sqrt(objective.average(nu * nu))
     for attempt in range(cleaning + 1):
         slope, mean = objective.slopes(nu)
-        balanced = penalty.subgradient(coef, slope * unit, tiny) / unit
+        with np.errstate(over="ignore"):
+            balanced = penalty.subgradient(coef, slope * unit, tiny) / unit
+        balanced = np.clip(balanced, -STEEPEST, STEEPEST)  # whose excess has a projection
         excess = objective.reduce(slope - balanced)
         if not objective.rows.fit_intercept:
             mean = 0.0
@@ -161,9 +163,11 @@ def dual_point(objective: Objective, theta: Array) -> Array:
     z = objective.residual / sigma
     nu = np.asarray(objective.loss.psi(z))
     hessian = objective.hessian(theta)
-    step: Array | None
+    step: Array | None = None
     if isinstance(hessian, LinearOperator):
         step = minres(hessian, -gradient, rtol=1e-12, maxiter=MAX_PRODUCTS)
+    elif not np.isfinite(hessian).all():
+        pass
     elif objective.kinks is None:
         step = lstsq(hessian, -gradient, cond=1e-12)[0]
     else:  # psi + psi' dz then balances the penalty's subgradient

@@ -157,6 +157,7 @@ def cholesky_solve(matrix: Array, side: Array, least: float = LEAST_PIVOT) -> Ar
     """Solve a positive definite system; None where a pivot is below ``least`` of the largest."""
     factor, failed = lapack.dpotrf(matrix)
     pivots = factor.diagonal()
-    if failed or not pivots.min() ** 2 >= least * pivots.max() ** 2:
+    largest = pivots.max()
+    if failed or not pivots.min() ** 2 >= least * largest**2 or largest == np.inf:
         return None
     return lapack.dpotrs(factor, side)[0]

@@ -30,6 +30,7 @@ from robustreg.penalties import ElasticNet
 SAME_HESSIAN = 1e-5
 # A Gram matrix in single precision will do while this share of it is left in all directions.
 LEAST_LEFT = 1e-2
+STEEPEST = 1e100  # slopes of a kink that matters: those of the loss are 1e15 at most or so
 
 
 class Objective(Design):
@@ -109,7 +110,9 @@ class Objective(Design):
             return None
         slopes, positive = np.zeros(self.size), np.zeros(self.size, dtype=bool)
         # a constant column has no slope: with any kink its coefficient stays 0
-        own = np.where(self.basis > 0, self.penalty.slope * self.basis / self.rows.unit, 1.0)
+        with np.errstate(over="ignore"):
+            own = np.minimum(self.penalty.slope * self.basis / self.rows.unit, STEEPEST)
+        own = np.where(self.basis > 0, own, 1.0)
         slopes[: self.k], positive[: self.k] = own, self.penalty.positive
         return Kinks(slopes, positive)
 
@@ -158,7 +161,7 @@ class Objective(Design):
         return theta[: self.k + self.rows.fit_intercept].copy()
 
     def _near_hessian(self, theta: Array, sigma: float) -> bool:
-        return length(theta - self._hessian_theta) <= SAME_HESSIAN * sigma
+        return length(theta - self._hessian_theta) < SAME_HESSIAN * sigma  # False for infinity
 
     def set_scale(self, scale: float) -> None:
         """Change the fixed scale (for continuation); the stored curvature stays valid."""
@@ -263,7 +266,7 @@ class Objective(Design):
             hessian[-1, :-1] = hessian[:-1, -1]
             hessian[-1, -1] = sums.curve_zz
         hessian /= self.rows.total * sigma
-        if self.penalty.alpha:
+        if self.penalty.curvature:
             if self._pull is None:
                 self._pull = self.penalty_hessian()
             hessian[: self.k, : self.k] += self._pull
@@ -341,13 +344,16 @@ class Objective(Design):
 
     def penalty_hessian(self) -> Array:
         """Second derivative of the penalty in the coordinates u."""
-        return self.penalty.curvature * self.unit_pull()
+        return self._squared_in_units(np.sqrt(self.penalty.curvature))
 
     def unit_pull(self) -> Array:
         """The same of half the squared norm of the coefficients."""
+        return self._squared_in_units(1.0)
+
+    def _squared_in_units(self, factor: float) -> Array:
         if self.basis.ndim == 1:
-            return np.diag((self.basis / self.rows.unit) ** 2)
-        scaled = self.basis / self.rows.unit[:, None]
+            return np.diag((factor * self.basis / self.rows.unit) ** 2)
+        scaled = factor * self.basis / self.rows.unit[:, None]
         return scaled.T @ scaled
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,7 +122,8 @@ class Problem:
 
     def with_alpha(self, alpha: float) -> Problem:
         """The same problem with another strength of the penalty, as the user states it."""
-        return replace(self, penalty=replace(self.penalty, alpha=self.alpha_unit * alpha))
+        penalty = replace(self.penalty, alpha=self.alpha_unit * alpha)
+        return replace(self, penalty=_in_range(penalty))
 
     def with_loss(self, loss: ConvexLoss) -> Problem:
         """The same problem with another loss of the same kind: joint or fixed scale, units."""
@@ -178,19 +180,20 @@ def make_problem(
     scaled[far] = brought_in
     fixed = scale
     if scale is not None:
-        fixed = 1.0 if loss.homogeneity in (1, 2) else scale / y_unit
+        fixed = 1.0 if loss.homogeneity in (1, 2) else _in_units(scale, y_unit)
     unit, alpha_unit = width or 1.0, 1.0
     if fixed is not None and loss.homogeneity != 1:
         unit = fixed
     if scale is not None and quadratic and penalty.l1_ratio:
-        unit = alpha_unit = scale / y_unit  # F goes with the square of y, an L1 norm with y
+        # F goes with the square of y, an L1 norm with y
+        unit = alpha_unit = _in_units(scale, y_unit)
     return Problem(
         X=X,
         y=scaled,
         weight=weight,
         loss=loss,
         scale=fixed,
-        penalty=replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit),
+        penalty=_in_range(replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)),
         alpha_unit=alpha_unit,
         fit_intercept=fit_intercept,
         n_threads=n_threads,
@@ -206,6 +209,27 @@ def make_problem(
 
 def _power_of_two(value: float) -> float:
     return float(np.ldexp(1.0, int(np.frexp(value)[1]) - 1)) if value > 0 else 1.0
+
+
+def _in_units(scale: float, y_unit: float) -> float:
+    """A scale that the user gives, in units of y."""
+    relative = scale / y_unit
+    if not 0.0 < relative < math.inf:
+        raise ValueError(
+            f"scale={scale!r} is out of the range of float64 beside a y of order {y_unit:.0e}: "
+            "rescale y or choose another scale."
+        )
+    return relative
+
+
+def _in_range(penalty: ElasticNet) -> ElasticNet:
+    """The penalty, if its derivatives in units of y are numbers."""
+    if not penalty.slope + penalty.curvature < math.inf:
+        raise ValueError(
+            "alpha is too large for float64 in the units of this y: rescale y or choose a "
+            "smaller alpha."
+        )
+    return penalty
 
 
 def _centre_and_spread(

@@ -156,7 +156,8 @@ def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
     """
     ridge, penalty = _pull(problem, rows), problem.penalty
     if penalty.kinked:
-        relative = penalty.slope / np.where(spread > 0, spread * rows.unit, np.inf)
+        with np.errstate(over="ignore"):
+            relative = penalty.slope / np.where(spread > 0, spread, np.inf) / rows.unit
         ridge += np.clip(relative, LEAST_PULL, 1.0) * spread**2
     return ridge
 

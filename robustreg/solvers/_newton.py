@@ -29,6 +29,7 @@ STATUS = {
     2: "No further decrease in floating point.",
     3: "A variable reached its stop value.",
     4: "The value fell below its least.",
+    5: "Numbers left the floating-point range.",
 }
 
 
@@ -116,7 +117,10 @@ def semismooth_newton(
         if rejected:
             fun(point.x)  # the Hessian belongs to the point evaluated last
         step, damping, room = _propose(hess(point.x), point, damping, lower, bounded, solve)
-        step_length = distance(point.x, step)
+        step_length = np.inf if step is None else distance(point.x, step)
+        if step is None or not np.isfinite(step_length):
+            status = 5
+            break
         promised = -point.change(step)
         negligible = promised <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):
@@ -202,11 +206,11 @@ def _lower(bounds: Any, size: int) -> Array:
 
 def _newton_step(
     hessian: Array | LinearOperator, point: _Point, damping: float, solve: Solve
-) -> tuple[Array, float]:
-    """Solve for the step, damping until the matrix is numerically positive definite."""
+) -> tuple[Array | None, float]:
+    """Solve for the step, damping until the matrix is positive definite; None: it is not finite."""
     if isinstance(hessian, LinearOperator):
         return minres(hessian, -point.gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
-    while True:
+    while damping <= 10.0 * MAX_DAMPING:
         damped = hessian
         if damping:
             reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
@@ -215,6 +219,7 @@ def _newton_step(
         if step is not None:
             return step, damping
         damping = max(10.0 * damping, 1e-9)
+    return None, damping
 
 
 def _model_step(hessian: Array, point: _Point, least: float) -> Array | None:
@@ -265,14 +270,16 @@ def _propose(
     lower: Array,
     bounded: Index,
     solve: Solve,
-) -> tuple[Array, float, float]:
-    """Step, damping, and the share of the step that the bounds leave room for."""
+) -> tuple[Array | None, float, float]:
+    """Step (None: there is none), damping, and the share of it that the bounds leave room for."""
     step, damping = _newton_step(hessian, point, damping, solve)
-    room = _room(point.x[bounded], step[bounded], lower[bounded])
-    while room < MIN_ROOM and damping < MAX_DAMPING:  # a mix of directions, not a tiny step
-        step, damping = _newton_step(hessian, point, max(10.0 * damping, 1e-9), solve)
+    while step is not None:
         room = _room(point.x[bounded], step[bounded], lower[bounded])
-    return step, damping, room
+        if not (room < MIN_ROOM and damping < MAX_DAMPING):
+            return step, damping, room
+        # a mix of directions, not a tiny step
+        step, damping = _newton_step(hessian, point, max(10.0 * damping, 1e-9), solve)
+    return None, damping, 0.0
 
 
 def _polish(at: Callable[[Array], _Point], point: _Point, step: Array) -> _Point:

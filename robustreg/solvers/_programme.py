@@ -21,13 +21,15 @@ from typing import Any
 import numpy as np
 from scipy.linalg import block_diag
 
-from robustreg._arrays import Array, Index, Mask
+from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._objective import Objective
 from robustreg._rows import product
 from robustreg.solvers._frame import Frame
 
 # Slope that no coefficient can overcome, in the steepest of the data; any factor above 1 will do.
 REPULSION = 1.25
+# Slopes that rounding of the data's hides anyway, in the same: smaller ones would only underflow.
+HIDDEN = EPS**2
 
 
 @dataclass
@@ -262,15 +264,19 @@ def _penalty_rows(
     bound would be below 1. A slope is ``alpha l1_ratio`` or, beyond a sign constraint,
     ``REPULSION sup |psi| s_j``: the slopes of the data are smaller, ``|sum w nu (x - c)| / W
     <= sup |psi| s_j`` with s_j the standard deviation about c, the mean (0 without an
-    intercept). No slope need be larger than that for a coefficient to be 0.
+    intercept). No slope need be larger than that for a coefficient to be 0, and none smaller
+    than ``HIDDEN`` of it to be next to none.
     """
     penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
-    width = sharpness * (spread + penalty.curvature / (spread * unit**2))
+    width = sharpness * (spread + penalty.curvature / spread / unit / unit)
     design = np.zeros((len(columns), objective.size))
     design[:, : objective.k] = width[:, None] * objective.basis[columns]
     low, high = objective.loss.conjugate_domain
     prohibitive = REPULSION * max(-low, high) * spread
-    slope = np.minimum(penalty.slope / unit, prohibitive)
+    with np.errstate(over="ignore"):
+        slope = np.minimum(penalty.slope / unit, prohibitive)
+    if penalty.slope:
+        slope = np.maximum(slope, HIDDEN * prohibitive)
     steepest = prohibitive if penalty.positive else slope
     total = objective.rows.total
     weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)

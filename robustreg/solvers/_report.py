@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
@@ -29,7 +31,7 @@ def result(
     Success means ``gap <= tol F + 64 eps F_null`` and that the optimiser itself ended
     because its last step was negligible or nothing decreased any more.
     """
-    certified = gap <= tol * value + 64 * EPS * problem.null_objective
+    certified = gap <= tol * value + 64 * EPS * problem.null_objective < math.inf
     message = fit.message
     if not certified:
         unit = problem.objective_unit
@@ -49,7 +51,7 @@ def result(
         dual_gap=gap,
         nit=fit.nit,
         rank=rank,
-        success=bool(certified and fit.status != 1),
+        success=bool(certified and fit.status not in (1, 5)),
         message=message,
     )
 

@@ -94,7 +94,11 @@ def iterate(
             lower, steps = centred(programme, point.theta, LOWERED * mu, max_iter - iterations)
             iterations += steps
             point, mu = (lower, LOWERED * mu) if lower is not None else (point, mu)
-        point = _step(programme, point, mu)
+        moved = _step(programme, point, mu)
+        if moved is None:
+            status, message = 2, "Numbers left the floating-point range."
+            break
+        point = moved
     fit = OptimizeResult(status=status, message=message, nit=iterations)
     return point.theta, point.nu, fit
 
@@ -104,11 +108,18 @@ def _complementarity(programme: Programme, point: Point) -> float:
     return float(products) / (2.0 * float(programme.weight.sum()))  # of penalty rows, too
 
 
-def _step(programme: Programme, point: Point, mu: float) -> Point:
-    """One predictor and corrector step with the same factorisation."""
+def _step(programme: Programme, point: Point, mu: float) -> Point | None:
+    """One predictor and corrector step with the same factorisation.
+
+    None where it leads out of the floating-point range.
+    """
     matrix = programme.gram(point.barrier) + programme.ridge
+    if not np.isfinite(matrix).all():
+        return None
     excess = programme.residuals(point.theta) - point.p + point.q
     affine = _direction(programme, point, matrix, excess, 0.0, 0.0)
+    if affine is None:
+        return None
     primal, dual = _lengths(point, affine)
     centring = (_complementarity(programme, point.move(affine, primal, dual)) / mu) ** 3
     # the second-order term belongs to a full step: of a short one, only its share is true
@@ -118,7 +129,10 @@ def _step(programme: Programme, point: Point, mu: float) -> Point:
         centring * mu - share * affine.nu * affine.q,
     )
     step = _direction(programme, point, matrix, excess, *bent)
-    return point.move(step, *_lengths(point, step))
+    if step is None:
+        return None
+    moved = point.move(step, *_lengths(point, step))
+    return moved if np.isfinite(moved.theta).all() else None
 
 
 def _direction(
@@ -128,12 +142,14 @@ def _direction(
     excess: Array,
     target_p: Array | float,
     target_q: Array | float,
-) -> Point:
-    """Newton direction towards ``up p = target_p`` and ``down q = target_q``."""
+) -> Point | None:
+    """Newton direction towards ``up p = target_p`` and ``down q = target_q``, if it is finite."""
     barrier = point.barrier
     gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
     xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
     side = programme.imbalance(point.theta, point.nu + xi)
+    if not np.isfinite(side).all():
+        return None
     try:
         dtheta = cho_solve(cho_factor(matrix), side)
     except LinAlgError:

@@ -1,0 +1,130 @@
+"""Where numbers leave the floating-point range: an end, and an honest one."""
+
+import numpy as np
+import pytest
+from _cases import clean
+from scipy.optimize import Bounds, minimize
+
+from robustreg import HuberRegressor, L1Regressor, MRegressor, QuantileRegressor
+from robustreg._kinks import Kinks
+from robustreg.estimators import L2Regressor
+from robustreg.model_selection._path import alpha_path
+from robustreg.solvers._newton import semismooth_newton
+from robustreg.solvers._programme import Stored
+from robustreg.solvers.interior import iterate
+
+KINKS = Kinks(np.array([1.0, 0.0]), np.array([False, True]))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["gradient", "diagonal", "corner"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kinks": KINKS}, {"perspective": True}],
+    ids=["plain", "kinks", "perspective"],
+)
+@pytest.mark.parametrize("bounds", [None, Bounds([-np.inf, 0.0], np.inf)], ids=["free", "bounds"])
+def test_newton_ends_where_it_was(bad, where, options, bounds):
+    gradient, hessian = np.array([3.0, 5.0]), 2.0 * np.eye(2)
+    if where == "gradient":
+        gradient[0] = bad
+    elif where == "diagonal":
+        hessian[0, 0] = bad
+    else:
+        hessian[0, 1] = hessian[1, 0] = bad
+    with np.errstate(invalid="ignore"):
+        fit = minimize(
+            lambda x: x @ x,
+            np.array([1.0, 2.0]),
+            jac=lambda x: gradient,
+            hess=lambda x: hessian,
+            method=semismooth_newton,
+            bounds=bounds,
+            options=options,
+        )
+    assert fit.status == 5
+    assert not fit.success
+    assert "floating-point range" in fit.message
+    np.testing.assert_array_equal(fit.x, [1.0, 2.0])
+
+
+def test_interior_point_steps_stop_in_range():
+    """Squares of the rows overflow: theta stays what it was before they mattered."""
+    rng = np.random.default_rng(0)
+    ones = np.ones(20)
+    programme = Stored(
+        1e200 * rng.normal(size=(20, 2)),
+        rng.normal(size=20),
+        ones,
+        -ones,
+        ones,
+        20.0,
+        np.zeros((2, 2)),
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        theta, nu, fit = iterate(programme, np.zeros(2), 100, 1e-16)
+    assert fit.status == 2
+    assert "floating-point range" in fit.message
+    assert np.isfinite(theta).all()
+    assert np.isfinite(nu).all()
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("factor", [1e-156, 1e-170, 1e-300])
+@pytest.mark.parametrize(
+    "model",
+    [
+        HuberRegressor(),
+        HuberRegressor(solver="working_set"),
+        HuberRegressor(scale=0.5),
+        MRegressor(),
+        L2Regressor(),
+        L1Regressor(),
+        QuantileRegressor(0.8, solver="reduced"),
+    ],
+    ids=repr,
+)
+def test_a_lasso_of_columns_whose_squares_are_none(model, factor, positive):
+    """Newton's method used not to end: the squares of their reciprocals are infinite."""
+    X, y = clean()
+    model.set_params(alpha=0.1, l1_ratio=1.0, positive=positive)
+    expected = model.fit(X, y).coef_
+    found = model.set_params(alpha=0.1 * factor).fit(factor * X, y)
+    assert found.converged_
+    np.testing.assert_allclose(factor * found.coef_, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_column_that_is_hardly_there_has_no_coefficient():
+    """Beside an ordinary alpha, whose slope in its units is infinite."""
+    X, y = clean()
+    for model in (HuberRegressor(), HuberRegressor(scale=1.0), L1Regressor(), L2Regressor()):
+        model.set_params(alpha=0.05, l1_ratio=1.0)
+        expected = model.fit(X[:, 1:], y).coef_
+        found = model.fit(X * [1e-312, 1.0, 1.0], y)
+        assert found.converged_
+        np.testing.assert_allclose(found.coef_, np.append(0.0, expected), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1e294, 1e-40), (1e-300, 1e40)])
+@pytest.mark.parametrize("model", [HuberRegressor(), MRegressor(), HuberRegressor(l1_ratio=1.0)])
+def test_a_scale_out_of_the_range_of_y_is_named(scale, unit, model):
+    X, y = clean()
+    with pytest.raises(ValueError, match="scale=1e"):
+        model.set_params(scale=scale, alpha=0.1).fit(X, unit * y)
+
+
+def test_the_scale_of_y_is_no_limit_where_no_loss_needs_one():
+    X, y = clean()
+    for model in (L1Regressor(), QuantileRegressor(0.8), HuberRegressor(), L2Regressor()):
+        assert model.fit(X, 1e-305 * y).converged_
+
+
+def test_a_penalty_out_of_the_range_of_y_is_named():
+    X, y = clean()
+    for call in (
+        lambda: HuberRegressor(alpha=1e250, scale=1e-100).fit(X, y),
+        lambda: L2Regressor(alpha=1e300, l1_ratio=1.0).fit(X, 1e-100 * y),
+        lambda: alpha_path(HuberRegressor(scale=1e-100), X, y, alphas=[1e250, 1.0]),
+    ):
+        with pytest.raises(ValueError, match=r"alpha is too large for float64.* rescale y"):
+            call()
