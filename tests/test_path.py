@@ -529,7 +529,8 @@ def test_a_ridge_path_needs_alphas(path):
 @pytest.mark.parametrize(
     ("path", "parameters", "message"),
     [
-        (huber_path, {"delta": "auto"}, "delta must be a number"),
+        (huber_path, {"delta": "auto"}, "delta must be one number"),
+        (huber_path, {"delta": [1.0, 2.0]}, "delta must be one number"),
         (huber_path, {"delta": -1.0}, "delta"),
         (huber_path, {"l1_ratio": 2.0}, "l1_ratio"),
         (huber_path, {"scale": "jont"}, "scale"),

@@ -11,10 +11,12 @@ from robustreg._arrays import Array
 from robustreg._kinks import Kinks
 from robustreg._objective import Objective
 from robustreg._problem import Problem
+from robustreg._rows import RowBlocks
+from robustreg._whiten import column_moments
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
-from robustreg.solvers._null import least_slope_at_quantile
+from robustreg.solvers._null import least_slope_at_quantile, steepest_slope
 from robustreg.solvers._plane import least_conjugate
 from robustreg.solvers.smooth import newton
 
@@ -40,6 +42,19 @@ def alpha_max(problem: Problem) -> float:
     return (1.0 + ROUNDING) * steepest / (problem.penalty.l1_ratio * problem.alpha_unit)
 
 
+def alpha_for_any_target(problem: Problem) -> float:
+    """An alpha, as the user states it, at which all coefficients are 0 whatever y is.
+
+    No slope ``X_j'(w nu) / W`` is steeper than ``sup |psi|`` (1 where that is infinite) times
+    the standard deviation of the column, without an intercept its root mean square.
+    """
+    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    low, high = problem.loss.conjugate_domain
+    bound = max(-low, high) if np.isfinite(high) else 1.0
+    steepest = bound * float((column_moments(rows) * rows.unit).max())
+    return (steepest or 1.0) / (problem.penalty.l1_ratio * problem.alpha_unit)
+
+
 def _smooth(problem: Problem) -> float:
     """Largest slope of the null fit of a smooth loss, in units of the problem."""
     bare = replace(problem, X=np.zeros((problem.n, 1)), penalty=ElasticNet())
@@ -49,13 +64,9 @@ def _smooth(problem: Problem) -> float:
     theta = pack(objective, frame, Start(np.zeros(problem.p), null.intercept, null.sigma))
     if not problem.joint or null.sigma > 0.0:
         sigma = theta[-1] if problem.scale is None else problem.scale
-        slope, _ = objective.slopes(problem.loss.psi(objective.residuals(theta) / sigma))
-        return _steepest(problem.penalty, slope * frame.rows.unit)
+        nu = np.asarray(problem.loss.psi(objective.residuals(theta) / sigma))
+        return steepest_slope(objective, nu, up=True)  # the null fit is rounded, too
     return _at_scale_zero(problem, objective, theta)
-
-
-def _steepest(penalty: ElasticNet, slope: Array) -> float:
-    return float(penalty.steepness(slope).max(initial=0.0))
 
 
 def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> float:
@@ -81,7 +92,7 @@ def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> floa
         return float(share @ loss.conjugate(nu[on])) - room
 
     over(HUGE)
-    most = _steepest(problem.penalty, objective.slopes(nu)[0] * rows.unit)
+    most = steepest_slope(objective, nu)
     least = bound * least_slope_at_quantile(problem.with_loss(Absolute()))
     if most <= least * (1.0 + ROUNDING) or over(least * (1.0 + BALANCED)) <= 0.0:
         return least

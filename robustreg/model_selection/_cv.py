@@ -38,7 +38,8 @@ class HuberRegressorCV(GridSearch):
     alphas : array-like or int, default=(0.0,)
         Strengths of the penalty, at least 0, in any order; the default is no penalty. A
         number is the length of a grid in equal ratios, from the least alpha at which all
-        coefficients vanish for every delta down to ``eps`` times it, for ``l1_ratio > 0``.
+        coefficients vanish for every delta down to ``eps`` times it, for ``l1_ratio > 0``;
+        where that is 0, as in :func:`robustreg.huber_path`.
     l1_ratio : float, default=0.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     eps : float, default=1e-3
@@ -177,7 +178,7 @@ class L1RegressorCV(GridSearch):
     alphas : array-like or int, default=30
         Strengths of the penalty, at least 0, in any order. A number is the length of a grid
         in equal ratios, from the least alpha at which all coefficients vanish down to ``eps``
-        times it, for ``l1_ratio > 0``.
+        times it, for ``l1_ratio > 0``; where that is 0, as in :func:`robustreg.huber_path`.
     l1_ratio : float, default=1.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     eps, positive, fit_intercept, cv, n_jobs, verbose, solver, max_iter, tol

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from robustreg._numbers import real_array
 
 LONGEST = 1_000_000  # points of a grid
-TINY = np.finfo(np.float64).tiny
+LARGEST = np.finfo(np.float64).max
 
 
 def check_grid(name: str, values: Any, zero: bool) -> NDArray[np.float64]:
@@ -37,6 +37,12 @@ def check_length(name: str, value: Any) -> int:
     return int(value)
 
 
+def check_number(name: str, value: Any) -> None:
+    """What a path holds fixed, where the estimator takes names or several values, too."""
+    if isinstance(value, str) or np.ndim(value):
+        raise ValueError(f"{name} must be one number for a path, got {value!r}.")
+
+
 def check_eps(value: Any) -> None:
     """The smallest value of a grid over its largest, above 0 and below 1."""
     if not (isinstance(value, Real) and 0.0 < float(value) < 1.0):
@@ -44,10 +50,15 @@ def check_eps(value: Any) -> None:
 
 
 def alpha_grid(largest: float, n_alphas: int, eps: float) -> NDArray[np.float64]:
-    """From the alpha at which all coefficients vanish down, in equal ratios."""
+    """From an alpha at which all coefficients vanish down, in equal ratios; NaN: there is none."""
     if np.isnan(largest):
         raise ValueError(
             "alphas must be given for l1_ratio=0: a ridge penalty has no alpha at which the "
             "coefficients vanish, from which a grid could start."
         )
-    return np.geomspace(1.0, eps, n_alphas) * (largest or TINY)
+    if not largest <= LARGEST:
+        raise ValueError(
+            "alphas must be given: the alpha at which the coefficients vanish is beyond what a "
+            "float64 can hold. Is l1_ratio next to 0?"
+        )
+    return np.geomspace(1.0, eps, n_alphas) * largest

@@ -32,7 +32,7 @@ from robustreg._problem import Problem
 from robustreg._validation import check_finite
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearPredictor
-from robustreg.model_selection._alpha_max import alpha_max
+from robustreg.model_selection._alpha_max import alpha_for_any_target, alpha_max
 from robustreg.model_selection._grid import alpha_grid, check_grid, check_length
 from robustreg.model_selection._held_out import HeldOut, Table
 from robustreg.model_selection._sequence import Sequence
@@ -244,7 +244,8 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         if self.l1_ratio:
             data, _ = rows_that_count(X, y, weight, n_threads)
             problem, _ = self._model(rows[0], 1.0)._prepare(data)
-            largest = max(alpha_max(self._row_problem(problem, row)) for row in rows)
+            problems = [self._row_problem(problem, row) for row in rows]
+            largest = max(map(alpha_max, problems)) or max(map(alpha_for_any_target, problems))
         return alpha_grid(largest, check_length("alphas", self.alphas), self.eps)
 
     def _fold(

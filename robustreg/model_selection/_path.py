@@ -16,8 +16,8 @@ from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
 from robustreg.losses import Huber
-from robustreg.model_selection._alpha_max import alpha_max
-from robustreg.model_selection._grid import alpha_grid, check_eps, check_grid, check_length
+from robustreg.model_selection import _grid
+from robustreg.model_selection._alpha_max import alpha_for_any_target, alpha_max
 from robustreg.model_selection._sequence import Sequence
 
 Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -39,8 +39,9 @@ class AlphaPath(NamedTuple):
     n_iters : ndarray of shape (n_alphas,), int
         Iterations.
     alpha_max : float
-        The least alpha at which all coefficients are 0; 0.0 where they are 0 at every alpha,
-        NaN for a ridge penalty, which has no such alpha.
+        The least alpha at which coefficients of 0 are optimal; 0.0 where they are at every
+        alpha, NaN for a ridge penalty, which has no such alpha. At the very alpha_max others
+        may be as good, for absolute deviations, quantiles and a scale of 0.
     """
 
     alphas: NDArray[np.float64]
@@ -75,7 +76,7 @@ def huber_path(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    delta: float | str = 1.345,
+    delta: float = 1.345,
     l1_ratio: float = 1.0,
     alphas: ArrayLike | None = None,
     n_alphas: int = 100,
@@ -85,8 +86,9 @@ def huber_path(
 ) -> AlphaPath:
     """Huber regression along a grid of penalties.
 
-    Every point is the fit of ``HuberRegressor(delta, alpha=alpha, l1_ratio=l1_ratio)``, with
-    its certificate; each starts from its neighbour and keeps what the rows have in common.
+    Every point is a certified fit of ``HuberRegressor(delta, alpha=alpha, l1_ratio=l1_ratio)``
+    with the further parameters; of equally good ones, perhaps another than the estimator's.
+    Each starts from its neighbour and keeps what the rows have in common.
 
     Parameters
     ----------
@@ -95,13 +97,15 @@ def huber_path(
     y : array-like of shape (n_samples,)
         Targets.
     delta : float, default=1.345
-        Threshold in scales, above 0.
+        Threshold in scales, above 0; one number, not "auto".
     l1_ratio : float, default=1.0
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     alphas : array-like, default=None
         Strengths of the penalty, at least 0, in any order. None is ``n_alphas`` values from
-        the alpha at which all coefficients vanish down to ``eps`` times it, in equal ratios;
-        a ridge penalty has no such alpha, so that they must be given for ``l1_ratio=0``.
+        ``alpha_max``, at which all coefficients vanish, down to ``eps`` times it, in equal
+        ratios; where that is 0, from where they would vanish for any y: the loss's steepest
+        slope times the largest standard deviation of a column, over ``l1_ratio``. A ridge
+        penalty has no such alpha, so that they must be given for ``l1_ratio=0``.
     n_alphas : int, default=100
         Length of the grid where ``alphas`` is None.
     eps : float, default=1e-3
@@ -133,8 +137,7 @@ def huber_path(
     >>> (coefs != 0).sum(axis=0)
     array([0, 3, 5, 5])
     """
-    if isinstance(delta, str):
-        raise ValueError(f"delta must be a number for a path, got {delta!r}.")
+    _grid.check_number("delta", delta)
     model = HuberRegressor(delta, alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters)
     return alpha_path(model, X, y, sample_weight, alphas, n_alphas, eps)
 
@@ -153,7 +156,7 @@ def l1_path(
     """Least absolute deviations along a grid of penalties.
 
     As :func:`huber_path`, for :class:`robustreg.L1Regressor`. With ``l1_ratio=1`` the
-    coefficients are a step function of alpha.
+    coefficients are a step function of alpha, and often 0 throughout where many y are equal.
 
     Parameters
     ----------
@@ -220,8 +223,7 @@ def quantile_path(
     >>> path.coefs.round(3)
     array([[0.124, 0.686]])
     """
-    if np.ndim(quantile):
-        raise ValueError(f"quantile must be one number for a path, got {quantile!r}.")
+    _grid.check_number("quantile", quantile)
     model = QuantileRegressor(
         quantile, alpha=1.0, l1_ratio=l1_ratio, warm_start=False, **parameters
     )
@@ -275,9 +277,9 @@ def huber_delta_path(
     >>> path.coefs.round(3)
     array([[0.553, 0.537, 0.517]])
     """
-    length = check_length("n_deltas", n_deltas)
+    length = _grid.check_length("n_deltas", n_deltas)
     chosen = np.geomspace(0.1, 5.0, length) if deltas is None else deltas
-    grid = check_grid("deltas", chosen, zero=False)
+    grid = _grid.check_grid("deltas", chosen, zero=False)
     model = HuberRegressor(1.0, warm_start=False, **parameters)
     model._check()
 
@@ -302,18 +304,18 @@ def alpha_path(
     eps: float = 1e-3,
 ) -> AlphaPath:
     """Fits of a model along a grid of alpha; see :func:`huber_path`."""
-    given = None if alphas is None else check_grid("alphas", alphas, zero=True)[::-1]
-    length = check_length("n_alphas", n_alphas)
-    check_eps(eps)
+    given = None if alphas is None else _grid.check_grid("alphas", alphas, zero=True)[::-1]
+    length = _grid.check_length("n_alphas", n_alphas)
+    _grid.check_eps(eps)
     model.set_params(alpha=1.0)
     model._check()
 
     def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> AlphaPath:
         problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
-        largest = np.nan
-        if model.l1_ratio:
-            largest = alpha_max(problem)
-        grid = alpha_grid(largest, length, eps) if given is None else given
+        largest = alpha_max(problem) if model.l1_ratio else np.nan
+        grid = given
+        if grid is None:
+            grid = _grid.alpha_grid(largest or alpha_for_any_target(problem), length, eps)
         fits = Sequence(solver, model.max_iter, model.tol).row(problem, grid)
         return AlphaPath(grid, *_columns(model, problem, fits, solver, dtype), largest)
 

@@ -38,7 +38,8 @@ class Sequence:
     ) -> None:
         self.options: dict[str, Any] = {"max_iter": max_iter, "tol": tol}
         self.series = Series() if solver == "newton" else None
-        self.solve = self.series.newton if self.series else SOLVERS[solver].solve
+        self.alone = SOLVERS[solver].solve
+        self.solve = self.series.newton if self.series else self.alone
         self.above: list[Array] = []
         self.guide, self.trail = guide, list[Array]()
         self.led: Any = None  # which fits of the last row its guesses led to
@@ -75,6 +76,8 @@ class Sequence:
             if fit is None:
                 start = _to_start(cell, self._guess(here, alphas))
                 fit = self.solve(cell, start=start, **self.options)
+                if not fit.success:  # what neighbours share may mislead: as the estimator does it
+                    fit = self.alone(cell, **self.options)
             here.append(np.array([*fit.coef, fit.intercept, fit.sigma]))
             yield fit
         self.above = here
@@ -112,7 +115,4 @@ class Sequence:
 def _to_start(problem: Problem, guess: Array | None) -> Start | None:
     if guess is None or not problem.can_start_from(guess[-1]):
         return None
-    coef = guess[:-2]
-    if problem.penalty.positive:
-        coef = np.maximum(coef, 0.0)
-    return Start(coef, float(guess[-2]), float(guess[-1]))
+    return Start(guess[:-2], float(guess[-2]), float(guess[-1]))

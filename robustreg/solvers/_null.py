@@ -11,12 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lstsq
 from scipy.optimize import linprog as highs
+from scipy.optimize import lsq_linear
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import EPS, Array, Mask
+from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.solvers._frame import make_objective, make_scaled_frame
+from robustreg.solvers._vertex import MAX_BOUNDED
 
-ROUNDING = 1e-12  # of the columns' standard deviations: of slopes that are 0
+ROUNDING = 1e-12  # of what a slope could be: that of one that is 0, ...
+LAST_PLACES = 64  # ... and of a column far from 0 so many units in the last place of its mean
+# Where the steepest slope comes down to less than this share of what it was, tolerances of the
+# linear programme were relative to too much: another one begins there.
+LOWERED, MAX_PROGRAMMES = 1e-2, 4
+FAINT = 1e-6  # the same of a slope that is perhaps 0 but for what the programmes leave
 AT_QUANTILE = 1e-12  # of W: rounding of sums of weights
 
 
@@ -44,29 +52,46 @@ def least_slope_at_quantile(problem: Problem) -> float:
     objective = make_objective(problem, frame, curvature=False)
     live = frame.basis > 0
     unit = frame.rows.unit[live] / frame.basis[live]
-
-    def steepest(slope: Array) -> float:
-        kept = np.where(np.abs(slope) <= ROUNDING, 0.0, slope * unit)
-        return float(problem.penalty.steepness(kept).max(initial=0.0))
-
-    def slopes(nu: Array) -> Array:
-        return objective.reduce(objective.slopes(nu)[0])[live]
-
     weight = np.ones(problem.n) if problem.weight is None else problem.weight
     nu, free = _at_quantile(problem, weight)
-    slope = slopes(nu)
-    least = steepest(slope)
+    least = steepest_slope(objective, nu)
     if free.sum() <= problem.fit_intercept or least == 0.0:
         return least  # nothing to choose, or nothing to gain
     design = objective.coordinates(free)[:, : objective.k][:, live]
     face = _Face(design, weight[free], objective.rows.total, problem)
-    for improved in (face.balanced, face.flattest):
+    first = least
+    for attempt in range(2 * MAX_PROGRAMMES):
+        improved = face.flattest if attempt % 2 else face.balanced
+        slope = objective.reduce(objective.slopes(nu)[0])[live]
         nu[free] = improved(nu[free], slope, unit)
-        slope = slopes(nu)
-        least = min(least, steepest(slope))
-        if least == 0.0:
+        before, least = least, min(least, steepest_slope(objective, nu))
+        if least == 0.0 or (improved == face.flattest and least > LOWERED * before):
             break
+    if 0.0 < least < FAINT * first and len(design) <= MAX_BOUNDED:
+        nu[free] = face.levelled(nu[free], objective.reduce(objective.slopes(nu)[0])[live])
+        left = abs(objective.slopes(nu)[1]) if problem.fit_intercept else 0.0
+        if left <= ROUNDING and steepest_slope(objective, nu) == 0.0:
+            return 0.0
     return least
+
+
+def steepest_slope(objective: Objective, nu: Array, up: bool = False) -> float:
+    """The steepest slope of nu that a kink has to balance, per unit of the user's columns.
+
+    Slopes that are 0 but for rounding count as 0: to a penalty they would give a strength of
+    1e-17 or so, where there is none. ``up`` rounds the others up by as much. The objective's
+    coordinates are columns in units of about their standard deviations, so that slopes are at
+    most the root mean square of nu.
+    """
+    rows, size = objective.rows, np.sqrt(objective.average(nu * nu))
+    slope = objective.reduce(objective.slopes(nu)[0])
+    noise = size * (ROUNDING + LAST_PLACES * EPS * np.abs(objective.reduce(rows.offset)))
+    steep = objective.penalty.steepness(slope)
+    clear = (objective.basis > 0) & (steep > noise)
+    unit = rows.unit[clear] / objective.basis[clear]
+    if up:
+        steep = steep + noise
+    return float((steep[clear] * unit).max(initial=0.0))
 
 
 def _at_quantile(problem: Problem, weight: Array) -> tuple[Array, Mask]:
@@ -95,10 +120,15 @@ class _Face:
     total: float
     problem: Problem
 
+    def _sums(self) -> Array:
+        """The columns of the rows and, with an intercept, its own."""
+        if not self.problem.fit_intercept:
+            return self.design
+        return np.column_stack([self.design, np.ones(len(self.design))])
+
     def balanced(self, nu: Array, slope: Array, unit: Array) -> Array:
         """The nearest nu with all slopes 0, if there is one within the bounds; else this one."""
-        sums = np.column_stack([self.design, np.ones(len(nu))])
-        sums = sums[:, : len(slope) + self.problem.fit_intercept]
+        sums = self._sums()
         gram = (sums.T * self.weight) @ sums / self.total
         side = np.zeros(len(gram))
         side[: len(slope)] = slope
@@ -108,26 +138,35 @@ class _Face:
         inside = low <= near.min() and near.max() <= high
         return near if inside and left <= ROUNDING else nu
 
+    def levelled(self, nu: Array, slope: Array) -> Array:
+        """The nu within bounds for which the sum of squared slopes is least, its sum included."""
+        share = (self.weight[:, None] * self._sums()).T / self.total
+        side = np.zeros(len(share))
+        side[: len(slope)] = -slope
+        low, high = self.problem.loss.conjugate_domain
+        step = lsq_linear(share, side, (low - nu, high - nu), method="bvls", tol=EPS).x
+        return np.clip(nu + step, low, high)
+
     def flattest(self, nu: Array, slope: Array, unit: Array) -> Array:
         """The nu whose steepest slope is the least, by HiGHS."""
         (low, high), count = self.problem.loss.conjugate_domain, len(nu)
         scale = unit / np.abs(slope * unit).max()
         share = (self.weight[:, None] * self.design / self.total * scale).T
-        rest, ones = slope * scale - share @ nu, np.ones((len(slope), 1))
+        rest, ones = slope * scale, np.ones((len(slope), 1))
         sides = [1.0] if self.problem.penalty.positive else [1.0, -1.0]
         kept = self.problem.fit_intercept
-        fit = highs(
+        fit = highs(  # in changes of nu, which keep their digits
             np.append(np.zeros(count), 1.0),
             A_ub=np.vstack([np.hstack([side * share, -ones]) for side in sides]),
             b_ub=np.concatenate([-side * rest for side in sides]),
             A_eq=np.append(self.weight, 0.0)[None, :] if kept else None,
-            b_eq=[self.weight @ nu] if kept else None,
-            bounds=[(low, high)] * count + [(0.0, None)],
+            b_eq=[0.0] if kept else None,
+            bounds=np.column_stack([np.append(low - nu, 0.0), np.append(high - nu, np.inf)]),
             method="highs-ipm",  # of thousands of rows a tenth of the simplex method's time
         )
         if fit.x is None:
             return nu
-        found = np.clip(fit.x[:-1], low, high)
+        found = np.clip(nu + fit.x[:-1], low, high)
         if kept:  # what rounding has changed of the sum goes to where there is room
             lost = float(self.weight @ (nu - found))
             room = high - found if lost > 0.0 else found - low
