@@ -1,0 +1,206 @@
+"""One case of the fuzz: the call, its time, its exceptions and warnings, and the judgement."""
+
+import signal
+import time
+import traceback
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from _fuzz_judge import Fit, Judge, Verdict, quietly
+from _fuzz_models import case_of
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+import robustreg
+from robustreg import HuberRegressor, QuantileRegressor
+from robustreg.model_selection import HuberRegressorCV, L1RegressorCV, QuantileRegressorCV
+
+LIMIT = 20.0  # seconds of processor time that a call may take
+SLOW = 2.0
+SEARCHES = {
+    "HuberRegressor": HuberRegressorCV,
+    "L1Regressor": L1RegressorCV,
+    "QuantileRegressor": QuantileRegressorCV,
+}
+
+
+class HangError(BaseException):
+    """A call has taken too long; not an Exception, so that nothing on the way catches it."""
+
+
+@dataclass
+class Outcome:
+    """What came of a case."""
+
+    seed: int
+    kind: str
+    verdicts: list = field(default_factory=list)
+    words: str = ""
+    seconds: float = 0.0  # of the call
+    judging: float = 0.0
+    warned: bool = False
+    fits: int = 0
+
+
+def run(seed):
+    """Run the case of a seed and judge it."""
+    return run_case(case_of(seed))
+
+
+def run_case(case):
+    """Run a case and judge it."""
+    outcome = Outcome(case.seed, case.kind, words=str(case))
+    began = time.process_time()
+    caught, found = [], None
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with _time_limit(LIMIT):
+                found = _call(case)
+    except HangError:
+        outcome.verdicts.append(Verdict("hang", f"over {LIMIT:g} s{_where()}"))
+    except Exception as error:
+        outcome.verdicts.append(_of_exception(case, error))
+    outcome.seconds = time.process_time() - began
+    if outcome.seconds > SLOW and found is not None:
+        outcome.verdicts.append(Verdict("slow", f"{outcome.seconds:.1f} s"))
+    leaks = [each for each in caught if not issubclass(each.category, ConvergenceWarning)]
+    if leaks:
+        first = leaks[0]
+        words = f"{len(leaks)} x {first.category.__name__}: {first.message} ({first.filename.rpartition('/')[2]}:{first.lineno})"
+        outcome.verdicts.append(Verdict("crash", words))
+    outcome.warned = len(leaks) < len(caught)
+    if found is not None:
+        began = time.process_time()
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                with _time_limit(3 * LIMIT):
+                    outcome.verdicts += _judge(case, found, outcome)
+            except HangError:
+                outcome.verdicts.append(Verdict("judge", "judging takes too long"))
+            except Exception as error:
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+                outcome.verdicts.append(Verdict("judge", f"{type(error).__name__}: {error} ({where})"))
+        outcome.judging = time.process_time() - began
+    return outcome
+
+
+class _time_limit:  # noqa: N801
+    """Raise HangError after so many seconds of processor time."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        def stop(_number, _frame):
+            raise HangError
+
+        self.before = signal.signal(signal.SIGPROF, stop)
+        signal.setitimer(signal.ITIMER_PROF, self.seconds)
+
+    def __exit__(self, *_):
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, self.before)
+
+
+def _where():
+    return ""
+
+
+def _of_exception(case, error):
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1]
+    own = [each for each in frames if "robustreg" in each.filename and "fuzz" not in each.name]
+    ours = "robustreg" in last.filename.rpartition("/robustreg/")[1]
+    checks = "sklearn/utils" in last.filename or "sklearn/model_selection" in last.filename
+    place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+    if own and not ours:
+        place += f" from {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno}"
+    words = f"{type(error).__name__}: {str(error)[:160]} ({place})"
+    deliberate = isinstance(error, ValueError) and (ours or checks)
+    return Verdict("refused" if deliberate else "crash", words)
+
+
+def _call(case):
+    """Fit, or follow a path, or search."""
+    if case.call == "fit":
+        return clone(case.model).fit(case.X, case.y, case.weight)
+    model, options = case.model, dict(case.options)
+    if case.call == "cv":
+        parameters = model.get_params()
+        kept = {
+            name: parameters[name]
+            for name in ("l1_ratio", "positive", "scale", "fit_intercept", "quantile")
+            if name in parameters
+        }
+        if isinstance(model, HuberRegressor):
+            kept["deltas"] = [0.7, 2.0]
+        search = SEARCHES[type(model).__name__](**kept, **options, cv=min(3, len(case.y)))
+        return search.fit(case.X, case.y, case.weight)
+    names = ("l1_ratio", "positive", "scale", "fit_intercept", "quantile", "delta", "alpha")
+    given = {name: value for name, value in model.get_params().items() if name in names}
+    given.pop("delta" if case.call == "huber_delta_path" else "alpha")
+    path = getattr(robustreg, case.call)
+    return path(case.X, case.y, sample_weight=case.weight, **given, **options)
+
+
+def _judge(case, found, outcome):
+    """All verdicts on what a call has returned."""
+    from _fuzz_high import judge_high_breakdown
+
+    rng = np.random.default_rng([case.seed, 1])
+    dense = case.dense
+    if case.call == "fit" and not hasattr(found, "dual_gap_"):
+        outcome.fits = 1
+        return judge_high_breakdown(case, found)
+    if case.call == "fit" and isinstance(found.dual_gap_, float) and np.isnan(found.dual_gap_) and hasattr(found, "initial_coef_"):
+        outcome.fits = 1
+        return judge_high_breakdown(case, found)
+    verdicts = []
+    for model, fit in _fits(case, found, outcome.warned):
+        outcome.fits += 1
+        judge = Judge(model, case.X, dense, case.y, case.weight, case.plane, rng)
+        verdicts += judge.verdicts(fit, outcome.warned and not fit.converged)
+    return verdicts
+
+
+def _fits(case, found, warned):
+    """The fits that a call has made, each with the model that makes it alone."""
+    if case.call == "cv":
+        model = clone(case.model).set_params(alpha=found.alpha_)
+        if isinstance(model, HuberRegressor):
+            model.set_params(delta=found.delta_)
+        yield model, _fit_of(found, model.tol)
+    elif case.call == "huber_delta_path":
+        for i, delta in enumerate(found.deltas):
+            yield clone(case.model).set_params(delta=delta), _fit_on_path(found, i, warned)
+    elif case.call != "fit":
+        for i, alpha in enumerate(found.alphas):
+            yield clone(case.model).set_params(alpha=alpha), _fit_on_path(found, i, warned)
+    elif np.ndim(getattr(found, "quantile", 0.5)):
+        for i, quantile in enumerate(found.quantile):
+            model = QuantileRegressor(**found.get_params()).set_params(quantile=quantile)
+            yield model, _fit_of(found, model.tol, i)
+    else:
+        yield found, _fit_of(found, found.tol)
+
+
+def _fit_of(model, tol, index=None):
+    def of(name):
+        value = getattr(model, name)
+        return value if index is None or np.ndim(value) == 0 else value[index]
+
+    return Fit(
+        of("coef_"), of("intercept_"), of("scale_"), of("objective_"), of("dual_gap_"),
+        model.converged_, tol,
+    )  # fmt: skip
+
+
+def _fit_on_path(path, i, warned):
+    return Fit(
+        path.coefs[:, i], path.intercepts[i], path.scales[i], None, path.dual_gaps[i],
+        not warned, 1e-7,
+    )  # fmt: skip
