@@ -278,20 +278,23 @@ class Objective:
         error = self.size_of_X @ (self.eps * coef + SMALLEST)
         return error + self.eps * (np.abs(self.y) + abs(LONG(intercept))) + SMALLEST
 
-    def rounding(self, coef, intercept):
+    def rounding(self, coef, intercept, sigma=None):
         """What these errors may change in F, at most.
 
-        F without its penalty is convex in the residuals. With a joint scale, or a loss
-        homogeneous of degree 1, it is a norm, so that F(r + e) - F(r) is at most F(e).
+        F without its penalty is convex in the residuals. At the best joint scale, or for a loss
+        homogeneous of degree 1, it is a norm, so that F(r + e) - F(r) is at most F(e). At a
+        given scale, slopes say what errors change.
         """
         coef, error = np.asarray(coef, LONG), self.errors(coef, intercept)
         size = np.abs(coef)
-        penalty = (self.ridge * size + self.l1) @ (self.eps * size + SMALLEST)
+        change = (self.ridge * size + self.l1) @ (self.eps * size + SMALLEST)
         if self.joint or self.loss.homogeneous:
-            return self.loss_at(error) + penalty
-        largest = np.abs(self.residual(coef, intercept)) + error
-        slopes = np.abs(self.loss.psi(largest / LONG(self.scale)))
-        return self.share @ (slopes * error) + penalty
+            change += self.loss_at(error)
+        sigma = LONG(sigma or 0) if self.joint else LONG(self.scale)
+        if not self.loss.homogeneous and sigma > 0:
+            largest = np.abs(self.residual(coef, intercept)) + error
+            change += self.share @ (self.loss.psi(largest / sigma) * error)
+        return change
 
     def null_value(self):
         """F without regressors: median or mean as location, the best scale."""

@@ -69,7 +69,7 @@ def run_case(case):
     if leaks:
         first = leaks[0]
         words = f"{len(leaks)} x {first.category.__name__}: {first.message} ({first.filename.rpartition('/')[2]}:{first.lineno})"
-        outcome.verdicts.append(Verdict("crash", words))
+        outcome.verdicts.append(Verdict("leak", words))
     outcome.warned = len(leaks) < len(caught)
     if found is not None:
         began = time.process_time()

@@ -98,8 +98,8 @@ def beyond_limits(outcomes):
     fits = sum(outcome.fits for outcome in outcomes if outcome.kind != "extreme")
     never = ("wrong", "certificate", "objective", "attributes")
     return (
-        any(ordinary[name] for name in (*never, "crash", "hang"))
-        or any(counts["extreme"][name] for name in never)
+        any(ordinary[name] for name in (*never, "crash", "leak", "hang"))
+        or any(counts["extreme"][name] for name in (*never, "crash"))
         or ordinary["alarm"] + ordinary["stuck"] > 1e-3 * fits
     )
 
