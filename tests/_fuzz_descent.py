@@ -11,9 +11,10 @@ import numpy as np
 from _fuzz_objective import LONG
 from scipy.linalg import qr
 
-GRID = LONG(2) ** np.array([6, 3, 2, 1, 0.5, 0, -0.5, -1, -2, -3, -5, -7, -10, -14, -20, -30, -40])
+GRID = LONG(2) ** np.array([6, 3, 2, 1, 0.5, 0, -0.5, -1, -2, -3, -5, -7, -10, -14, -20, -30, -40, -55])
 BOTH = np.concatenate([-GRID, [LONG(0)], GRID[::-1]])
 CANDIDATES = 32
+MOST = 20
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Descent:
         self.center = center
         self.Z = (X - center) / self.scale
         self.k = X.shape[1] + objective.fit_intercept
+        self.stride, self.turn = 1 + self.k // MOST, 0  # of many columns, some in every round
         self.A = np.hstack([self.Z, np.ones((len(X), self.k - X.shape[1]), LONG)])
 
     def to_coef(self, direction):
@@ -94,6 +96,8 @@ class Descent:
             values = self._values(at, residual, change, coef, growth, steps)
             index = int(np.argmin(values))
             best = steps[index]
+            if turn == 0 and best == 0:
+                return at
             low, high = steps[max(index - 1, 0)], steps[min(index + 1, len(steps) - 1)]
         new = at.coef + best * coef
         if obj.kinked:
@@ -137,7 +141,8 @@ class Descent:
         yield from self._newton(at, flat)
         if obj.kinked or flat:
             unit = at.sigma if obj.joint and at.sigma else self._unit(at)
-            for j in range(self.k):
+            self.turn += 1
+            for j in range(self.turn % self.stride, self.k, self.stride):
                 if j >= self.Z.shape[1] or self.live[j]:
                     direction = np.zeros(self.k, LONG)
                     direction[j] = unit

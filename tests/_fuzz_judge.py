@@ -15,7 +15,9 @@ from scipy.optimize import linprog
 from sklearn.base import clone
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
-from robustreg.solvers import SOLVERS
+from robustreg.solvers import SOLVERS, select_solver
+
+LOSSES = {L1Regressor: "absolute", QuantileRegressor: "quantile", L2Regressor: "half_squared"}
 
 #: What may be wrong, gravest first. "alarm" is a warning at the optimum, "stuck" one elsewhere.
 KINDS = (
@@ -263,9 +265,26 @@ class Judge:
 
     def _alternatives(self):
         """The same model with the other solvers."""
-        for solver in SOLVERS:
-            if solver != getattr(self.model, "solver_", self.model.solver):
-                yield clone(self.model).set_params(solver=solver)
+        used = getattr(self.model, "solver_", self.model.solver)
+        names = [name for name in SOLVERS if name != used and self._serves(name)]
+        for name in self.rng.permutation(names)[:2]:
+            yield clone(self.model).set_params(solver=str(name))
+
+    def _serves(self, name):
+        model = self.model
+        try:
+            select_solver(
+                LOSSES.get(type(model), "huber") if not hasattr(model, "loss") else model.loss,
+                n_features=self.dense.shape[1],
+                scale=getattr(model, "scale", 1.0),
+                alpha=model.alpha,
+                l1_ratio=model.l1_ratio,
+                positive=model.positive,
+                solver=name,
+            )
+        except ValueError:
+            return False
+        return True
 
     def _rescaled(self):
         """The fit of the table with columns and y of spread 1, scale and alpha brought along."""
