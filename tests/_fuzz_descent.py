@@ -11,10 +11,13 @@ import numpy as np
 from _fuzz_objective import LONG
 from scipy.linalg import qr
 
-GRID = LONG(2) ** np.array([6, 3, 2, 1, 0.5, 0, -0.5, -1, -2, -3, -5, -7, -10, -14, -20, -30, -40, -55])
+GRID = LONG(2) ** np.array(
+    [6, 3, 2, 1, 0.5, 0, -0.5, -1, -2, -3, -5, -7, -10, -14, -20, -30, -40, -55]
+)
 BOTH = np.concatenate([-GRID, [LONG(0)], GRID[::-1]])
 CANDIDATES = 32
 MOST = 20
+SHARP = 1e-3
 
 
 @dataclass
@@ -69,7 +72,7 @@ class Descent:
         coef = np.where(self.live, direction[:p] / self.scale, 0)
         return coef, direction[p] - self.center @ coef if self.k > p else LONG(0)
 
-    def line(self, at, direction, growth=LONG(0)):
+    def line(self, at, direction, growth=0):
         """The lowest point on a line both ways, F being convex along it."""
         obj = self.objective
         coef, intercept = self.to_coef(np.asarray(direction, LONG))
@@ -83,7 +86,7 @@ class Descent:
         with np.errstate(divide="ignore", invalid="ignore"):
             if obj.kinked:
                 kinks = -at.coef / coef
-            if obj.loss.homogeneous or (obj.joint and at.sigma == 0):
+            if self._is_sharp(at):
                 kinks = np.append(kinks, residual / change)
         kinks = np.sort(kinks[np.isfinite(kinks)])
         low, high, best = -np.inf, np.inf, LONG(0)
@@ -134,19 +137,27 @@ class Descent:
     def directions(self, at):
         """Directions in which F may fall, most promising first, and growths of sigma."""
         obj = self.objective
-        flat = obj.loss.homogeneous or (obj.joint and at.sigma == 0)
-        if flat:
+        sharp = self._is_sharp(at)
+        if sharp:
             for edge in self._edges(at):
                 yield edge, LONG(0)
-        yield from self._newton(at, flat)
-        if obj.kinked or flat:
-            unit = at.sigma if obj.joint and at.sigma else self._unit(at)
+        yield from self._newton(at, obj.loss.homogeneous or (obj.joint and at.sigma == 0))
+        if obj.kinked or sharp:
+            unit = self._unit(at) if sharp else at.sigma if obj.joint else LONG(obj.scale)
             self.turn += 1
             for j in range(self.turn % self.stride, self.k, self.stride):
                 if j >= self.Z.shape[1] or self.live[j]:
                     direction = np.zeros(self.k, LONG)
                     direction[j] = unit
                     yield direction, LONG(0)
+
+    def _is_sharp(self, at):
+        """Whether the loss is next to one with a kink at 0."""
+        obj = self.objective
+        if obj.loss.homogeneous or (obj.joint and at.sigma == 0):
+            return True
+        sigma = at.sigma if obj.joint else LONG(obj.scale)
+        return bool(np.isfinite(obj.loss.slopes[1])) and sigma < SHARP * self._unit(at)
 
     def _unit(self, at):
         return self.objective.share @ np.abs(self.objective.residual(at.coef, at.intercept))
@@ -235,7 +246,7 @@ class Descent:
         return np.append(slope != 0, np.ones(len(gradient) - p, bool))
 
     def improve(self, at, rounds, enough, least):
-        """Go down from a point, until it is ``enough`` lower or a round gains less than ``least``."""
+        """Go down from a point, until it is ``enough`` lower or a round gains only ``least``."""
         start = at.value
         for _ in range(rounds):
             before = at.value

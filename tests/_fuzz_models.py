@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from _fuzz_routes import select
 from _fuzz_tables import CLASSES, table
 
 from robustreg import (
@@ -17,7 +18,7 @@ from robustreg import (
     SRegressor,
 )
 from robustreg.losses import HalfSquared, Huber, LogCosh, PseudoHuber, SmoothL1, Squared
-from robustreg.solvers import SOLVERS, select_solver
+from robustreg.solvers import SOLVERS
 
 SHARES = (0.5, 0.3, 0.2)
 
@@ -40,7 +41,8 @@ class Case:
     def __str__(self):
         options = f" {self.options}" if self.options else ""
         call = "" if self.call == "fit" else f" {self.call}"
-        return f"seed {self.seed} [{self.kind}] {' '.join(repr(self.model).split())}{call}{options} on {self.table}"
+        model = " ".join(repr(self.model).split())
+        return f"seed {self.seed} [{self.kind}] {model}{call}{options} on {self.table}"
 
     @property
     def dense(self):
@@ -120,10 +122,7 @@ def _solver(rng, loss, X, model):
     able = []
     for name in SOLVERS:
         try:
-            select_solver(
-                loss, n_features=X.shape[1], scale=getattr(model, "scale", 1.0), solver=name,
-                alpha=model.alpha, l1_ratio=model.l1_ratio, positive=model.positive,
-            )  # fmt: skip
+            select(model, loss, X.shape[1], name)
         except ValueError:
             continue
         able.append(name)

@@ -180,7 +180,10 @@ class Objective:
         weight = np.ones(len(self.y)) if self.weight is None else np.asarray(self.weight)
         kept = weight > 0
         self.kept = kept
-        self.X, self.y = np.asarray(self.X)[kept].astype(LONG), np.asarray(self.y)[kept].astype(LONG)
+        self.X, self.y = (
+            np.asarray(self.X)[kept].astype(LONG),
+            np.asarray(self.y)[kept].astype(LONG),
+        )
         self.share = weight[kept].astype(LONG)
         self.share = self.share / self.share.sum()
         self.size_of_X = np.abs(self.X)

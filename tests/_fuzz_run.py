@@ -4,10 +4,12 @@ import signal
 import time
 import traceback
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from _fuzz_judge import Fit, Judge, Verdict, quietly
+from _fuzz_high import judge_high_breakdown
+from _fuzz_judge import Fit, Judge, Verdict
 from _fuzz_models import case_of
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -59,16 +61,16 @@ def run_case(case):
             with _time_limit(LIMIT):
                 found = _call(case)
     except HangError:
-        outcome.verdicts.append(Verdict("hang", f"over {LIMIT:g} s{_where()}"))
+        outcome.verdicts.append(Verdict("hang", f"over {LIMIT:g} s"))
     except Exception as error:
-        outcome.verdicts.append(_of_exception(case, error))
+        outcome.verdicts.append(_of_exception(error))
     outcome.seconds = time.process_time() - began
     if outcome.seconds > SLOW and found is not None:
         outcome.verdicts.append(Verdict("slow", f"{outcome.seconds:.1f} s"))
     leaks = [each for each in caught if not issubclass(each.category, ConvergenceWarning)]
     if leaks:
         first = leaks[0]
-        words = f"{len(leaks)} x {first.category.__name__}: {first.message} ({first.filename.rpartition('/')[2]}:{first.lineno})"
+        words = f"{len(leaks)} x {first.category.__name__}: {first.message} ({_place(first)})"
         outcome.verdicts.append(Verdict("leak", words))
     outcome.warned = len(leaks) < len(caught)
     if found is not None:
@@ -81,47 +83,48 @@ def run_case(case):
             except HangError:
                 outcome.verdicts.append(Verdict("judge", "judging takes too long"))
             except Exception as error:
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
-                outcome.verdicts.append(Verdict("judge", f"{type(error).__name__}: {error} ({where})"))
+                place = _place(traceback.extract_tb(error.__traceback__)[-1])
+                words = f"{type(error).__name__}: {error} ({place})"
+                outcome.verdicts.append(Verdict("judge", words))
         outcome.judging = time.process_time() - began
     return outcome
 
 
-class _time_limit:  # noqa: N801
-    """Raise HangError after so many seconds of processor time."""
+@contextmanager
+def _time_limit(seconds):
+    """Raise HangError after so many seconds of processor time, where signals can do that."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def stop(_number, _frame):
+        raise HangError
 
-    def __enter__(self):
-        def stop(_number, _frame):
-            raise HangError
-
-        self.before = signal.signal(signal.SIGPROF, stop)
-        signal.setitimer(signal.ITIMER_PROF, self.seconds)
-
-    def __exit__(self, *_):
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, self.before)
+        signal.signal(signal.SIGPROF, before)
 
 
-def _where():
-    return ""
-
-
-def _of_exception(case, error):
+def _of_exception(error):
+    """A refusal, if somebody has written ``raise ValueError`` to check an input; else a crash."""
     frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1]
-    own = [each for each in frames if "robustreg" in each.filename and "fuzz" not in each.name]
-    ours = "robustreg" in last.filename.rpartition("/robustreg/")[1]
-    checks = "sklearn/utils" in last.filename or "sklearn/model_selection" in last.filename
-    place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-    if own and not ours:
-        place += f" from {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno}"
+    last, own = frames[-1], [each for each in frames if "/robustreg/" in each.filename]
+    checks = ("/robustreg/", "/sklearn/utils/", "/sklearn/model_selection/")
+    checked = any(folder in last.filename for folder in checks)
+    deliberate = isinstance(error, ValueError) and checked and str(last.line).startswith("raise")
+    place = _place(last)
+    if own and own[-1] is not last:
+        place += f" from {_place(own[-1])}"
     words = f"{type(error).__name__}: {str(error)[:160]} ({place})"
-    deliberate = isinstance(error, ValueError) and (ours or checks)
     return Verdict("refused" if deliberate else "crash", words)
+
+
+def _place(frame):
+    return f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
 
 
 def _call(case):
@@ -149,14 +152,9 @@ def _call(case):
 
 def _judge(case, found, outcome):
     """All verdicts on what a call has returned."""
-    from _fuzz_high import judge_high_breakdown
-
     rng = np.random.default_rng([case.seed, 1])
     dense = case.dense
-    if case.call == "fit" and not hasattr(found, "dual_gap_"):
-        outcome.fits = 1
-        return judge_high_breakdown(case, found)
-    if case.call == "fit" and isinstance(found.dual_gap_, float) and np.isnan(found.dual_gap_) and hasattr(found, "initial_coef_"):
+    if case.call == "fit" and (not hasattr(found, "dual_gap_") or hasattr(found, "initial_coef_")):
         outcome.fits = 1
         return judge_high_breakdown(case, found)
     verdicts = []

@@ -53,7 +53,8 @@ def _column(rng, n):
     kind = rng.choice(
         ["gauss", "uniform", "t2", "cauchy", "dummy", "rare", "whole", "count", "lognormal",
          "rounded", "dates", "year", "sentinel", "trend", "constant"],
-        p=[0.30, 0.08, 0.06, 0.03, 0.12, 0.04, 0.08, 0.05, 0.05, 0.05, 0.03, 0.02, 0.03, 0.03, 0.03],
+        p=[0.30, 0.08, 0.06, 0.03, 0.12, 0.04, 0.08, 0.05, 0.05, 0.05, 0.03, 0.02, 0.03, 0.03,
+           0.03],
     )  # fmt: skip
     if kind == "gauss":
         column = rng.normal(size=n) * rng.choice([1.0, 1.0, 10.0, 0.1]) + rng.choice([0.0, 0.0, 5])

@@ -18,9 +18,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS
 sys.path[:0] = [os.getcwd()]
 sys.path.append(str(Path(__file__).parent))
 
-from _fuzz_judge import KINDS  # noqa: E402
+from _fuzz_judge import KINDS, Verdict  # noqa: E402
 from _fuzz_models import case_of  # noqa: E402
-from _fuzz_run import LIMIT, run  # noqa: E402
+from _fuzz_run import LIMIT, Outcome, run  # noqa: E402
 from _fuzz_tables import CLASSES  # noqa: E402
 
 __all__ = ["case_of", "main", "run"]
@@ -60,12 +60,28 @@ def main(arguments=None):
 
 
 def _outcomes(seeds, jobs):
+    """The outcomes of seeds, as they come."""
     if jobs <= 1:
         yield from map(run, seeds)
         return
-    # fork would copy what the parent has imported, threads included; spawn starts afresh
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=2000) as pool:
-        yield from pool.imap_unordered(run, seeds, chunksize=10)
+    left = list(seeds)
+    while left:
+        # fork would copy what the parent has imported, threads included; spawn starts afresh
+        with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+            results = pool.imap_unordered(run, left)
+            try:
+                while True:
+                    outcome = results.next(timeout=SILENT)
+                    left.remove(outcome.seed)
+                    yield outcome
+            except StopIteration:
+                return
+            except multiprocessing.TimeoutError:  # not even a signal gets through
+                for seed in left[:jobs]:
+                    case = case_of(seed)
+                    verdict = Verdict("hang", f"no answer for {SILENT:g} s")
+                    yield Outcome(seed, case.kind, [verdict], str(case))
+                left = left[jobs:]
 
 
 def summary(outcomes):
@@ -81,7 +97,9 @@ def summary(outcomes):
         lines.append(line + "".join(f"{counts[name]:12}" for name in columns))
     calls, judging = (sum(getattr(o, name) for o in outcomes) for name in ("seconds", "judging"))
     count = max(1, len(outcomes))
-    lines.append(f"ms a case: {1e3 * calls / count:.1f} for calls, {1e3 * judging / count:.1f} judging")
+    lines.append(
+        f"ms a case: {1e3 * calls / count:.1f} for calls, {1e3 * judging / count:.1f} judging"
+    )
     return "\n".join(lines)
 
 
