@@ -11,6 +11,7 @@ from _fuzz_objective import EPS, LONG, Formula, Objective, mad
 from _fuzz_routes import Routes, null_intercept, quietly
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
+from robustreg.losses import get_loss
 
 #: What may be wrong, gravest first. "alarm" is a warning at the optimum, "stuck" one elsewhere.
 KINDS = (
@@ -66,7 +67,7 @@ def formula_of(model):
         return Formula("HalfSquared", ())
     if isinstance(model, QuantileRegressor):
         return Formula("Quantile", (float(model.quantile),))
-    loss = model.loss
+    loss = get_loss(model.loss)
     return Formula(type(loss).__name__, tuple(float(c) for c in vars(loss).values()))
 
 
@@ -163,17 +164,18 @@ class Judge:
         slack = 64 * EPS * objective.null_value()
         limit = LONG(fit.tol) * abs(value) + slack + allowed
         bound = stated - LONG(fit.gap)
+        precise = PRECISE if fit.objective is not None else 1e-6  # a path states no objective
+        bound_allowed = precise * abs(stated) + allowed
         suspicious = warned or fit.gap > fit.tol * abs(stated)
         routes = Routes(
             objective, self.model, self.X, self.weight, self.plane, self.rng, suspicious
         )
-        there, route = routes.lowest(fit, value, 1.01 * limit)
+        enough = 1.01 * max(limit, value - bound + bound_allowed)
+        there, route = routes.lowest(fit, value, enough, 1e-3 * limit)
         lowest = there.value
         # a point that doubles can hardly tell from others proves nothing
         vague = ALLOWED * objective.rounding(there.coef, there.intercept)
-        limit += vague
-        precise = PRECISE if fit.objective is not None else 1e-6  # a path states no objective
-        bound_allowed = precise * abs(stated) + allowed + vague
+        limit, bound_allowed = limit + vague, bound_allowed + vague
         found = []
         if bound > lowest + bound_allowed:
             words = (

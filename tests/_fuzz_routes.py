@@ -50,8 +50,11 @@ class Routes:
         self.plane, self.rng, self.suspicious = plane, rng, suspicious
         self.descent = Descent(objective)
 
-    def lowest(self, fit, value, enough):
-        """The lowest point that is found, and how; an end where it is ``enough`` below value."""
+    def lowest(self, fit, value, enough, least):
+        """The lowest point that is found, and how.
+
+        An end where it is ``enough`` below the fit's value, or a round gains only ``least``.
+        """
         objective = self.objective
         at = point(objective, fit.coef, fit.intercept, fit.scale)
         route = "the fit at the best scale"
@@ -67,7 +70,7 @@ class Routes:
                 at, route = there, name
             if value - at.value > enough:
                 return at, route
-        improved = self.descent.improve(at, ROUNDS, enough, float(enough) * 1e-3)
+        improved = self.descent.improve(at, ROUNDS, enough - (value - at.value), least)
         if improved.value < at.value:
             at, route = improved, f"descent from {route}"
         return at, route

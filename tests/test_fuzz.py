@@ -1,0 +1,196 @@
+"""A small fixed run of the fuzz, and proofs that its judge can fail a fit."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _cases import SMOOTH_LOSSES, contaminated
+from _fuzz_descent import Descent, point
+from _fuzz_judge import Fit, Judge, formula_of, objective_of
+from _fuzz_models import Case, case_of
+from _fuzz_objective import LONG, kappa
+from _fuzz_run import run, run_case
+from _reference import Reference
+from _reference import kappa as reference_kappa
+from scipy.linalg import cholesky
+
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    LTSRegressor,
+    MRegressor,
+    QuantileRegressor,
+)
+
+pytestmark = pytest.mark.skipif(
+    np.finfo(np.longdouble).eps > 1e-18, reason="long double is no more than double here"
+)
+NEVER = {"wrong", "certificate", "objective", "attributes", "crash", "leak", "hang", "judge"}
+MODELS = {
+    "huber": HuberRegressor(),
+    "huber-ridge": HuberRegressor(0.7, alpha=0.1),
+    "huber-lasso": HuberRegressor(alpha=0.1, l1_ratio=1.0),
+    "huber-positive-mad": HuberRegressor(positive=True, scale="mad"),
+    "log-cosh": MRegressor("log_cosh"),
+    "pseudo-huber-fixed": MRegressor("pseudo_huber", scale=2.0),
+    "l1": L1Regressor(),
+    "l1-net": L1Regressor(alpha=0.1, l1_ratio=0.5),
+    "quantile": QuantileRegressor(0.3),
+    "l2": L2Regressor(),
+}
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_nothing_is_wrong_in_a_fixed_run(block):
+    for seed in range(9 * block, 9 * block + 9):
+        if case_of(seed).kind != "extreme":
+            outcome = run(seed)
+            wrong = [str(each) for each in outcome.verdicts if each.kind in NEVER]
+            assert not wrong, outcome.words
+
+
+def fitted(model):
+    """A fit, what it says of itself, and its judge."""
+    X, y = contaminated(n=40)
+    model.fit(X, y)
+    names = ("coef_", "intercept_", "scale_", "objective_", "dual_gap_", "converged_", "tol")
+    fit = Fit(*(getattr(model, name) for name in names))
+    judge = Judge(model, X, X, y, None, (np.zeros(3), 0.0), np.random.default_rng(0))
+    return fit, judge
+
+
+def kinds(judge, fit, warned=False):
+    return {verdict.kind for verdict in judge.verdicts(fit, warned)}
+
+
+def honest(judge, fit):
+    """The fit with the objective, and the MAD where that is its scale, of where it is."""
+    joint = judge.objective.joint
+    value = judge.objective.value(fit.coef, fit.intercept, fit.scale if joint else None)
+    residual = judge.objective.residual(fit.coef, fit.intercept)
+    scale = fit.scale if joint else 1.482602218505602 * float(np.median(np.abs(residual)))
+    return replace(fit, objective=float(value), scale=scale)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_judge_tells_wrong_fits_from_right_ones(name):
+    fit, judge = fitted(MODELS[name])
+    assert not kinds(judge, fit)
+    moved = replace(fit, coef=fit.coef + 1.0)
+    assert "objective" in kinds(judge, moved)
+    # the same, honest about its objective: wrong if it claims to have converged
+    moved = honest(judge, moved)
+    assert kinds(judge, moved) == {"wrong", "certificate"}
+    excess = moved.objective - fit.objective
+    assert kinds(judge, replace(moved, gap=1.01 * excess)) >= {"wrong"}
+    assert kinds(judge, replace(moved, gap=1.01 * excess, converged=False)) == set()
+    unsure = replace(moved, gap=0.9 * excess, converged=False)
+    assert kinds(judge, unsure) == {"certificate"}
+    assert kinds(judge, replace(moved, gap=1.01 * excess, converged=False), True) == {"stuck"}
+    assert kinds(judge, replace(fit, converged=False), True) == {"alarm"}
+
+
+def test_the_judge_sees_a_wrong_scale_and_senseless_attributes():
+    fit, judge = fitted(HuberRegressor())
+    assert "objective" in kinds(judge, replace(fit, scale=1.1 * fit.scale))
+    wrong = replace(fit, scale=1.1 * fit.scale)
+    assert kinds(judge, honest(judge, wrong)) == {"wrong", "certificate"}
+    for change in ({"scale": -1.0}, {"gap": -1.0}, {"gap": np.nan}, {"coef": fit.coef + np.inf}):
+        assert kinds(judge, replace(fit, **change)) == {"attributes"}
+    fit, judge = fitted(L1Regressor())
+    assert kinds(judge, replace(fit, scale=10 * fit.scale)) == {"attributes"}
+    fit, judge = fitted(HuberRegressor(positive=True))
+    assert kinds(judge, replace(fit, coef=fit.coef - 1e-9)) == {"attributes"}
+
+
+class Broken(HuberRegressor):
+    """Fails as it is told to."""
+
+    def fit(self, X, y, sample_weight=None):
+        how = self.solver
+        if how == "index":
+            return [][1]
+        if how == "scipy":
+            return cholesky([[np.nan]])
+        if how == "leak":
+            warnings.warn("overflow", RuntimeWarning, stacklevel=1)
+        if how == "hang":
+            while True:
+                pass
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [
+        ("index", "crash"),
+        ("scipy", "crash"),
+        ("leak", "leak"),
+        ("hang", "hang"),
+        ("bad", "refused"),
+    ],
+)
+def test_the_run_sees_crashes_leaks_and_hangs(how, kind, monkeypatch):
+    monkeypatch.setattr("_fuzz_run.LIMIT", 0.05)
+    X, y = contaminated(n=40)
+    case = Case(0, "mild", X, y, None, (np.zeros(3), 0.0), "table", Broken(solver=how), "fit", {})
+    assert kind in {verdict.kind for verdict in run_case(case).verdicts}
+
+
+@pytest.mark.parametrize("trouble", ["coefficients", "objective"])
+def test_the_judge_of_high_breakdown_tells_wrong_fits(trouble, monkeypatch):
+    X, y = contaminated(n=60)
+    plain = LTSRegressor.fit
+
+    def fit(self, X, y, sample_weight=None):
+        plain(self, X, y, sample_weight)
+        if trouble == "coefficients":
+            self.raw_coef_ = self.raw_coef_ + 0.01
+        else:
+            self.objective_ *= 1.001
+        return self
+
+    model = LTSRegressor(random_state=0)
+    case = Case(0, "mild", X, y, None, (np.zeros(3), 0.0), "table", model, "fit", {})
+    assert not run_case(case).verdicts
+    monkeypatch.setattr(LTSRegressor, "fit", fit)
+    assert {verdict.kind for verdict in run_case(case).verdicts} == {"objective"}
+
+
+@pytest.mark.parametrize("name", SMOOTH_LOSSES)
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_the_objective_is_that_of_the_other_reference(name, alpha):
+    X, y = contaminated(n=40)
+    loss = SMOOTH_LOSSES[name]
+    weight = np.resize([1.0, 0.0, 2.5], 40)
+    model = MRegressor(loss, alpha=alpha, l1_ratio=0.4, scale="joint")
+    ours = objective_of(model, X, y, weight, None)
+    other = Reference(X, y, loss, weight, "joint", alpha, l1_ratio=0.4)
+    assert float(kappa(formula_of(model))) == pytest.approx(reference_kappa(loss), rel=1e-12)
+    coef = np.array([1.0, 0.0, -2.0])
+    for sigma in (0.1, 3.0):
+        assert float(ours.value(coef, 1.0, LONG(sigma))) == pytest.approx(
+            other.value(coef, 1.0, sigma), rel=1e-12
+        )
+    best = ours.best_sigma(ours.residual(coef, 1.0))
+    there = ours.value(coef, 1.0, best)
+    assert all(there < ours.value(coef, 1.0, best * LONG(factor)) for factor in (0.999, 1.001))
+
+
+@pytest.mark.parametrize("name", ["huber", "huber-lasso", "l1", "quantile", "pseudo-huber-fixed"])
+def test_the_descent_finds_back_what_is_a_hundred_thousandth_too_high(name):
+    fit, judge = fitted(MODELS[name])
+    judge.verdicts(fit, False)
+    objective = judge.objective
+    best = objective.value(fit.coef, fit.intercept)
+    direction = np.array([1.0, -0.5, 0.2])
+    size = next(
+        size
+        for size in 2.0 ** np.arange(-40.0, 10.0)
+        if objective.value(fit.coef + size * direction, fit.intercept) > best * (1 + LONG(1e-5))
+    )
+    at = point(objective, fit.coef + size * direction, fit.intercept)
+    found = Descent(objective).improve(at, 6, np.inf, 0.0)
+    assert found.value < best * (1 + LONG(1e-7))
