@@ -6,6 +6,9 @@ PYTHON_MINIMUM ?= $(PYTHON)
 # Processes that run the tests, and further arguments to pytest: make test ARGS="-k huber"
 JOBS ?= 2
 ARGS ?=
+# Cases of the fuzz, and the seed of the first: make fuzz N=20000 SEED=1000000
+N ?= 1000
+SEED ?= 0
 
 VENV := .venv
 VENV_MINIMUM := .venv-minimum
@@ -28,7 +31,7 @@ LOWER_BOUNDS = $(shell $(PY_MINIMUM) -c 'import tomllib; \
 	needs = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]; \
 	print(*("\"" + need.replace(">=", "==") + ".*\"" for need in needs))')
 
-.PHONY: help demo test test-minimum lint format wheel test-wheel clean
+.PHONY: help demo test test-minimum fuzz lint format wheel test-wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -41,6 +44,9 @@ test: $(INSTALLED_TEST)  ## run all tests and the examples of the documentation
 
 test-minimum: $(INSTALLED_MINIMUM)  ## run the tests under the oldest supported dependencies
 	$(PYTEST) $(PY_MINIMUM) -m pytest -n $(JOBS) tests $(ARGS)
+
+fuzz: $(INSTALLED_TEST)  ## judge N fits of random tables, from SEED on (see CONTRIBUTING.md)
+	$(PYTEST) $(PY) tests/fuzz.py --n $(N) --seed $(SEED) --jobs $(JOBS)
 
 lint: $(INSTALLED_DEV)  ## check style, formatting and types
 	$(PY) -m ruff check

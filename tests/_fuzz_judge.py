@@ -83,7 +83,7 @@ def objective_of(model, X, y, weight, scale):
         l1_ratio=model.l1_ratio,
         positive=model.positive,
         fit_intercept=model.fit_intercept,
-        eps=float(np.finfo(X.dtype).eps),
+        eps=float(np.finfo(np.result_type(X, np.float32)).eps),
     )
 
 
@@ -150,6 +150,8 @@ class Judge:
             "dual_gap_": fit.gap,
         }
         for name, value in numbers.items():
+            if np.asarray(value).dtype.kind != "f":
+                return f"{name} is of type {np.asarray(value).dtype}"
             if not np.all(np.isfinite(value)):
                 return f"{name} is {value}"
         if fit.scale < 0 or fit.gap < 0:

@@ -46,7 +46,9 @@ class Case:
 
     @property
     def dense(self):
-        return self.X.toarray() if hasattr(self.X, "toarray") else self.X
+        """X as an array of the type that a fit works with."""
+        X = self.X.toarray() if hasattr(self.X, "toarray") else self.X
+        return X if X.dtype.kind == "f" else X.astype(float)
 
 
 def case_of(seed):
@@ -97,6 +99,7 @@ def _penalty(rng, kind, X, y):
         alpha = _log_uniform(rng, -8, 3)
         if rng.random() < 0.5:  # near where coefficients vanish
             dense = X.toarray() if hasattr(X, "toarray") else X
+            dense = dense * np.float32(1)
             slopes = np.mean(np.abs(dense - np.median(dense, axis=0)), axis=0, dtype=np.float64)
             largest = float(rng.choice([slopes.max(), np.median(slopes)]))
             relative = largest * _log_uniform(rng, -3.5, 0.2)
@@ -156,6 +159,8 @@ def _model(rng, kind, X, y):
         model = QuantileRegressor(level if which == "quantile" else levels, **penalty)
         loss = "quantile"
     model.set_params(solver=_solver(rng, loss, X, model))
+    if rng.random() < 0.03:
+        return model.set_params(warm_start=True), "fit", {"first": "reversed y"}
     return model, "fit", {}
 
 

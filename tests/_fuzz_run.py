@@ -130,7 +130,10 @@ def _place(frame):
 def _call(case):
     """Fit, or follow a path, or search."""
     if case.call == "fit":
-        return clone(case.model).fit(case.X, case.y, case.weight)
+        model = clone(case.model)
+        if case.options:  # a warm start from another fit
+            model.fit(case.X, case.y[::-1], case.weight)
+        return model.fit(case.X, case.y, case.weight)
     model, options = case.model, dict(case.options)
     if case.call == "cv":
         parameters = model.get_params()

@@ -24,6 +24,9 @@ def table(rng, kind):
         if kind == "mild" and rng.random() < 0.08:
             X = X.astype(np.float32)
             words.append("float32")
+        if kind == "mild" and rng.random() < 0.06:
+            X = (np.median(X, axis=0) < X).astype(rng.choice(["bool", "int8", "uint8", "int64"]))
+            words.append(str(X.dtype))
         if rng.random() < 0.15:
             X = sparse.csr_array(X) if rng.random() < 0.5 else sparse.csr_matrix(X)
             words.append("sparse")
