@@ -293,10 +293,13 @@ class Objective:
         change = (self.ridge * size + self.l1) @ (self.eps * size + SMALLEST)
         if self.joint or self.loss.homogeneous:
             change += self.loss_at(error)
+        given = sigma is not None
         sigma = LONG(sigma or 0) if self.joint else LONG(self.scale)
         if not self.loss.homogeneous and sigma > 0:
             largest = np.abs(self.residual(coef, intercept)) + error
             change += self.share @ (self.loss.psi(largest / sigma) * error)
+        elif self.joint and given and np.isfinite(self.loss.slopes[1]):
+            change += self.loss.slopes[1] * (self.share @ error)
         return change
 
     def null_value(self):
