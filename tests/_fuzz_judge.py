@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from _fuzz_objective import EPS, LONG, Formula, Objective, mad
 from _fuzz_routes import Routes, null_intercept, quietly
+from scipy import sparse
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
 from robustreg.losses import get_loss
@@ -111,7 +112,7 @@ class Judge:
         self.plane, self.rng = plane, rng
 
     def verdicts(self, fit, warned):
-        """What is wrong with a fit."""
+        """What is wrong with a fit; ``warned`` that it may not have converged."""
         broken = self._broken(fit)
         if broken:
             return [Verdict("stuck" if warned else "attributes", broken)]
@@ -131,7 +132,22 @@ class Judge:
             found.append(Verdict("objective", words))
         found += self._lower(fit, value, stated, allowed, warned)
         found += self._scale(fit, found)
+        if fit.converged and not found and self.rng.random() < 0.05:
+            found += self._twice(fit)
         return found
+
+    def _twice(self, fit):
+        """Whether a table with all rows twice has the same scale, if it has the same fit."""
+        stack = np.vstack if self.X is self.dense else sparse.vstack
+        weight = None if self.weight is None else np.tile(self.weight, 2)
+        twice = quietly(self.model, stack([self.X, self.X]), np.tile(self.y, 2), weight)
+        same = np.allclose(twice.coef_, fit.coef, rtol=1e-9, atol=0)
+        same = same and np.isclose(twice.intercept_, fit.intercept, rtol=1e-9, atol=0)
+        spread = 2e-9 * self.objective.spread
+        if not same or abs(twice.scale_ - fit.scale) <= 1e-6 * fit.scale + spread:
+            return []
+        words = f"scale_ {fit.scale:.6g}, {twice.scale_:.6g} for all rows twice"
+        return [Verdict("attributes", words)]
 
     def _value(self, objective, fit):
         """F at the attributes of a fit."""

@@ -35,14 +35,16 @@ class Case:
     plane: tuple
     table: str
     model: Any
-    call: str  # "fit" or the name of a path
+    call: str  # "fit", "cv" or the name of a path
     options: dict
+    spoilt: str = ""  # what of the input is not what it must be
 
     def __str__(self):
         options = f" {self.options}" if self.options else ""
         call = "" if self.call == "fit" else f" {self.call}"
         model = " ".join(repr(self.model).split())
-        return f"seed {self.seed} [{self.kind}] {model}{call}{options} on {self.table}"
+        spoilt = f" with {self.spoilt}" if self.spoilt else ""
+        return f"seed {self.seed} [{self.kind}] {model}{call}{options} on {self.table}{spoilt}"
 
     @property
     def dense(self):
@@ -60,7 +62,30 @@ def case_of(seed):
         model, call, options = _model(rng, kind, X, y)
     if hasattr(X, "toarray") and not model._takes_sparse():
         X = X.toarray()
-    return Case(seed, kind, X, y, weight, plane, words, model, call, options)
+    case = Case(seed, kind, X, y, weight, plane, words, model, call, options)
+    if rng.random() < 0.02:
+        _spoil(rng, case)
+    return case
+
+
+def _spoil(rng, case):
+    """Put in something that must be refused, be it in a row of weight 0."""
+    row = rng.integers(len(case.y))
+    value = float(rng.choice([np.nan, np.inf, -np.inf]))
+    place = str(rng.choice(["X", "y", "sample_weight"]))
+    if place == "sample_weight":
+        value = float(rng.choice([np.nan, np.inf, -1.0]))
+        case.weight = np.ones(len(case.y)) if case.weight is None else case.weight.copy()
+        case.weight[row] = value
+    elif place == "y":
+        case.y = case.y.copy()
+        case.y[row] = value
+    else:
+        sparse, form = hasattr(case.X, "toarray"), type(case.X)
+        dense = case.dense.copy()
+        dense[row, rng.integers(dense.shape[1])] = value
+        case.X = form(dense) if sparse else dense
+    case.spoilt = f"{value} in {place}"
 
 
 def _log_uniform(rng, low, high):

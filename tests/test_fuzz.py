@@ -18,6 +18,7 @@ from scipy.linalg import cholesky
 from robustreg import (
     HuberRegressor,
     L1Regressor,
+    L2Regressor,
     LTSRegressor,
     MRegressor,
     QuantileRegressor,
@@ -158,6 +159,15 @@ def test_the_run_sees_crashes_leaks_and_hangs(how, kind, monkeypatch):
     X, y = contaminated(n=40)
     case = Case(0, "mild", X, y, None, (np.zeros(3), 0.0), "table", Broken(solver=how), "fit", {})
     assert kind in {verdict.kind for verdict in run_case(case).verdicts}
+
+
+def test_the_run_sees_spoilt_input_that_is_accepted(monkeypatch):
+    X, y = contaminated(n=40)
+    fine = Case(0, "mild", X, y, None, (np.zeros(3), 0.0), "table", L2Regressor(), "fit", {})
+    spoilt = replace(fine, spoilt="nan in X", X=np.where(X[3, 1] == X, np.nan, X))
+    assert [each.kind for each in run_case(spoilt).verdicts] == ["refused"]
+    monkeypatch.setattr(L2Regressor, "fit", lambda self, X, y, sample_weight=None: self)
+    assert [each.kind for each in run_case(spoilt).verdicts] == ["wrong"]
 
 
 @pytest.mark.parametrize("trouble", ["coefficients", "objective"])
