@@ -48,7 +48,7 @@ class Fit:
 
 @dataclass
 class Verdict:
-    """What is wrong with a fit, in a word and in words; ``size`` is relative to F."""
+    """What is wrong with a fit: one of KINDS, and in words."""
 
     kind: str
     words: str
@@ -96,7 +96,7 @@ def scales_of(model, X, dense, y, weight):
     if scale != "mad":
         return [float(scale)]
     found = []
-    for solver in ("auto", "interior"):
+    for solver in ("auto", "interior") if len(y) >= 2000 else ("auto",):
         helper = L1Regressor(fit_intercept=model.fit_intercept, solver=solver)
         found.append(float(quietly(helper, X, y, weight).scale_))
     if 0.0 in found:

@@ -6,6 +6,7 @@ import traceback
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from _fuzz_high import judge_high_breakdown
@@ -20,6 +21,8 @@ from robustreg.model_selection import HuberRegressorCV, L1RegressorCV, QuantileR
 
 LIMIT = 20.0  # seconds of processor time that a call may take
 SLOW = 2.0
+OURS = str(Path(robustreg.__file__).parent)
+CHECKS = (OURS, "/sklearn/utils/", "/sklearn/model_selection/")
 SEARCHES = {
     "HuberRegressor": HuberRegressorCV,
     "L1Regressor": L1RegressorCV,
@@ -114,9 +117,8 @@ def _time_limit(seconds):
 def _of_exception(error):
     """A refusal, if somebody has written ``raise ValueError`` to check an input; else a crash."""
     frames = traceback.extract_tb(error.__traceback__)
-    last, own = frames[-1], [each for each in frames if "/robustreg/" in each.filename]
-    checks = ("/robustreg/", "/sklearn/utils/", "/sklearn/model_selection/")
-    checked = any(folder in last.filename for folder in checks)
+    last, own = frames[-1], [each for each in frames if each.filename.startswith(OURS)]
+    checked = any(folder in last.filename for folder in CHECKS)
     deliberate = isinstance(error, ValueError) and checked and str(last.line).startswith("raise")
     place = _place(last)
     if own and own[-1] is not last:
@@ -167,6 +169,8 @@ def _judge(case, found, outcome):
         outcome.fits += 1
         judge = Judge(model, case.X, dense, case.y, case.weight, case.plane, rng)
         verdicts += judge.verdicts(fit, outcome.warned and not fit.converged)
+    if outcome.warned and not {"alarm", "stuck"} & {verdict.kind for verdict in verdicts}:
+        verdicts.append(Verdict("alarm", "of a fit on the way"))
     return verdicts
 
 

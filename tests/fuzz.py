@@ -114,7 +114,7 @@ def beyond_limits(outcomes):
         counts[outcome.kind].update({verdict.kind for verdict in outcome.verdicts})
     ordinary = counts["mild"] + counts["hard"]
     fits = sum(outcome.fits for outcome in outcomes if outcome.kind != "extreme")
-    never = ("wrong", "certificate", "objective", "attributes")
+    never = ("wrong", "certificate", "objective", "attributes", "judge")
     return (
         any(ordinary[name] for name in (*never, "crash", "leak", "hang"))
         or any(counts["extreme"][name] for name in (*never, "crash"))
