@@ -138,7 +138,7 @@ class Judge:
 
     def _twice(self, fit):
         """Whether a table with all rows twice has the same scale, if it has the same fit."""
-        stack = np.vstack if self.X is self.dense else sparse.vstack
+        stack = sparse.vstack if sparse.issparse(self.X) else np.vstack
         weight = None if self.weight is None else np.tile(self.weight, 2)
         twice = quietly(self.model, stack([self.X, self.X]), np.tile(self.y, 2), weight)
         same = np.allclose(twice.coef_, fit.coef, rtol=1e-9, atol=0)
