@@ -15,9 +15,9 @@ GRID = LONG(2) ** np.array(
     [6, 3, 2, 1, 0.5, 0, -0.5, -1, -2, -3, -5, -7, -10, -14, -20, -30, -40, -55]
 )
 BOTH = np.concatenate([-GRID, [LONG(0)], GRID[::-1]])
-CANDIDATES = 32
-MOST = 20
-SHARP = 1e-3
+CANDIDATES = 32  # kinks that a turn of a line search looks at
+MOST = 20  # columns, about, that a round of the descent moves alone
+SHARP = 1e-3  # of the mean residual: a scale below makes a loss next to absolute deviations
 
 
 @dataclass
