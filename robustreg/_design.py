@@ -6,12 +6,30 @@ import numpy as np
 from scipy.linalg import lstsq
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import Array, Index, Mask
 from robustreg._compat import minres
 from robustreg._rows import RowBlocks, product
 from robustreg._whiten import Moments, weighted_gram
 
 MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
+
+
+def sizes_of_terms(
+    rows: RowBlocks, beta: Array, intercept: float, index: Index | None = None
+) -> Array:
+    """``|a|'|beta| + |offset|'|beta| + |intercept|`` of some rows, or of all.
+
+    These are the terms of a prediction, of which the largest determines its rounding.
+    """
+    index = np.arange(rows.n) if index is None else index
+    size = np.full(len(index), abs(intercept) + float(np.abs(rows.offset) @ np.abs(beta)))
+    for chunk in rows.chunks:
+        for part in chunk:
+            own = slice(*np.searchsorted(index, (part.start, part.stop)))
+            if own.start < own.stop:
+                block = rows.read(part)[index[own] - part.start]
+                size[own] += abs(block) @ np.abs(beta)
+    return size
 
 
 class Design:

@@ -351,10 +351,10 @@ class Objective(Design):
         return self._squared_in_units(1.0)
 
     def _squared_in_units(self, factor: float) -> Array:
-        if self.basis.ndim == 1:
-            return np.diag((factor * self.basis / self.rows.unit) ** 2)
-        scaled = factor * self.basis / self.rows.unit[:, None]
-        return scaled.T @ scaled
+        unit = self.rows.unit if self.basis.ndim == 1 else self.rows.unit[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = factor * self.basis / unit
+            return np.diag(scaled**2) if scaled.ndim == 1 else scaled.T @ scaled
 
 
 def _least_pivot(matrix: Array) -> float:

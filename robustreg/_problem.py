@@ -7,20 +7,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from robustreg._arrays import Array
+from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._range import (
+    in_range,
+    out_of_range,
+    penalty_in_range,
+    scale_in_units,
+    scale_of_squares,
+    too_far_apart,
+)
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 from robustreg.scale._median import mad, weighted_median
 
 # An error of more spreads than a double has digits is taken for one of so many: nothing but
-# its sign matters to a loss with bounded psi, and no digits of the others are lost to it.
+# its sign matters to a loss with bounded psi unless the fit follows it, and no digits of the
+# others are lost to it.
 FARTHEST = 1e15
+EXACT = 1e-9  # of the spread of y: residuals up to here count as exact fits
 # Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
 SURVEY_ROWS = 2_500
 LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,10 @@ class Problem:
         Units of y; ``y_unit`` is a power of two.
     objective_unit : float
         What a value of the objective is to be multiplied by.
-    null_objective : float
-        F of the null model (no regressors; location and scale robust estimates), F_null.
     spread : float
         Scale of y about its centre, in units of ``y_unit``; 0 if y is constant.
+    farthest : float
+        The largest ``|y|``.
     far, beyond : ndarray
         Rows whose y was brought in to ``FARTHEST`` spreads, and by how much.
     """
@@ -71,9 +81,9 @@ class Problem:
     y_offset: float
     y_unit: float
     objective_unit: float
-    null_objective: float
     spread: float
-    far: NDArray[np.intp]
+    farthest: float
+    far: Index
     beyond: Array
 
     @property
@@ -84,7 +94,28 @@ class Problem:
     @property
     def exact(self) -> float:
         """Residuals up to this size count as exact fits: 1e-9 of the spread of y."""
-        return 1e-9 * self.spread
+        return EXACT * self.spread
+
+    @property
+    def typical_objective(self) -> float:
+        """F where all residuals are as large as the spread of y: what its values are like.
+
+        Errors of y have no say in it, however gross: what is small beside it is small for the
+        bulk of the rows.
+        """
+        return self._objective_at(self.spread)
+
+    @property
+    def negligible(self) -> float:
+        """Values of F up to here are 0, or what is left of 0 by rounding."""
+        return min(64 * EPS * self.typical_objective, self._objective_at(self.exact))
+
+    def _objective_at(self, size: float) -> float:
+        if size == 0.0:
+            return 0.0
+        sigma = size if self.scale is None else self.scale
+        both = self.loss.rho(np.array([-size, size]) / sigma)
+        return sigma * (float(both.max()) + (self.loss.kappa if self.joint else 0.0))
 
     @property
     def n(self) -> int:
@@ -97,10 +128,39 @@ class Problem:
         return int(self.X.shape[1])
 
     def in_user_units(self, coef: Array, intercept: Any) -> tuple[Array, Any]:
-        """Coefficients and intercept of one fit, or of several, in the user's units."""
-        if not self.fit_intercept:
-            return coef * self.y_unit, 0.0 * intercept
-        return coef * self.y_unit, intercept * self.y_unit + self.y_offset
+        """Coefficients and intercept of one fit, or of several, in the user's units.
+
+        Raises
+        ------
+        ValueError
+            If they are beyond the range of float64.
+        """
+        offset = self.y_offset if self.fit_intercept else 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled, shifted = coef * self.y_unit, intercept * self.y_unit + offset
+        faint = (np.abs(scaled) < TINY) & (coef != 0.0)
+        known = np.isfinite(scaled).all() and np.isfinite(shifted).all()
+        if not known or (faint.any() and self._matters(faint.reshape(-1, self.p).any(axis=0))):
+            raise out_of_range("coefficients", "rescale X or y")
+        return scaled, shifted
+
+    def _matters(self, columns: Mask) -> bool:
+        """Whether the last digit that there is next to 0 matters in coefficients of columns."""
+        largest = float(abs(self.X[:, np.flatnonzero(columns)]).max())
+        last = float(np.finfo(np.float64).smallest_subnormal)
+        return largest * (last / self.y_unit) > self.exact
+
+    def in_units_of_y(self, value: float) -> float:
+        """A scale in the user's units."""
+        return in_range("scale", value, self.y_unit)
+
+    def in_squared_units_of_y(self, value: float) -> float:
+        """A sum of squares in the user's units."""
+        return in_range("objective", value * self.y_unit, self.y_unit)
+
+    def in_units_of_objective(self, value: float) -> float:
+        """A value of F in the user's units."""
+        return in_range("objective", value, self.objective_unit)
 
     def put_back(self, residual: Array) -> Array:
         """The residuals of the y that had been brought in."""
@@ -123,15 +183,36 @@ class Problem:
     def with_alpha(self, alpha: float) -> Problem:
         """The same problem with another strength of the penalty, as the user states it."""
         penalty = replace(self.penalty, alpha=self.alpha_unit * alpha)
-        return replace(self, penalty=_in_range(penalty))
+        return replace(self, penalty=penalty_in_range(penalty))
 
     def with_loss(self, loss: ConvexLoss) -> Problem:
         """The same problem with another loss of the same kind: joint or fixed scale, units."""
-        step = max(1, self.n // SURVEY_ROWS)
-        null = _null_objective(
-            self.y, self.weight, step, loss, self.scale, self.spread, self.fit_intercept
+        return replace(self, loss=loss)
+
+    def within(self, reach: float) -> Problem:
+        """The same problem in such units that targets up to ``reach`` are not brought in.
+
+        The spread then is what the farthest of them says it is.
+        """
+        unit = _power_of_two(reach / (FARTHEST * self.spread))
+        y: Array = self.put_back(self.y) / unit
+        spread = 2.0 * reach / (FARTHEST * unit)
+        far, beyond = _bring_in(y, spread)
+        scale = self.scale
+        if scale is not None and self.loss.homogeneity != 1:
+            scale = scale / unit
+        return replace(
+            self,
+            y=y,
+            scale=scale,
+            penalty=replace(self.penalty, unit=self.penalty.unit / unit),
+            y_unit=self.y_unit * unit,
+            objective_unit=self.objective_unit * unit,
+            spread=spread,
+            farthest=float(np.abs(y).max()),
+            far=far,
+            beyond=beyond,
         )
-        return replace(self, loss=loss, null_objective=null)
 
     def subset(self, index: Any, **changes: Any) -> Problem:
         """The same problem on some of the rows, in the same units."""
@@ -159,88 +240,78 @@ def make_problem(
 
     The unit of ``penalty`` is set here.
     """
-    if weight is not None:
-        weight = weight / weight.max()
+    if weight is not None:  # what is next to nothing beside the largest must not become 0
+        weight = np.maximum(weight / weight.max(), TINY)
     quadratic = loss.homogeneity == 2
     # alpha needs the penalty's unit itself, which is a statistic of all rows
     step = 1 if penalty.alpha else max(1, len(y) // SURVEY_ROWS)
     rough = _power_of_two(float(max(y.max(), -y.min())))
-    centre, spread, width, step = _centre_and_spread(y, rough, weight, step, fit_intercept)
+    centre, spread, width = _centre_and_spread(y, rough, weight, step, fit_intercept)
     # The largest |y| may be an outlier: the unit is the spread's, unless squares are taken.
     two = _power_of_two(spread) if not quadratic else 1.0
     y_unit, centre, spread, width = rough * two, centre / two, spread / two, width / two
     with np.errstate(over="ignore"):
         scaled = y / y_unit if 1e-300 < y_unit < 1e300 else y / rough / two
     scaled -= centre
-    far = np.zeros(0, dtype=np.intp)
-    if not quadratic and max(scaled.max(), -scaled.min()) > FARTHEST * spread > 0.0:
-        far = np.flatnonzero(np.abs(scaled) > FARTHEST * spread)
-    brought_in = np.clip(scaled[far], -FARTHEST * spread, FARTHEST * spread)
-    beyond = scaled[far] - brought_in
-    scaled[far] = brought_in
+    farthest = float(max(scaled.max(), -scaled.min()))
+    if not math.isfinite(farthest):
+        raise too_far_apart(y)
+    far: Index = np.zeros(0, dtype=np.intp)
+    beyond: Array = np.zeros(0)
+    if not quadratic and farthest > FARTHEST * spread > 0.0:
+        far, beyond = _bring_in(scaled, spread)
+        farthest = FARTHEST * spread
     fixed = scale
     if scale is not None:
-        fixed = 1.0 if loss.homogeneity in (1, 2) else _in_units(scale, y_unit)
+        fixed = 1.0 if loss.homogeneity in (1, 2) else scale_in_units(scale, y_unit, spread)
     unit, alpha_unit = width or 1.0, 1.0
     if fixed is not None and loss.homogeneity != 1:
         unit = fixed
     if scale is not None and quadratic and penalty.l1_ratio:
         # F goes with the square of y, an L1 norm with y
-        unit = alpha_unit = _in_units(scale, y_unit)
+        unit = alpha_unit = scale_of_squares(scale, y_unit)
     return Problem(
         X=X,
         y=scaled,
         weight=weight,
         loss=loss,
         scale=fixed,
-        penalty=_in_range(replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)),
+        penalty=penalty_in_range(replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)),
         alpha_unit=alpha_unit,
         fit_intercept=fit_intercept,
         n_threads=n_threads,
         y_offset=centre * y_unit,
         y_unit=y_unit,
         objective_unit=y_unit * y_unit / scale if quadratic and scale is not None else y_unit,
-        null_objective=_null_objective(scaled, weight, step, loss, fixed, spread, fit_intercept),
         spread=spread,
+        farthest=farthest,
         far=far,
         beyond=beyond,
     )
+
+
+def _bring_in(y: Array, spread: float) -> tuple[Index, Array]:
+    """Cut y off at ``FARTHEST`` spreads, in place; the rows that are cut, and by how much."""
+    far = np.flatnonzero(np.abs(y) > FARTHEST * spread)
+    brought_in = np.clip(y[far], -FARTHEST * spread, FARTHEST * spread)
+    beyond = y[far] - brought_in
+    y[far] = brought_in
+    return far, beyond
 
 
 def _power_of_two(value: float) -> float:
     return float(np.ldexp(1.0, int(np.frexp(value)[1]) - 1)) if value > 0 else 1.0
 
 
-def _in_units(scale: float, y_unit: float) -> float:
-    """A scale that the user gives, in units of y."""
-    relative = scale / y_unit
-    if not 0.0 < relative < math.inf:
-        raise ValueError(
-            f"scale={scale!r} is out of the range of float64 beside a y of order {y_unit:.0e}: "
-            "rescale y or choose another scale."
-        )
-    return relative
-
-
-def _in_range(penalty: ElasticNet) -> ElasticNet:
-    """The penalty, if its derivatives in units of y are numbers."""
-    if not penalty.slope + penalty.curvature < math.inf:
-        raise ValueError(
-            "alpha is too large for float64 in the units of this y: rescale y or choose a "
-            "smaller alpha."
-        )
-    return penalty
-
-
 def _centre_and_spread(
     y: Array, unit: float, weight: Array | None, step: int, fit_intercept: bool
-) -> tuple[float, float, float, int]:
-    """Weighted median (0 without an intercept), two scales about it, and a stride.
+) -> tuple[float, float, float]:
+    """Weighted median (0 without an intercept), and two scales about it.
 
     Both scales are the MAD; where that is 0, the first is that of the deviations that are
     not 0, which gross errors cannot inflate, and the second the root mean square, which the
     penalty's unit is defined by. Of every ``step``-th ``y / unit``, or of all where these do
-    not vary; the stride says which.
+    not vary.
     """
     for stride in dict.fromkeys((step, 1)):
         sample = y[::stride] / unit
@@ -250,28 +321,10 @@ def _centre_and_spread(
         if spread > 0.0:
             break
         moved = sample != centre
+        if np.any((sample == 0.0) & (np.abs(y[::stride]) >= TINY)):
+            raise too_far_apart(y)
         if moved.any():
             spread = mad(sample[moved], None if part is None else part[moved], center=centre)
             width = float(np.sqrt(np.average((sample - centre) ** 2, weights=part)))
             break
-    return centre, spread, width, stride
-
-
-def _null_objective(
-    y: Array,
-    weight: Array | None,
-    step: int,
-    loss: ConvexLoss,
-    scale: float | None,
-    spread: float,
-    fit_intercept: bool,
-) -> float:
-    if spread == 0.0:
-        return 0.0
-    sample = y[::step]
-    part = None if weight is None else weight[::step]
-    if loss.homogeneity == 2 and fit_intercept:
-        sample = sample - np.average(sample, weights=part)
-    sigma = spread if scale is None else scale
-    value = sigma * float(np.average(loss.rho(sample / sigma), weights=part))
-    return value + (loss.kappa * sigma if scale is None else 0.0)
+    return centre, spread, width

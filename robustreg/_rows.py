@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from robustreg._arrays import EPS, Array, Index
+from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._parallel import map_ordered
 
 BLOCK_BYTES = 2**22  # measured: smaller blocks let threads fight for the interpreter
@@ -91,7 +91,7 @@ class RowBlocks:
         self.centre, self.unit, hard = self._survey()
         self.explicit = not self.sparse and (standardise or hard or X.dtype != np.float64)
         self.near, self.single = self.near and not self.explicit, self.single and not self.explicit
-        if not self.explicit:
+        if not (self.explicit or self.sparse):
             self.unit = np.ones(self.p)
         self.offset = np.zeros(self.p)
         self.move_offset(0.0 if self.explicit else self.centre)
@@ -129,10 +129,26 @@ class RowBlocks:
 
     def _survey_sparse(self) -> tuple[Array, Array, bool]:
         mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
+        unit = np.ones(self.p)
+        tame = (variance > TINY_ENTRY**2) & (variance < HUGE_ENTRY**2)
+        if not tame.all():
+            unit = self._extreme_units(~tame)
+        if np.any(unit != 1.0):  # there is no room in blocks for it: sparse ones share X's data
+            exponent = np.frexp(unit)[1] - 1
+            self.X = _scaled_columns(self.X, -exponent)
+            mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
         self.far = bool(np.any(mean**2 > FAR_SPARSE**2 * variance)) and self.fit_intercept
         if self.fit_intercept:  # a dense constant column is exactly 0 after centring, here not
             self.flat = variance <= (8 * EPS * mean) ** 2
-        return (mean if self.fit_intercept else np.zeros(self.p)), np.ones(self.p), False
+        return (mean if self.fit_intercept else np.zeros(self.p)), unit, False
+
+    def _extreme_units(self, columns: Mask) -> Array:
+        """Powers of two for those of some columns whose squares leave the floating-point range."""
+        largest = np.zeros(self.p)
+        stored = columns[self.X.indices]
+        np.maximum.at(largest, self.X.indices[stored], np.abs(self.X.data[stored]))
+        extreme = (largest > 0.0) & ((largest < TINY_ENTRY) | (largest > HUGE_ENTRY))
+        return np.where(extreme, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
 
     @property
     def origin(self) -> Array:
@@ -208,6 +224,12 @@ def _chunks(n: int, p: int) -> list[list[slice]]:
     n_chunks = max(1, min(MAX_CHUNKS, len(blocks), n // (16 * p)))
     edges = [len(blocks) * chunk // n_chunks for chunk in range(n_chunks + 1)]
     return [blocks[a:b] for a, b in pairwise(edges)]
+
+
+def _scaled_columns(X: Any, exponent: Index) -> Any:
+    """X with its columns times powers of two, exactly; only the values are copied."""
+    data = np.ldexp(X.data, exponent[X.indices])
+    return type(X)((data, X.indices, X.indptr), shape=X.shape, copy=False)
 
 
 def _csr_rows(X: Any, rows: slice) -> Any:

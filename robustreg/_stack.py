@@ -99,7 +99,7 @@ class Stack:
         """Gradients for penalties with the second derivatives ``strength``."""
         own = self.objective
         beta = own.expand(theta[:, : own.k])
-        return own.gradient_from(sums, strength[:, None] * beta / own.rows.unit**2)
+        return own.gradient_from(sums, strength[:, None] * beta / own.rows.unit / own.rows.unit)
 
     def hessians(self, points: Index, theta: Array) -> Array:
         """Generalised Hessians without penalties, at the points evaluated last."""

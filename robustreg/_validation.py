@@ -23,6 +23,9 @@ def check_finite(values: Any, name: str, estimator: str) -> None:
         assert_all_finite(values, estimator_name=estimator, input_name=name)
 
 
+LARGEST_WEIGHT = 1e100
+
+
 def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
     """Sample weights as float64, one for each row of X, non-negative and not all zero."""
     weight = check_sample_weight(real_values(sample_weight, "sample_weight"), X)
@@ -33,4 +36,17 @@ def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
         raise ValueError(f"sample_weight must not be negative, got a smallest weight of {least:g}.")
     if largest == 0.0:
         raise ValueError("sample_weight must have a positive entry: all weights are zero.")
-    return weight
+    return _with_finite_sums(weight)
+
+
+def _with_finite_sums(weight: Array) -> Array:
+    """Weights beyond 1e100 times a power of two, with which sums of squares do not overflow.
+
+    Even where weights count repetitions, such ones say no more than their ratios do. None that
+    is positive becomes 0.
+    """
+    largest = float(weight.max())
+    if largest <= LARGEST_WEIGHT:
+        return weight
+    scaled = np.ldexp(weight, int(np.log2(LARGEST_WEIGHT) - np.log2(largest)))
+    return np.where(weight > 0.0, np.maximum(scaled, np.finfo(np.float64).tiny), 0.0)

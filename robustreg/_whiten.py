@@ -13,10 +13,13 @@ import numpy as np
 from scipy.linalg import eigh, lapack, qr, svd
 
 from robustreg._arrays import EPS, Array
-from robustreg._rows import NotFiniteError, RowBlocks, product
+from robustreg._rows import PILOT_ROWS, NotFiniteError, RowBlocks, product
 
 # Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
 MIN_RCOND = 1e-9
+# Rows differ along a direction if they do so by more than this share of their own terms.
+OWN_TERMS = 1e-9
+DIRECTION = 1e-13  # rounding of null directions, in units of the columns' spreads
 MIN_RCOND_SINGLE = 1e-3  # the same of one in single precision
 
 
@@ -196,15 +199,33 @@ def whiten_deficient(rows: RowBlocks, moments: Moments) -> Array | None:
     left = np.sqrt(sum(rows.walk(work)) / rows.total)
     far = np.abs(rows.origin[live]) / spread[live]
     noise = EPS * (10 * np.sqrt(rows.p * values[-1]) + np.abs(vectors[:, ~kept]).T @ far)
-    if np.any(left > noise):
+    if np.any(left > noise) or not _are_null(rows, null, spread):
         return None
     basis = np.zeros((rows.p, int(kept.sum())))
     basis[live] = vectors[:, kept] / np.sqrt(values[kept]) / spread[live, None]
     return basis
 
 
-def whiten_rows(rows: RowBlocks, ridge: Array) -> Array:
+def _are_null(rows: RowBlocks, null: Array, spread: Array) -> bool:
+    """Whether rows do not differ along directions beyond the rounding of their own terms.
+
+    Next to a row of 1e16 all others look alike, to moments and to orthogonal factors. They are
+    nearly all there is, and some of them tell. Directions are of length 1 in the columns'
+    spreads, and themselves right to rounding only.
+    """
+    null = null / rows.unit[:, None]
+    own = np.divide(DIRECTION / OWN_TERMS, spread * rows.unit, where=spread > 0, out=0.0 * spread)
+    some = rows.X[:: max(1, rows.n // PILOT_ROWS)]
+    value, size = some @ null, abs(some) @ (np.abs(null) + own[:, None])
+    middle = np.median(value, axis=0) if rows.fit_intercept else np.zeros(null.shape[1])
+    return bool(np.all(np.abs(value - middle) <= OWN_TERMS * (size + np.abs(middle))))
+
+
+def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
     """The same T from an orthogonal factorisation of the rows, dropping null directions.
+
+    Also, whether these are null for all rows: beside rows so far out that the others are
+    rounding to them, T has too few directions, and no fit in it is certain.
 
     Blocks are reduced to triangular factors one after the other (TSQR), so that the
     memory is that of a block; the condition number enters once, not squared. Without a
@@ -230,7 +251,7 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> Array:
     spread = np.sqrt((factor**2).sum(axis=0))
     live = np.flatnonzero(spread)
     if not len(live):
-        return np.zeros((rows.p, 0))
+        return np.zeros((rows.p, 0)), True
     width = np.sqrt(spread[live] ** 2 + ridge[live])
     scaled = factor[:, live] / width
     if ridge.any():
@@ -243,7 +264,11 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> Array:
     kept = singular > noise
     basis = np.zeros((rows.p, int(kept.sum())))
     basis[live] = (directions[kept].T / singular[kept]) / width[:, None]
-    return basis
+    if kept.all() or kept.sum() + lead >= rows.n:
+        return basis, True
+    null = np.zeros((rows.p, int(np.sum(~kept))))
+    null[live] = directions[~kept].T / width[:, None]
+    return basis, _are_null(rows, null, spread)
 
 
 def _triangle(matrix: Array) -> Array:

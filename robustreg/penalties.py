@@ -67,7 +67,8 @@ class ElasticNet:
         """Penalty of ``coef``; infinite where one must not be negative and is."""
         if self.positive and np.any(coef < 0.0):
             return np.inf
-        value = 0.5 * self.curvature * float(coef @ coef) if self.curvature else 0.0
+        scaled = np.sqrt(self.curvature) * coef  # neither may have a square
+        value = 0.5 * float(scaled @ scaled) if self.curvature else 0.0
         return value + self.slope * float(np.abs(coef).sum()) if self.slope else value
 
     def gradient(self, coef: Array) -> Array:
@@ -96,8 +97,9 @@ class ElasticNet:
         """
         if not self.curvature:
             return 0.0
-        excess = np.maximum(self.steepness(slope) - self.slope, 0.0)
-        return 0.5 * float(excess @ excess) / self.curvature
+        excess = np.maximum(self.steepness(slope) - self.slope, 0.0) / np.sqrt(self.curvature)
+        with np.errstate(over="ignore"):  # of columns beyond 1e150 rounding alone may be steep
+            return 0.5 * float(excess @ excess)
 
     def steepness(self, slope: Array) -> Array:
         """What of slopes an L1 norm has to balance: not those that a sign constraint does."""

@@ -236,6 +236,37 @@ def test_objective_and_gap_are_in_the_units_of_y(model, unit):
     assert scaled.dual_gap_ <= TOL * scaled.objective_
 
 
+@pytest.mark.parametrize(
+    "model", [HuberRegressor(), L1Regressor(), L2Regressor(), HuberRegressor(scale=1.0)]
+)
+@pytest.mark.parametrize(("n", "far"), [(8, 1e16), (60, 1e17), (500, 1e18)])
+def test_a_row_beside_which_the_others_are_rounding(model, n, far):
+    """Of X of two columns one direction is left to the coordinates: no fit there is certain."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n, 2)), rng.normal(size=n)
+    y += X @ [1.0, -1.0]
+    X[0] *= far
+    with pytest.warns(ConvergenceWarning, match="far out in X"):
+        model = clone(model).fit(X, y)
+    # the first row fixes a direction, and the others have a fit of their own in the other one
+    across = np.array([X[0, 1], -X[0, 0]]) / np.hypot(*X[0])
+    best = clone(model).fit(X[1:] @ across[:, None], y[1:]).objective_ * (n - 1) / n
+    assert model.objective_ > best + 1e-4
+    assert not model.converged_
+    assert model.dual_gap_ == model.objective_
+
+
+def test_collinear_columns_are_no_such_rows():
+    """... nor are heavy tails: what is dropped is null in every row."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_cauchy(size=(500, 3)) ** 3
+    X = np.c_[
+        X, X[:, 0] - X[:, 1], 7.0 + X[:, 2], 1.0 * (rng.integers(0, 3, 500)[:, None] == range(3))
+    ]
+    for model in (HuberRegressor(), L1Regressor(), L2Regressor()):
+        assert clone(model).fit(X, X[:, 0] + rng.normal(size=500)).converged_
+
+
 @pytest.mark.parametrize("tol", [1e-3, 1e-7, 1e-12])
 def test_tol_decides_what_counts_as_converged(tol):
     X, y = contaminated()

@@ -37,6 +37,7 @@ LAYERS = {
     "_delta": 2,
     "_precise": 2,
     "_problem": 2,
+    "_range": 2,
     "_rows": 2,
     "_whiten": 2,
     "_objective": 2,

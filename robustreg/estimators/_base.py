@@ -152,8 +152,8 @@ class LinearRegressor(LinearEstimator):
             centre=residual_centre(problem, fit),
         )
         return shared | {
-            "objective_": float(fit.fun * problem.objective_unit),
-            "dual_gap_": float(fit.dual_gap * problem.objective_unit),
+            "objective_": problem.in_units_of_objective(fit.fun),
+            "dual_gap_": problem.in_units_of_objective(fit.dual_gap),
             "n_iter_": int(fit.nit),
             "converged_": bool(fit.success),
         }
@@ -227,7 +227,7 @@ class Rows:
         return {
             "coef_": coef_,
             "intercept_": intercept_,
-            "scale_": float(scale * problem.y_unit),
+            "scale_": problem.in_units_of_y(scale),
             "weights_": weights,
             "outliers_": outliers,
         }

@@ -208,7 +208,8 @@ def _delta_of_residuals(problem: Problem, fit: OptimizeResult) -> float | None:
     sigma = fit.sigma if problem.scale is None else problem.scale
     if sigma <= 2.0 * problem.exact:
         return None
-    return choose_delta(fit.residual, problem.weight, scale=problem.scale, zero=problem.exact)
+    scale, zero = None if problem.joint else 1.0, problem.exact / sigma
+    return choose_delta(fit.residual / sigma, problem.weight, scale=scale, zero=zero)
 
 
 def _in_scale(problem: Problem, scale: float) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -146,18 +147,18 @@ class LTSRegressor(SubsamplingRegressor):
         distance = np.abs(rows.residuals(*sample.coordinates.to_coef(raw.theta), raw.residual))
         coef, intercept = in_user_units(sample, raw, rows.dtype)
         found = attributes_of(sample, rows, fit, scale, np.zeros_like)
-        unit = sample.problem.y_unit
+        problem = sample.problem
         found |= {
             "weights_": (distance <= reach).astype(rows.dtype),
-            "objective_": objective * unit * unit,
+            "objective_": problem.in_squared_units_of_y(objective),
             "raw_coef_": coef,
             "raw_intercept_": intercept,
-            "raw_scale_": raw_scale * unit,
+            "raw_scale_": problem.in_units_of_y(raw_scale),
             "support_": distance <= edge,
             "n_support_": round(covered),
             "n_iter_": raw.steps,
         }
-        return found, (raw,)
+        return found, (replace(raw, scale=max(edge, reach)),)  # of the rows that count
 
 
 def _covered(table: Table, support_fraction: float | None) -> float:

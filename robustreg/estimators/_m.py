@@ -11,11 +11,12 @@ from numpy.random import RandomState
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
+from robustreg._range import scale_in_units
 from robustreg.estimators._base import Data, LinearRegressor, Rows, noise_mad, rows_that_count
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
     attributes_of,
-    draw,
+    estimated,
     have_converged,
     in_user_units,
     loss_weights,
@@ -226,19 +227,27 @@ class MRegressor(ScaledRegressor):
     def _get_scale(self, data: Data) -> float | None:
         if self.scale != "s":
             return super()._get_scale(data)
-        sample = draw(self, data)
-        fit = s_estimate(sample, _start_loss())
-        have_converged(self, fit)
-        return (fit.scale or sample.problem.exact or 1.0) * sample.problem.y_unit
+
+        def estimate(sample: Sample) -> tuple[float, tuple[Fit, ...]]:
+            fit = s_estimate(sample, _start_loss())
+            return (fit.scale or sample.problem.exact or 1.0) * sample.problem.y_unit, (fit,)
+
+        scale, fits = estimated(self, data, estimate)
+        have_converged(self, *fits)
+        return scale
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         if not self._redescends():
             super()._fit(X, y, weight, dtype, n_threads)
             return
         data, kept = rows_that_count(X, y, weight, n_threads)
-        sample = draw(self, data)
-        start, loss = s_estimate(sample, _start_loss()), get_loss(self.loss)
-        fit = self._descend(sample, loss, start)
+        loss = get_loss(self.loss)
+
+        def estimate(sample: Sample) -> tuple[Sample, tuple[Fit, ...]]:
+            start = s_estimate(sample, _start_loss())
+            return sample, (start, self._descend(sample, loss, start))
+
+        sample, (start, fit) = estimated(self, data, estimate)
         rows = Rows(X, y, kept, sample.problem, dtype)
         scale = fit.scale if self.scale in ("joint", "s") else _mad_of(sample, fit)
         found = attributes_of(sample, rows, fit, scale, loss_weights(sample, loss, fit.scale))
@@ -252,7 +261,7 @@ class MRegressor(ScaledRegressor):
             solver_="irls",
             initial_coef_=coef,
             initial_intercept_=intercept,
-            initial_scale_=start.scale * sample.problem.y_unit,
+            initial_scale_=sample.problem.in_units_of_y(start.scale),
         )
 
     def _descend(self, sample: Sample, loss: Loss, start: Fit) -> Fit:
@@ -264,7 +273,8 @@ class MRegressor(ScaledRegressor):
         elif self.scale == "mad":
             scale = _mad_of(sample, start)
         else:
-            scale = float(self.scale) / sample.problem.y_unit
+            problem = sample.problem
+            scale = scale_in_units(float(self.scale), problem.y_unit, problem.spread)
         if scale == 0.0:
             return start  # most rows lie on a plane
         return descend_at_scale(sample.table, loss, start.theta, scale, self.max_iter)

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
+from robustreg._problem import Problem
 from robustreg._validation import check_finite
 from robustreg.estimators._base import Data, Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
@@ -24,6 +25,8 @@ from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample
 from robustreg.subsampling.table import least_absolute_problem
+
+T = TypeVar("T")
 
 #: Names of the losses with a finite supremum, which S-estimates can be made of.
 BOUNDED = tuple(
@@ -54,12 +57,36 @@ class SubsamplingRegressor(LinearEstimator):
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
-        sample = draw(self, data)
-        found, fits = self._estimate(sample, Rows(X, y, kept, sample.problem, dtype))
+
+        def estimate(sample: Sample) -> tuple[dict[str, Any], tuple[Fit, ...]]:
+            return self._estimate(sample, Rows(X, y, kept, sample.problem, dtype))
+
+        found, fits = estimated(self, data, estimate)
         self.__dict__.update(found, converged_=have_converged(self, *fits))
 
 
-def draw(model: Any, data: Data) -> Sample:
+def estimated(
+    model: Any, data: Data, estimate: Callable[[Sample], tuple[T, tuple[Fit, ...]]]
+) -> tuple[T, tuple[Fit, ...]]:
+    """An estimate and the descents that led to it, made anew where it follows far y.
+
+    These had been brought in, see :mod:`robustreg._problem`, and now determine the units.
+    """
+    sample = draw(model, data)
+    found, fits = estimate(sample)
+    for last in (False, True):
+        problem = sample.problem
+        reach = sample.followed(fits)
+        if not reach:
+            break
+        if last:
+            reach = float(np.abs(problem.put_back(problem.y)).max())
+        sample = draw(model, data, problem.within(reach))
+        found, fits = estimate(sample)
+    return found, fits
+
+
+def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
     """The rows in robust coordinates, ready for the search of a model of high breakdown."""
     name = type(model).__name__
     check_finite(data.X, "X", name)
@@ -70,9 +97,10 @@ def draw(model: Any, data: Data) -> Sample:
             f"n_subsamples must be at most {most} for {m} coefficients, since all subsets are in "
             f"memory at once; got {model.n_subsamples!r}."
         )
-    problem = least_absolute_problem(
-        data.X, data.y, data.weight, model.fit_intercept, data.n_threads
-    )
+    if problem is None:
+        problem = least_absolute_problem(
+            data.X, data.y, data.weight, model.fit_intercept, data.n_threads
+        )
     sample = make_sample(
         problem,
         data.weight,

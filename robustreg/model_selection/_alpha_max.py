@@ -59,6 +59,8 @@ def _smooth(problem: Problem) -> float:
     """Largest slope of the null fit of a smooth loss, in units of the problem."""
     bare = replace(problem, X=np.zeros((problem.n, 1)), penalty=ElasticNet())
     null = newton(bare)
+    if null.followed:  # which y are far enough to be brought in is for the null fit to say
+        return _smooth(problem.within(null.followed))
     frame = make_scaled_frame(problem)
     objective = make_objective(problem, frame, curvature=False)
     theta = pack(objective, frame, Start(np.zeros(problem.p), null.intercept, null.sigma))

@@ -330,12 +330,12 @@ def _columns(
     dtype: np.dtype,
 ) -> Columns:
     """Coefficients, gaps, intercepts, scales and iterations of fits in the same units."""
-    unit, rows, failed = problem.y_unit, [], 0
+    rows, failed = [], 0
     for fit in fits:
         failed += not fit.success
         coef, intercept = problem.in_user_units(fit.coef, fit.intercept)
-        scale = model._noise_scale(problem, fit) * unit
-        gap = fit.dual_gap * problem.objective_unit
+        scale = problem.in_units_of_y(model._noise_scale(problem, fit))
+        gap = problem.in_units_of_objective(fit.dual_gap)
         rows.append((coef, gap, intercept, scale, fit.nit))
     if failed:
         warnings.warn(

@@ -11,8 +11,9 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import Array
 from robustreg._problem import Problem
 from robustreg.solvers import SOLVERS
+from robustreg.solvers._followed import following
 from robustreg.solvers._frame import Start
-from robustreg.solvers.smooth import Series
+from robustreg.solvers.smooth import Series, newton
 
 
 class Sequence:
@@ -38,8 +39,9 @@ class Sequence:
     ) -> None:
         self.options: dict[str, Any] = {"max_iter": max_iter, "tol": tol}
         self.series = Series() if solver == "newton" else None
-        self.alone = SOLVERS[solver].solve
-        self.solve = self.series.newton if self.series else self.alone
+        self.solve = self.alone = SOLVERS[solver].solve
+        if self.series:
+            self.solve = following(self.series.newton, again=newton)
         self.above: list[Array] = []
         self.guide, self.trail = guide, list[Array]()
         self.led: Any = None  # which fits of the last row its guesses led to

@@ -20,12 +20,13 @@ linprog       the same, no ridge     fixed       HiGHS on the dual linear progra
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scipy.optimize import OptimizeResult
 
 from robustreg.losses import ConvexLoss, Loss, get_loss
+from robustreg.solvers._followed import following
 from robustreg.solvers.direct import direct
 from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import linprog
@@ -70,7 +71,7 @@ class SolverSpec:
     min_rows: int = 0
 
 
-SOLVERS: dict[str, SolverSpec] = {
+_SPECS: dict[str, SolverSpec] = {
     "direct": SolverSpec(direct, "quadratic", joint_scale=False, ridge=True, max_columns=2000),
     "working_set": SolverSpec(
         working_set,
@@ -96,6 +97,7 @@ SOLVERS: dict[str, SolverSpec] = {
         linprog, "homogeneous", joint_scale=False, ridge=False, l1=True, positive=True
     ),
 }
+SOLVERS = {name: replace(spec, solve=following(spec.solve)) for name, spec in _SPECS.items()}
 
 
 def solver_names() -> list[str]:

@@ -9,13 +9,12 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._certificate import dual_gap_from
+from robustreg._design import sizes_of_terms
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.solvers._frame import Frame, Start, in_columns, least_squares
 from robustreg.solvers._programme import Streamed
-from robustreg.solvers._report import result
-
-LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
+from robustreg.solvers._report import LAST_PLACES, is_rounding, result
 
 
 @dataclass
@@ -36,7 +35,7 @@ def exact_fit(
     theta = least_squares(frame)
     residual = programme.residuals(theta)
     value = programme.value(theta, residual)
-    if programme.size and value > 16 * EPS * min(problem.spread, problem.null_objective):
+    if programme.size and not is_exact(problem, programme.objective, theta, value, residual):
         return None
     gap = value if programme.size else 0.0
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
@@ -44,6 +43,19 @@ def exact_fit(
     _, intercept, sigma = programme.objective.unpack(theta)
     found = in_columns(frame, _coefficients(programme, frame, theta, zero)[0], intercept, sigma)
     return Candidate(found, residual, zero, value, gap), fit
+
+
+def is_exact(
+    problem: Problem, objective: Objective, theta: Array, value: float, residual: Array
+) -> bool:
+    """Whether a fit leaves nothing but rounding in any row; ``value`` is of the order of F."""
+    if value <= problem.negligible:
+        return True
+    if value > LAST_PLACES * EPS * problem.farthest:  # most often, and known without a pass
+        return False
+    beta, intercept, _ = objective.unpack(theta)
+    own = residual[: problem.n]
+    return bool(is_rounding(objective.rows, problem.y, own, beta, intercept).all())
 
 
 def report(
@@ -115,17 +127,9 @@ def judge(
 
 def drop_rounding(objective: Objective, theta: Array, index: Index) -> None:
     """Set those of some residuals to 0 that the rounding of their own terms explains."""
-    rows = objective.rows
     beta, intercept, _ = objective.unpack(theta)
-    shift = abs(intercept) + float(np.abs(rows.offset) @ np.abs(beta))
-    size = np.abs(objective.y[index]) + shift
-    for chunk in rows.chunks:
-        for part in chunk:
-            own = slice(*np.searchsorted(index, (part.start, part.stop)))
-            if own.start < own.stop:
-                block = rows.read(part)[index[own] - part.start]
-                size[own] += abs(block) @ np.abs(beta)
     residual = objective.residual
+    size = np.abs(objective.y[index]) + sizes_of_terms(objective.rows, beta, intercept, index)
     residual[index[np.abs(residual[index]) <= LAST_PLACES * EPS * size]] = 0.0
 
 

@@ -26,6 +26,7 @@ from robustreg._whiten import (
 # Where targets are cut off for a start, in spreads of y: where digits would be lost, and where
 # an error, or a signal, is gross.
 FAR_OUT, GROSS = 1e4, 6.0
+OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
 LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 
 
@@ -39,6 +40,7 @@ class Start:
     coef: Array
     intercept: Any
     sigma: Any
+    certain: bool = True  # whether X has no more directions than the coordinates of the fit
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Frame:
     by_rows: bool  # whitened from the rows themselves: ill-conditioned or more columns than rows
     ridge: Array  # (p,) what was added to the diagonal of the Gram matrix of the blocks
     single: bool = False  # the moments are in single precision: for Newton steps only
+    certain: bool = True  # whether X has no more directions than the coordinates have
 
     @property
     def spread(self) -> Array:
@@ -74,7 +77,7 @@ class Frame:
 
 def make_scaled_frame(problem: Problem) -> Frame:
     """Coordinates in units of the columns' standard deviations, for very many columns."""
-    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    rows = _read(problem)
     spread = column_moments(rows)
     ridge = _ridge(problem, rows, spread)
     width = np.sqrt(spread**2 + ridge)
@@ -87,7 +90,7 @@ def make_separable_frame(problem: Problem) -> Frame:
 
     Penalties with kinks are sums over coefficients, and need coordinates that are, too.
     """
-    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    rows = _read(problem)
     single = rows.single and problem.n > problem.p
     second = moments(rows, _tamed(problem, GROSS), single=single)
     spread = _spread(second, rows)
@@ -98,7 +101,7 @@ def make_separable_frame(problem: Problem) -> Frame:
 
 def make_quick_frame(problem: Problem) -> Frame:
     """Coordinates for a smooth loss: nearly white in half of the time, where that suffices."""
-    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    rows = _read(problem)
     if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
         with suppress(NotFiniteError):  # of single precision perhaps: double precision tells
             second = moments(rows, _tamed(problem, GROSS), single=True)
@@ -112,7 +115,7 @@ def make_quick_frame(problem: Problem) -> Frame:
 def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR_OUT) -> Frame:
     """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
     if rows is None:
-        rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+        rows = _read(problem)
     second = moments(rows, _tamed(problem, far))
     ridge = _ridge(problem, rows, _spread(second, rows))
     basis = None
@@ -125,12 +128,21 @@ def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR
         basis = whiten_deficient(rows, second)
     if basis is not None:
         return Frame(rows, second, basis, by_rows=False, ridge=ridge)
-    rows = RowBlocks(
-        problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise=True
-    )
+    rows = _read(problem, standardise=True)
     second = moments(rows, _tamed(problem, far))
     ridge = _ridge(problem, rows, _spread(second, rows))
-    return Frame(rows, second, whiten_rows(rows, ridge), by_rows=True, ridge=ridge)
+    basis, certain = whiten_rows(rows, ridge)
+    return Frame(rows, second, basis, by_rows=True, ridge=ridge, certain=certain)
+
+
+def _read(problem: Problem, standardise: bool = False) -> RowBlocks:
+    """The blocks of a problem; columns that a ridge outweighs beyond all digits get 0."""
+    rows = RowBlocks(
+        problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise
+    )
+    if problem.penalty.curvature:
+        rows.flat |= _root_pull(problem, rows) > OVERWHELMING
+    return rows
 
 
 def _spread(second: Moments, rows: RowBlocks) -> Array:
@@ -164,11 +176,14 @@ def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
 
 def _pull(problem: Problem, rows: RowBlocks) -> Array:
     """The curvature of the penalty's quadratic part relative to the loss's, for every column."""
+    return np.minimum(_root_pull(problem, rows), OVERWHELMING) ** 2
+
+
+def _root_pull(problem: Problem, rows: RowBlocks) -> Array:
     bound, penalty = problem.loss.curvature, problem.penalty
     pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
-    if pull == 0.0:  # also in units so small that their squares are none
-        return np.zeros(rows.p)
-    return pull * (1.0 / rows.unit) ** 2
+    with np.errstate(over="ignore"):
+        return np.sqrt(pull) / rows.unit
 
 
 def make_objective(
@@ -218,9 +233,10 @@ def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
 def in_columns(frame: Frame, beta: Array, intercept: Any, sigma: Any) -> Start:
     """Coefficients of the blocks and the intercept at their centre in the user's columns."""
     origin = beta @ frame.rows.origin
-    return Start(
-        beta / frame.rows.unit, intercept - origin if frame.rows.fit_intercept else 0.0, sigma
-    )
+    with np.errstate(over="ignore"):  # whoever reports them sees to it
+        coef = beta / frame.rows.unit
+    moved = intercept - origin if frame.rows.fit_intercept else 0.0
+    return Start(coef, moved, sigma, frame.certain)
 
 
 def least_squares(frame: Frame) -> Array:

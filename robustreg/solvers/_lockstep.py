@@ -160,7 +160,10 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: Limits) -> Ite
     that, after one more evaluation, which brings the gradient to rounding.
     """
     own = stack.objective
-    points, unit_pull = np.arange(len(theta)), own.unit_pull()
+    points = np.arange(len(theta))
+    unit_pull = own.unit_pull() if strength.any() else np.zeros((own.k, own.k))
+    if not np.isfinite(unit_pull).all():
+        return  # columns below 1e-150 under a ridge
     size = last = np.full(len(theta), np.inf)
     hessians = np.empty((len(theta), own.size, own.size))
     for number in range(min(limits.max_iter, MAX_STEPS)):

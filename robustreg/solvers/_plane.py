@@ -22,10 +22,11 @@ from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.losses import Absolute
 from robustreg.scale._median import mad
-from robustreg.solvers._exact import LAST_PLACES, drop_rounding
+from robustreg.solvers._exact import drop_rounding
 from robustreg.solvers._frame import Frame, make_frame, make_objective, pack, unpack
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
+from robustreg.solvers._report import LAST_PLACES
 from robustreg.solvers._vertex import through, vertex
 from robustreg.solvers.interior import iterate
 
@@ -49,7 +50,7 @@ def at_scale_zero(
         if found is None:
             continue
         value, gap, nu = _certify(objective, found, problem.exact)
-        if np.isfinite(value) and gap <= tol * value + 64 * EPS * problem.null_objective:
+        if np.isfinite(value) and gap <= max(tol * value, problem.negligible):
             return found, (value, gap, nu)
         if candidate is _least_absolute_deviations:
             size = mad(objective.residual, problem.weight, center=0.0)

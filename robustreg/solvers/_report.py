@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import EPS, Array, Mask
+from robustreg._design import sizes_of_terms
 from robustreg._problem import Problem
-from robustreg._rows import NotFiniteError
+from robustreg._rows import NotFiniteError, RowBlocks
 from robustreg.solvers._frame import Start
+
+LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
+FAINT = 1e-6  # of a y that was brought in: residuals below are none
 
 
 def result(
@@ -27,44 +29,117 @@ def result(
     """The fit in the problem's units, and whether it is certified.
 
     ``residual`` is None where nobody is going to look at them, for problems without ``far``.
+    ``followed`` is the largest ``|y|`` that was brought in although the fit follows it, 0 if
+    there is none: the fit is then not that of the y that were given.
 
-    Success means ``gap <= tol F + 64 eps F_null`` and that the optimiser itself ended
-    because its last step was negligible or nothing decreased any more.
+    Success means that the gap is small, see :func:`is_certified`, that no such y is followed,
+    and that the optimiser itself ended because its last step was negligible or nothing
+    decreased any more.
     """
-    certified = gap <= tol * value + 64 * EPS * problem.null_objective < math.inf
+    gap = gap if found.certain and gap <= value else value  # F is nowhere negative
+    certified = is_certified(problem, found, residual, value, gap, tol)
+    followed = 0.0
+    if residual is not None and len(problem.far):
+        value, gap, followed = _put_back(problem, found, residual, value, gap)
+        certified = certified and gap <= tol * value
+        residual = problem.put_back(residual)
     message = fit.message
-    if not certified:
+    if followed:
+        message = "The fit follows a y of more than 1e15 times the spread of the others."
+    elif not (certified or found.certain):
+        message = "Beside rows so far out in X the others do not differ in double precision."
+    elif not certified:
         unit = problem.objective_unit
         reached = f"The duality gap is {unit * gap:.2g} at an objective of {unit * value:.2g}."
         message = f"{message} {reached}"
-    if residual is not None and len(problem.far):
-        value, residual, hidden = _put_back(problem, value, residual)
-        if hidden:
-            certified = False
-            message = "The fit follows a y of more than 1e15 times the spread of the others."
     return OptimizeResult(
         coef=found.coef,
         intercept=found.intercept,
         sigma=found.sigma,
         residual=residual,
         fun=value,
-        dual_gap=gap,
+        dual_gap=min(gap, value),
         nit=fit.nit,
         rank=rank,
-        success=bool(certified and fit.status not in (1, 5)),
+        success=bool(certified and not followed and fit.status not in (1, 5)),
+        followed=followed,
         message=message,
     )
 
 
-def _put_back(problem: Problem, value: float, residual: Array) -> tuple[float, Array, bool]:
-    """Objective and residuals for the y that had been brought in, and whether that mattered."""
+def is_certified(
+    problem: Problem,
+    found: Start,
+    residual: Array | None,
+    value: float,
+    gap: float,
+    tol: float,
+) -> bool:
+    """Whether ``gap <= tol F``, up to what is nothing beside the spread of y, or rounding.
+
+    Residuals of the size of their own terms' rounding count as 0, in F and in the gap: those
+    of an exact fit are all of either. Only a fit that would fail otherwise is looked at in
+    that way.
+    """
+    if not (np.isfinite(value) and np.isfinite(gap)):
+        return False
+    if gap <= tol * value or gap <= problem.negligible:
+        return True
+    return residual is not None and gap <= _rounding(problem, found, residual)
+
+
+def _rounding(problem: Problem, found: Start, residual: Array) -> float:
+    """The part of F that residuals have which are nothing but the rounding of their terms."""
+    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    beta = found.coef * rows.unit
+    zero = is_rounding(rows, problem.y, residual, beta, found.intercept + beta @ rows.origin)
+    sigma = found.sigma if problem.scale is None else problem.scale
+    high = problem.loss.conjugate_domain[1]
+    size = residual[zero]
+    if sigma > 0.0:
+        losses = sigma * problem.loss.rho(size / sigma)
+    else:  # the limit, or where there is none, what an exact fit is said to have
+        losses = np.abs(size) * (high if np.isfinite(high) else 1.0)
+    weight = 1.0 if problem.weight is None else problem.weight[zero]
+    return float(np.sum(weight * losses)) / rows.total
+
+
+def is_rounding(rows: RowBlocks, y: Array, residual: Array, beta: Array, intercept: float) -> Mask:
+    """Where residuals are no larger than the rounding of the terms they are made of."""
+    size = np.abs(y) + sizes_of_terms(rows, beta, intercept)
+    return np.abs(residual) <= LAST_PLACES * EPS * size
+
+
+def _put_back(
+    problem: Problem, found: Start, residual: Array, value: float, gap: float
+) -> tuple[float, float, float]:
+    """Objective and gap for the y that had been brought in, and the largest that is followed.
+
+    With ``y' = y + b``, b of the sign of y and c the bound of psi on that side, F rises by at
+    most ``w c |b| / W`` and its dual bound by ``w nu b / W``, the gap by ``w (c - |nu|) |b| / W``.
+    Of a row that lies far off the fit this is nearly 0: if psi is c from half of its residual r
+    on, the row has a share of at least ``w (c - |nu|) |r| / 2W`` in the gap, by Fenchel's
+    inequality at r and at r / 2. The gap therefore rises to at most ``1 + 2 |b| / |r|`` times
+    itself. If psi is not, the fit follows the row.
+    """
     far, beyond = problem.far, problem.beyond
-    hidden = bool(np.any(residual[far] * np.sign(beyond) < 0.5 * np.abs(problem.y[far])))
-    weight = 1.0 if problem.weight is None else problem.weight[far]
+    r, (low, high) = residual[far], problem.loss.conjugate_domain
     total = problem.n if problem.weight is None else problem.weight.sum()
-    low, high = problem.loss.conjugate_domain
-    value += float(np.sum(weight * np.maximum(high * beyond, low * beyond))) / total
-    return value, problem.put_back(residual), hidden
+    share = (1.0 if problem.weight is None else problem.weight[far]) / total
+    sigma = found.sigma if problem.scale is None else problem.scale
+    bound, rise = np.where(beyond > 0, high, low), np.maximum(high * beyond, low * beyond)
+    apart = r * np.sign(beyond) > FAINT * np.abs(problem.y[far])
+    if sigma > 0.0:
+        rho, psi = problem.loss.rho, problem.loss.psi
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart &= np.abs(psi(0.5 * r / sigma) - bound) <= 4 * EPS * np.abs(bound)
+            own = sigma * (rho((r + beyond) / sigma) - rho(r / sigma))
+            rise = np.where(apart, rise, np.fmin(rise, own))
+    most = float(np.sum(share * (high - low) * np.abs(beyond)))
+    if apart.all():
+        most = min(most, 2.0 * gap * float(np.max(beyond / r)))
+    size = np.abs(problem.y[far] + beyond)[~apart]
+    return value + float(np.sum(share * rise)), gap + most, float(size.max(initial=0.0))
 
 
 def null_result(problem: Problem) -> OptimizeResult:

@@ -13,6 +13,7 @@ from robustreg._certificate import dual_gap, dual_gap_from, dual_point
 from robustreg._objective import Objective
 from robustreg._problem import SURVEY_ROWS, Problem
 from robustreg.scale._median import mad
+from robustreg.solvers._exact import is_exact
 from robustreg.solvers._frame import (
     Frame,
     Start,
@@ -201,7 +202,7 @@ def _optimise(
         bound = problem.loss.conjugate_domain[1]
         value = objective.average(np.abs(objective.residual))
         value *= bound if np.isfinite(bound) else 1.0  # F at scale 0, or of its order
-        if value <= 32 * EPS * problem.null_objective:
+        if is_exact(problem, objective, theta, value, objective.residual):
             fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
             return _Optimum(theta, fit, (value, value, np.zeros(problem.n)))
     if objective.size == 0:  # only columns of zeros, no intercept, a given scale

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
@@ -21,6 +22,7 @@ from robustreg.subsampling.search import SMALL, find, fits_in_one, fits_within
 from robustreg.subsampling.starts import further_starts
 from robustreg.subsampling.table import Coordinates, Table, make_table
 
+REJECTED = 1e9  # scales: residuals of rows that have no say in a fit
 OPTIMA = 2  # found on a sample, and followed on all rows
 # Optima of least trimmed squares are many. What a sample has shown is followed by fits to some rows
 # of the best, on all rows: so many for as many rows as all candidates may see, and fewer above.
@@ -37,6 +39,20 @@ class Sample:
     n_subsamples: int
     max_iter: int
     random: RandomState
+
+    def followed(self, fits: tuple[Fit, ...]) -> float:
+        """The largest ``|y|`` that was brought in although a fit follows it; 0 if there is none.
+
+        Far rows are rejected wherever they lie, and what they were brought in to is of no
+        consequence, unless they are many, or count by other reasons: leverage, a wide scale.
+        """
+        far, beyond = self.problem.far, self.problem.beyond
+        size = np.abs(self.problem.y[far] + beyond)
+        near = np.zeros(len(far), dtype=bool)
+        for fit in fits:
+            apart = fit.residual[far] * np.sign(beyond)
+            near |= apart <= REJECTED * max(fit.scale, self.table.zero)
+        return float(size[near].max(initial=0.0))
 
     def find(self, criterion: Criterion) -> Array:
         """The optima of a criterion on (a sample of) the rows, the best ones first."""
@@ -103,5 +119,6 @@ def mean_loss(sample: Sample, loss: Loss, fit: Fit) -> float:
     if fit.scale == 0.0:
         return 0.0
     table = sample.table
-    total = float(table.sum(loss.rho(fit.residual / fit.scale)))
-    return fit.scale * total / table.total * sample.problem.y_unit
+    residual = sample.problem.put_back(fit.residual)
+    total = float(table.sum(loss.rho(residual / fit.scale)))
+    return sample.problem.in_units_of_y(fit.scale * total / table.total)

@@ -1,0 +1,213 @@
+"""Data at the ends of float64's range: the fit of ordinary units, or an error that says why not."""
+
+import numpy as np
+import pytest
+from _cases import DEFAULTS, HIGH, VARIANTS, clean, contaminated
+from scipy import sparse
+from scipy.optimize import OptimizeResult
+from sklearn.base import clone
+
+from robustreg import (
+    HuberRegressor,
+    HuberRegressorCV,
+    L2Regressor,
+    LTSRegressor,
+    MRegressor,
+    huber_path,
+    l1_path,
+)
+
+EVERY = DEFAULTS | HIGH
+every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
+every_model = pytest.mark.parametrize("model", EVERY.values(), ids=EVERY.keys())
+SPARSE = {
+    name: VARIANTS[name]
+    for name in (
+        "huber",
+        "l1",
+        "l2",
+        "m",
+        "quantile",
+        "huber-lbfgs",
+        "huber-no-intercept",
+        "huber-positive",
+        "huber-ridge",
+        "huber-lasso",
+        "l1-lasso",
+        "l1-ridge",
+    )
+}
+
+
+def thin(n=80):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(n, 3)) * (rng.uniform(size=(n, 3)) < 0.5)
+    return X, X @ [1.0, -2.0, 3.0] + 0.1 * rng.standard_t(3, size=n)
+
+
+# --- columns whose squares leave the range
+
+
+@pytest.mark.parametrize("model", SPARSE.values(), ids=SPARSE.keys())
+@pytest.mark.parametrize("unit", [1e-300, 1e-165, 1e160, 1e300])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_a_column_in_extreme_units(model, unit, container):
+    """Without a penalty the unit changes nothing; under one, sparse is dense."""
+    X, y = thin()
+    scaled = X * [1.0, unit, 1.0]
+    expected = clone(model).fit(X if model.alpha == 0 else scaled, y)
+    if model.alpha == 0:
+        expected.coef_ = expected.coef_ / [1.0, unit, 1.0]
+    found = clone(model).fit(container(scaled), y)
+    at = np.array([1.0, unit, 1.0])
+    np.testing.assert_allclose(found.coef_ * at, expected.coef_ * at, rtol=0, atol=1e-8)
+    assert found.objective_ == pytest.approx(expected.objective_, rel=1e-9)
+    assert found.dual_gap_ <= 1e-7 * found.objective_
+
+
+@every_default
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_a_sparse_column_in_extreme_units_far_from_0(model, unit):
+    X, y = thin()
+    X[:, 1] = 1e4 + X[:, 1]
+    expected = clone(model).fit(X, y).predict(X)
+    X[:, 1] *= unit
+    found = clone(model).fit(sparse.csr_array(X), y)
+    np.testing.assert_allclose(found.predict(X), expected, rtol=0, atol=1e-8)
+
+
+@every_default
+@pytest.mark.parametrize("unit", [1e-150, 1e-155, 1e-300])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_a_ridge_leaves_nothing_of_a_tiny_column(model, unit, container):
+    X, y = thin()
+    without = clone(model).set_params(alpha=0.1).fit(X[:, [0, 2]], y)
+    scaled = container(X * [1.0, unit, 1.0])
+    found = clone(model).set_params(alpha=0.1).fit(scaled, y)
+    np.testing.assert_allclose(found.coef_[[0, 2]], without.coef_, rtol=1e-8)
+    assert abs(found.coef_[1]) <= 100 * unit
+    assert found.objective_ == pytest.approx(without.objective_, rel=1e-9)
+
+
+@every_default
+def test_a_ridge_in_the_units_of_a_tiny_column(model):
+    """Its strength times the square of the unit: the same fit, though neither has a square."""
+    X, y = thin()
+    expected = clone(model).set_params(alpha=0.1).fit(X, y)
+    found = clone(model).set_params(alpha=0.1 * 1e-155**2).fit(X * 1e-155, y)
+    np.testing.assert_allclose(found.coef_ * 1e-155, expected.coef_, rtol=1e-6)
+    assert found.objective_ == pytest.approx(expected.objective_, rel=1e-9)
+
+
+# --- weights
+
+
+@every_model
+def test_weights_whose_sum_overflows(model):
+    X, y = contaminated()
+    expected = clone(model).fit(X, y, np.full(len(y), 1e20))
+    found = clone(model).fit(X, y, np.full(len(y), 1e308))
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-9)
+    np.testing.assert_allclose(found.scale_, expected.scale_, rtol=1e-9)
+
+
+@every_default
+@pytest.mark.parametrize("others", [1e-100, 1e-300, 5e-324])
+def test_weights_further_apart_than_any_ratio(model, others):
+    weight = np.append(np.full(5, 1e300), others)
+    model = clone(model).fit(np.arange(6.0)[:, None], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], weight)
+    np.testing.assert_allclose(model.predict(np.arange(5.0)[:, None]), 0.0, atol=1e-300)
+    assert model.objective_ <= 1e-300
+
+
+# --- what float64 cannot represent
+
+
+@every_model
+@pytest.mark.parametrize(
+    ("x_unit", "y_unit"), [(1e-308, 1e3), (1e-120, 1e200), (1e149, 1e-200), (1e140, 1e-180)]
+)
+def test_coefficients_out_of_range_are_refused(model, x_unit, y_unit):
+    X, y = clean()
+    model = clone(model)
+    with pytest.raises(ValueError, match=r"cannot be represented in float64.*rescale X or y"):
+        model.fit(X * x_unit, y * y_unit)
+    assert not hasattr(model, "coef_")
+
+
+@every_model
+@pytest.mark.parametrize(("x_unit", "y_unit"), [(1e-20, 1e20), (1e20, 1e-25)])
+def test_coefficients_out_of_the_range_of_float32_are_refused(model, x_unit, y_unit):
+    X, y = clean()
+    with pytest.raises(ValueError, match=r"cannot be represented in float32"):
+        clone(model).fit((X * x_unit).astype(np.float32), y * y_unit)
+
+
+def test_tiny_coefficients_that_do_not_matter_are_no_error():
+    X, y = clean()
+    X[:, 1] = 1e-12 * X[:, 1]
+    model = HuberRegressor(alpha=1e-10).fit(X.astype(np.float32), y)
+    assert model.converged_
+    y = np.where(np.arange(len(y)) < 40, 1.0, 1.0 + 1e-300)
+    assert HuberRegressor().fit(X, y).intercept_ == 1.0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [L2Regressor(), L2Regressor(alpha=0.1), MRegressor("squared", scale=1.0), LTSRegressor()],
+)
+def test_squares_of_y_out_of_range_are_refused(model):
+    X, y = clean()
+    with pytest.raises(ValueError, match="objective of this fit cannot be represented"):
+        clone(model).fit(X, y * 1e155)
+
+
+@pytest.mark.parametrize("fit", [huber_path, l1_path])
+def test_paths_and_searches_refuse_coefficients_out_of_range(fit):
+    X, y = clean()
+    with pytest.raises(ValueError, match="cannot be represented"):
+        fit(X * 1e-308, y * 1e3, alphas=[1e-320, 0.0])
+    with pytest.raises(ValueError, match="cannot be represented"):
+        HuberRegressorCV([1.345], cv=2).fit(X * 1e-308, y * 1e3)
+
+
+@every_default
+def test_targets_too_far_apart_are_refused(model):
+    """A spread of 1e-200 beside 1e300: their ratio is infinite."""
+    X, y = clean()
+    y *= 1e-200
+    y[0] = 1e300
+    with pytest.raises(ValueError, match=r"y holds values from .* too far apart"):
+        clone(model).fit(X, y)
+
+
+@pytest.mark.parametrize("loss", ["huber", "log_cosh", "bisquare"])
+@pytest.mark.parametrize(("scale", "y_unit"), [(1e200, 1e-200), (1e-200, 1e200), (1e160, 1.0)])
+def test_a_scale_too_far_from_the_spread_of_y_is_refused(loss, scale, y_unit):
+    X, y = clean()
+    with pytest.raises(ValueError, match=r"scale=.* is too far from the spread of y"):
+        MRegressor(loss, scale=scale, random_state=0).fit(X, y * y_unit)
+
+
+def test_infinite_and_missing_gaps_certify_nothing():
+    from robustreg._problem import make_problem
+    from robustreg.losses import Absolute
+    from robustreg.penalties import ElasticNet
+    from robustreg.solvers._frame import Start
+    from robustreg.solvers._report import result
+
+    X, y = clean()
+    problem = make_problem(
+        X,
+        y,
+        None,
+        loss=Absolute(),
+        scale=1.0,
+        penalty=ElasticNet(),
+        fit_intercept=True,
+        n_threads=1,
+    )
+    end = OptimizeResult(status=0, message="", nit=1)
+    start = Start(np.zeros(3), 0.0, 1.0)
+    for value, gap in [(np.inf, np.inf), (1.0, np.nan), (np.nan, 0.0), (np.nan, np.nan)]:
+        assert not result(problem, start, problem.y, value, gap, 1e-7, end, 1).success
