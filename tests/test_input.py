@@ -192,7 +192,9 @@ def test_predictions_and_what_a_failed_fit_leaves(model):
     assert_array_equal(model.predict(np.ma.masked_array(X, mask=False)), known)
 
 
-@pytest.mark.parametrize("metric", [*METRICS, Huber()], ids=str)
+@pytest.mark.parametrize(
+    "metric", [*METRICS, Huber()], ids=lambda metric: getattr(metric, "__name__", "Huber")
+)
 def test_metrics(metric):
     for values in NOT_IN_TIME + NO_NUMBERS:
         for place, arguments in {
