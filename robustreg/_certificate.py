@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lstsq
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array
@@ -24,6 +23,7 @@ from robustreg._block import FirstSums
 from robustreg._compat import minres
 from robustreg._design import MAX_PRODUCTS
 from robustreg._kinks import quadratic_step
+from robustreg._linalg import lstsq
 from robustreg._objective import STEEPEST, Objective
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
@@ -169,7 +169,7 @@ def dual_point(objective: Objective, theta: Array) -> Array:
     elif not np.isfinite(hessian).all():
         pass
     elif objective.kinks is None:
-        step = lstsq(hessian, -gradient, cond=1e-12)[0]
+        step = lstsq(hessian, -gradient, cond=1e-12)
     else:  # psi + psi' dz then balances the penalty's subgradient
         step = quadratic_step(hessian, gradient, theta, objective.kinks)
     if step is None:

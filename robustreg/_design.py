@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lstsq
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array, Index, Mask
 from robustreg._compat import minres
+from robustreg._linalg import lstsq
 from robustreg._rows import RowBlocks, product
 from robustreg._whiten import Moments, weighted_gram
 
@@ -105,7 +105,7 @@ class Design:
         if self._moments is not None:
             index, out = np.flatnonzero(slope), np.zeros(self.k)
             gram = self._in_coordinates(self._moments.gram)[np.ix_(index, index)]
-            out[index] = lstsq(gram / self.rows.total, slope[index], cond=1e-14)[0]
+            out[index] = lstsq(gram / self.rows.total, slope[index], cond=1e-14)
             return out
 
         def times(vector: Array) -> Array:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh, lapack, qr, svd
+from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array
+from robustreg._linalg import eigh, svd
 from robustreg._rows import PILOT_ROWS, NotFiniteError, RowBlocks, product
 
 # Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
@@ -256,7 +257,7 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
     scaled = factor[:, live] / width
     if ridge.any():
         scaled = np.vstack([scaled, np.diag(np.sqrt(ridge[live]) / width)])
-    _, singular, directions = svd(scaled, full_matrices=False)
+    _, singular, directions = svd(scaled)
     # What centring and scaling leave of a null direction is rounding: that of the columns,
     # plus, for columns far from 0, that of their entries.
     far = np.abs(rows.origin[live]) / width

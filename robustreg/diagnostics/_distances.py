@@ -13,6 +13,7 @@ from scipy.stats import chi2
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 from robustreg._arrays import EPS, Array, Index, two_valued
+from robustreg._linalg import lstsq
 from robustreg._numbers import real_values
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg.diagnostics._mcd import (
@@ -254,7 +255,7 @@ class _Place:
         mean = total / count
         covariance = products / count - np.outer(mean, mean)
         covariance *= consistency_factor(len(mean), TRUSTED)
-        back = np.linalg.lstsq(self.sphere.T, mean, rcond=None)[0]
+        back = lstsq(self.sphere.T, mean)
         factor = np.linalg.cholesky(covariance)
         sphere = solve_triangular(factor, self.sphere.T, lower=True).T
         return replace(self, centre=self.centre + back, sphere=sphere)

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from robustreg._arrays import Array, Mask
+from robustreg._linalg import eigh
 from robustreg.scale._median import mad
 
 # Variance that every direction is given, for rows whose columns have the scale 1. It keeps the
@@ -38,7 +39,7 @@ class Scatter:
         """Mean and covariance of some rows, with the ridge."""
         centre = rows.mean(axis=0)
         deviation = rows - centre
-        variances, axes = np.linalg.eigh(deviation.T @ deviation / len(rows))
+        variances, axes = eigh(deviation.T @ deviation / len(rows))
         return cls(centre, np.maximum(variances, 0.0) + RIDGE, axes)
 
     @property
@@ -128,7 +129,7 @@ def _shapes(rows: Array) -> Iterator[Array]:
 
 def _start(rows: Array, shape: Array) -> Scatter:
     """Robust location and variances along the eigenvectors of a matrix."""
-    _, axes = np.linalg.eigh(shape)
+    _, axes = eigh(shape)
     scores = rows @ axes
     spread = np.sqrt([mad(score) ** 2 + RIDGE for score in scores.T])
     # the median of the sphered rows, which turns with them but for its choice of axes

@@ -10,6 +10,7 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array
 from robustreg._kinks import Kinks, quadratic_step
+from robustreg._linalg import lstsq
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg._rows import NotFiniteError, RowBlocks
@@ -212,7 +213,7 @@ def pack(objective: Objective, frame: Frame, start: Start) -> Array:
     if frame.moments is None or frame.basis.ndim == 1:
         u = np.divide(beta, frame.basis, out=np.zeros(rows.p), where=frame.basis > 0)
     elif frame.by_rows:
-        u = np.linalg.lstsq(frame.basis, beta, rcond=None)[0]
+        u = lstsq(frame.basis, beta)
     else:
         gram = frame.moments.gram[:-1, :-1] / total
         u = (beta @ gram + frame.ridge * beta) @ frame.basis

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lstsq
 from scipy.optimize import linprog as highs
 from scipy.optimize import lsq_linear
 
 from robustreg._arrays import EPS, Array, Mask
+from robustreg._linalg import lstsq
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.solvers._frame import make_objective, make_scaled_frame
@@ -132,7 +132,7 @@ class _Face:
         gram = (sums.T * self.weight) @ sums / self.total
         side = np.zeros(len(gram))
         side[: len(slope)] = slope
-        step = lstsq(gram, side, cond=ROUNDING)[0]
+        step = lstsq(gram, side, cond=ROUNDING)
         left, near = np.abs(gram @ step - side).max(), nu - sums @ step
         low, high = self.problem.loss.conjugate_domain
         inside = low <= near.min() and near.max() <= high

@@ -12,12 +12,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import lstsq
 from scipy.optimize import minimize
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._certificate import dual_gap_from
 from robustreg._kinks import Kinks
+from robustreg._linalg import lstsq
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.losses import Absolute
@@ -200,10 +200,10 @@ def least_conjugate(
     def hessian(a: Array) -> Array:
         return design.T @ ((share * loss.psi_prime(design @ a))[:, None] * design)
 
-    start = np.zeros(len(slopes))
+    start: Array = np.zeros(len(slopes))
     if kinks is None:
         gram = design.T @ (share[:, None] * design)
-        start = lstsq(gram, -slopes, cond=1e-12)[0]  # exact where psi is the identity
+        start = lstsq(gram, -slopes, cond=1e-12)  # exact where psi is the identity
     # no nu has a larger sum than that with all of them at the bound; without any that has
     # the slopes, the dual function has no minimum
     most = float(share.sum() * loss.conjugate(loss.conjugate_domain[1]))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
+from robustreg._linalg import lstsq
 from robustreg._problem import Problem
 from robustreg.solvers._central import Point, centred, over
 from robustreg.solvers._exact import better, exact_fit, report
@@ -153,7 +154,7 @@ def _direction(
     try:
         dtheta = cho_solve(cho_factor(matrix), side)
     except LinAlgError:
-        dtheta = lstsq(matrix, side, cond=1e-14)[0]
+        dtheta = lstsq(matrix, side, cond=1e-14)
     dnu = xi - barrier * programme.fitted(dtheta)
     dp = (gap_p + point.p * dnu) / point.up
     dq = (gap_q - point.q * dnu) / point.down

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.linalg import eigh
 
 from robustreg._arrays import EPS, Array, Mask, length
 from robustreg._kinks import cholesky_solve
+from robustreg._linalg import eigh
 from robustreg.losses import Loss
 from robustreg.scale._m_scale import m_scale
 from robustreg.subsampling.criteria import SmallScale, TrimmedSquares

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
+from robustreg._linalg import svd
 from robustreg.subsampling.table import Table
 
 # A row counts as a new direction if this share of its length is outside those found.
@@ -97,7 +98,7 @@ class _Subsets:
         matrix, target = table.q[self.rows], table.y[self.rows]
         for one in self.incomplete():
             size = self.size[one]
-            _, _, directions = np.linalg.svd(self.basis[one, :size])
+            _, _, directions = svd(self.basis[one, :size], full_matrices=True)
             matrix[one, size:], target[one, size:] = directions[size:], 0.0
         # rows of equal length: far-out ones keep the digits of the others
         length = np.sqrt(np.einsum("ijk,ijk->ij", matrix, matrix))

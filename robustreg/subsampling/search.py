@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
+from robustreg._linalg import lstsq
 from robustreg._parallel import map_ordered
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
@@ -205,5 +206,5 @@ def fits_within(
     fits = np.empty((count, sample.m))
     for k in range(count):
         part = sample.take(inside[random.randint(len(inside), size=size)])
-        fits[k] = theta + np.linalg.lstsq(part.q, part.residuals(theta), rcond=None)[0]
+        fits[k] = theta + lstsq(part.q, part.residuals(theta))
     return fits

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
+from robustreg._linalg import lstsq
 from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
 from robustreg._rows import product
@@ -146,7 +147,7 @@ class Coordinates:
 
     def to_theta(self, coef: Array, intercept: float) -> Array:
         """The coordinates of given coefficients, as far as they are in the basis' span."""
-        u = np.linalg.lstsq(self.basis, coef, rcond=None)[0]
+        u = lstsq(self.basis, coef)
         return np.append(u, intercept + self.origin @ coef) if self.fit_intercept else u
 
 

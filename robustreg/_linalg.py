@@ -1,0 +1,57 @@
+"""Factorisations that do not fail: where LAPACK's iteration gives up, another routine is asked.
+
+Divide-and-conquer SVDs and the eigenvalues of relatively robust representations now and then do
+not converge, on matrices with many equal values above all: those of dummy columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg import LinAlgError
+
+from robustreg._arrays import EPS, Array
+
+
+def lstsq(matrix: Array, side: Array, cond: float | None = None) -> Array:
+    """The least-squares solution of minimum norm of ``matrix x = side``.
+
+    ``cond`` is the share of the largest singular value below which others count as 0; None is
+    that of rounding. The fallback, an orthogonal factorisation, has no iteration to fail.
+    """
+    if cond is None:
+        cond = EPS * max(matrix.shape)
+    try:
+        solution: Array = linalg.lstsq(matrix, side, cond=cond)[0]
+    except LinAlgError:
+        solution = linalg.lstsq(matrix, side, cond=cond, lapack_driver="gelsy")[0]
+    return solution
+
+
+def svd(matrix: Array, full_matrices: bool = False) -> tuple[Array, Array, Array]:
+    """Left singular vectors, singular values and right singular vectors."""
+    try:
+        parts: Any = linalg.svd(matrix, full_matrices=full_matrices)
+    except LinAlgError:
+        parts = linalg.svd(matrix, full_matrices=full_matrices, lapack_driver="gesvd")
+    return parts
+
+
+def eigh(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues of a symmetric matrix, in ascending order, and its eigenvectors."""
+    try:
+        parts: Any = linalg.eigh(matrix)
+    except LinAlgError:
+        parts = linalg.eigh(matrix, driver="ev")
+    return parts
+
+
+def cholesky_factor(matrix: Array, least: float) -> Array | None:
+    """The upper Cholesky factor; None where the reciprocal condition number is below ``least``."""
+    factor, failed = linalg.lapack.dpotrf(matrix, clean=1)
+    if failed:
+        return None
+    rcond, _ = linalg.lapack.dpocon(factor, float(np.abs(matrix).sum(axis=0).max(initial=0.0)))
+    return factor if rcond >= least else None
