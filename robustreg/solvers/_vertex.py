@@ -10,19 +10,20 @@ stationary on a face, where fewer rows may have residual 0.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import block_diag, cholesky, lstsq, qr, solve_triangular
-from scipy.optimize import OptimizeResult, lsq_linear
+from scipy.linalg import block_diag, cholesky, solve_triangular
+from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._linalg import lstsq
 from robustreg.scale._median import weighted_median
+from robustreg.solvers._balance import REFINEMENTS, balanced, bounded
+from robustreg.solvers._basis import INDEPENDENT, Basis
 from robustreg.solvers._programme import Programme
 
-INDEPENDENT = 1e-9  # rows of D are taken for dependent below this share of their size
-REFINEMENTS = 3  # the last digit of one solution is the first of the next
-BALANCED = 1e-12  # imbalance of slopes, relative to nu, that is rounding
-MAX_BOUNDED = 2000  # rows that bounded least squares can afford
 LIFTED = 1e-8  # of the largest curvature of a ridge: what makes it regular
 MAX_DESCENTS = 50  # from one vertex to the next
+ALIKE = 10  # digits of a row's change along a direction of length 1
+MIN_BLOCK = 64  # rows that are looked at together for independent ones
 
 
 def typical(size: Array) -> float:
@@ -45,13 +46,15 @@ def vertex(
     if programme.curved:
         return _stationary(programme, theta, nu, basis, exact, most)
     theta = _nearest(programme, theta, basis)
-    residual = programme.residuals(theta)
+    residual, least = programme.residuals(theta), np.inf
     for attempt in range(most + 1):
-        theta, residual, basis = _purify(programme, theta, residual, basis)
+        theta, residual = _purify(programme, theta, residual, basis, exact)
         zero = _on(residual, basis, exact)
         balance, excess = balanced(programme, theta, nu, residual, zero)
-        if attempt == most or excess is None:
+        value = programme.value(theta, residual)
+        if attempt == most or excess is None or value > least + 64 * EPS * least:
             break
+        least = min(value, least)
         step = least_along(programme, residual, programme.fitted(excess))
         if step is None:
             break
@@ -66,7 +69,7 @@ def vertex(
 
 
 def _stationary(
-    programme: Programme, theta: Array, nu: Array, basis: Index, exact: float, most: int
+    programme: Programme, theta: Array, nu: Array, basis: Basis, exact: float, most: int
 ) -> tuple[Array, Array, Mask]:
     """The same under a ridge, where the optimum is stationary on a face and need be no vertex.
 
@@ -101,7 +104,7 @@ def _stationary(
 
 
 def _at_face(
-    programme: Programme, theta: Array, basis: Index, side: Array, exact: float
+    programme: Programme, theta: Array, basis: Basis, side: Array, exact: float
 ) -> tuple[Array, Array, Mask]:
     """The stationary point of a face, its residuals, and the rows that are 0 there.
 
@@ -118,10 +121,10 @@ def _at_face(
     return found, left, zero
 
 
-def _on(residual: Array, basis: Index, exact: float) -> Mask:
+def _on(residual: Array, basis: Basis, exact: float) -> Mask:
     """The rows of a basis, and others that have residual 0 but for rounding."""
     zero = np.abs(residual) <= min(rounding(residual, exact), exact)
-    zero[basis] = True
+    zero[basis.index] = True
     return zero
 
 
@@ -154,7 +157,7 @@ def _newton_on_face(
     columns = solve_triangular(factor, columns, lower=True)
     excess = solve_triangular(factor, programme.imbalance(theta, nu), lower=True)
     low, high = low - nu[zero], high - nu[zero]
-    own = _bounded(columns, -excess, low, high, np.zeros(len(low)))
+    own = bounded(columns, -excess, low, high, np.zeros(len(low)))
     nu[zero] += own
     direction = solve_triangular(factor, excess + columns @ own, lower=True, trans="T")
     change = programme.fitted(direction)
@@ -200,69 +203,83 @@ def _slack(programme: Programme, nu: Array) -> Array:
     return np.minimum(high - nu, nu - low) / (0.5 * (high - low))
 
 
-def _independent(programme: Programme, nu: Array, active: Mask) -> Index:
-    """Indices of active rows that are independent, those of the clearest nu first."""
-    index = np.flatnonzero(active)
-    if not len(index) or not programme.size:
-        return index[:0]
-    design = programme.take(active)
-    lengths = np.linalg.norm(design, axis=1)
-    clear = np.maximum(_slack(programme, nu)[index], 1e-6) / np.where(lengths > 0, lengths, 1.0)
-    _, triangle, pivots = qr((clear[:, None] * design).T, mode="economic", pivoting=True)
-    size = np.abs(np.diag(triangle)) / clear[pivots][: len(triangle)]
-    scale = lengths[pivots][: len(triangle)]
-    chosen: Index = np.sort(index[pivots[: len(triangle)][size > INDEPENDENT * scale]])
-    return chosen
+def _independent(programme: Programme, nu: Array, active: Mask) -> Basis:
+    """Active rows that are independent, those of the clearest nu first."""
+    basis, index = Basis(programme.size), np.flatnonzero(active)
+    clear = np.maximum(_slack(programme, nu), 1e-6)
+    index = index[np.argsort(-clear[index], kind="stable")]
+    block = max(MIN_BLOCK, programme.size)
+    for start in range(0, len(index), block):
+        if basis.complete:
+            break
+        _enter(programme, basis, np.sort(index[start : start + block]), clear)
+    return basis
 
 
-def _nearest(programme: Programme, theta: Array, basis: Index) -> Array:
+def _nearest(programme: Programme, theta: Array, basis: Basis) -> Array:
     """The theta nearest to the given one with r = 0 on a basis."""
-    design = _rows(programme, basis)
     for _ in range(REFINEMENTS if len(basis) else 0):
-        theta = theta + lstsq(design, programme.residuals(theta)[basis], cond=1e-12)[0]
+        theta = theta + basis.solve(programme.residuals(theta)[basis.index])
     return theta
 
 
-def _settled(programme: Programme, theta: Array, basis: Index, nu: Array) -> Array:
+def _settled(programme: Programme, theta: Array, basis: Basis, nu: Array) -> Array:
     """The theta that is stationary with r = 0 on a basis and the given nu off it."""
-    design, weight = _rows(programme, basis), programme.weight[basis]
+    design, weight = basis.rows, programme.weight[basis.index]
     size, nu = programme.size, nu.copy()
     system = block_diag(programme.ridge, np.zeros((len(basis), len(basis))))
     system[:size, size:] = -(weight[:, None] * design).T / programme.total
     system[size:, :size] = design
-    nu[basis] = 0.0
+    nu[basis.index] = 0.0
     for _ in range(REFINEMENTS):
-        side = [programme.imbalance(theta, nu), programme.residuals(theta)[basis]]
-        step = lstsq(system, np.concatenate(side), cond=1e-14)[0]
+        side = [programme.imbalance(theta, nu), programme.residuals(theta)[basis.index]]
+        step = lstsq(system, np.concatenate(side), cond=1e-14)
         theta = theta + step[:size]
-        nu[basis] += step[size:]
+        nu[basis.index] += step[size:]
     return theta
 
 
-def _rows(programme: Programme, index: Index) -> Array:
-    """Rows of D, in ascending order."""
-    mask = np.zeros(len(programme.target), dtype=bool)
-    mask[index] = True
-    return programme.take(mask)
-
-
 def _purify(
-    programme: Programme, theta: Array, residual: Array, basis: Index
-) -> tuple[Array, Array, Index]:
-    """Moves along directions in which the basis stays fitted, to the least objective each."""
-    for _ in range(programme.size - len(basis)):
-        design = _rows(programme, basis)
-        direction = qr(design.T)[0][:, len(basis)] if len(basis) else np.eye(programme.size)[0]
-        change = programme.fitted(direction)
-        change[basis] = 0.0
-        step = least_along(programme, residual, change)
-        if step is None:
+    programme: Programme, theta: Array, residual: Array, basis: Basis, exact: float
+) -> tuple[Array, Array]:
+    """Moves along directions in which the basis stays fitted, to the least objective each.
+
+    What meets residual 0 there enters the basis: in tied tables several rows at a time.
+    """
+    missing, even = programme.size - len(basis), np.ones(len(residual))
+    if not missing:
+        return theta, residual
+    for _ in range(missing):
+        if basis.complete:
             break
+        direction = basis.direction()
+        change = programme.fitted(direction)
+        change[basis.index] = 0.0
+        step = least_along(programme, residual, change)
+        if step is None or np.abs(change).max() < INDEPENDENT:
+            break  # some rows of a table may leave a direction open that all of them do not
         share, entering = step
-        basis = np.sort(np.append(basis, entering))
-        theta = _nearest(programme, theta + share * direction, basis)
-        residual = programme.residuals(theta)
-    return theta, residual, basis
+        theta, residual = theta + share * direction, residual - share * change
+        residual[entering] = 0.0
+        _enter(programme, basis, entering, even, 0.0)
+        met = np.flatnonzero(np.abs(residual) <= min(rounding(residual, exact), exact))
+        # those that move alike may well be the same row again
+        _, first = np.unique(np.round(change[met], ALIKE), return_index=True)
+        met = met[first]
+        alike = np.abs(change[met] - change[entering]) <= 2.0 * 10.0**-ALIKE
+        _enter(programme, basis, np.sort(met[(change[met] != 0.0) & ~alike]), even)
+    theta = _nearest(programme, theta, basis)
+    return theta, programme.residuals(theta)
+
+
+def _enter(
+    programme: Programme, basis: Basis, index: Index, clear: Array, least: float = INDEPENDENT
+) -> None:
+    """Rows, in ascending order, enter a basis so far as they are independent of it."""
+    if len(index):
+        mask = np.zeros(len(programme.target), dtype=bool)
+        mask[index] = True
+        basis.enter(index, programme.take(mask), clear[index], least)
 
 
 def least_along(
@@ -291,38 +308,3 @@ def least_along(
         return -before / bend, moving[:0]
     at = min(at, len(order) - 1)
     return float(kinks[at]), moving[order[at : at + 1]]
-
-
-def balanced(
-    programme: Programme, theta: Array, nu: Array, residual: Array, zero: Mask
-) -> tuple[Array, Array | None]:
-    """Nu at its bounds off the zero rows, and on these such that all slopes balance.
-
-    The least change of the given nu that balances them, and where that leaves the bounds,
-    bounded least squares. Returns also what imbalance is left, None if it is rounding.
-    """
-    out = np.where(zero, np.clip(nu, programme.low, programme.high), programme.sign(residual))
-    low, high = programme.low[zero], programme.high[zero]
-    columns = (programme.weight[zero, None] * programme.take(zero)).T / programme.total
-    tiny = BALANCED * np.sqrt(programme.average(out * out))
-    for _ in range(REFINEMENTS):
-        excess = programme.imbalance(theta, out)
-        if not np.abs(excess).max(initial=0.0):
-            break
-        own = out[zero] - (lstsq(columns, excess, cond=1e-12)[0] if len(low) else 0.0)
-        inside = np.clip(own, low, high)
-        if not len(low) or np.abs(own - inside).max() > tiny:
-            inside = _bounded(columns, columns @ out[zero] - excess, low, high, inside)
-            excess = excess + columns @ (inside - out[zero])
-            out[zero] = inside
-            return out, excess if np.abs(excess).max() > tiny else None
-        out[zero] = inside
-    excess = programme.imbalance(theta, out)
-    return out, excess if np.abs(excess).max(initial=0.0) > tiny else None
-
-
-def _bounded(columns: Array, side: Array, low: Array, high: Array, clipped: Array) -> Array:
-    """Least squares within bounds; merely ``clipped`` where there are too many for that."""
-    if not 0 < len(low) <= MAX_BOUNDED:
-        return clipped
-    return np.clip(lsq_linear(columns, side, (low, high), method="bvls", tol=EPS).x, low, high)

@@ -91,12 +91,15 @@ def _rounds(
         iterations += fit.nit
         wrong = rows.wrong(programme.residuals(theta))
         if not len(wrong) or fit.status == 1:  # only now is a vertex worth its price
-            theta, nu, zero = vertex(small, theta, nu, problem.exact, descents(fit))
-            residual = programme.residuals(theta)
-            wrong = rows.wrong(residual)
-        if not len(wrong) or fit.status == 1:
+            found, own, zero = vertex(small, theta, nu, problem.exact, descents(fit))
+            residual = programme.residuals(found)
             fit.nit = iterations
-            return judge(programme, frame, theta, *rows.expand(nu, zero), residual), fit
+            if not len(rows.wrong(residual)) or fit.status == 1:
+                return judge(programme, frame, found, *rows.expand(own, zero), residual), fit
+            # the optimum is a face, with vertices beyond the presumed signs: all rows find one
+            nu, zero = rows.expand(nu, np.zeros(len(nu), dtype=bool))
+            found, own, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
+            return judge(programme, frame, found, own, zero, programme.residuals(found)), fit
         if len(wrong) <= len(rows.index):
             rows.reopen(wrong)
         else:  # the open rows have not held theta in place: these are not the rows to add
