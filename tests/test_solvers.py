@@ -19,7 +19,7 @@ from robustreg.solvers._newton import _perspective_step, _Point, semismooth_newt
 SMOOTH = {"newton", "lbfgs"}
 KINKED = {"newton", "working_set"}  # of smooth losses, under penalties with kinks
 QUADRATIC = {"direct", "newton", "lbfgs"}
-HOMOGENEOUS = {"reduced", "interior", "linprog"}
+HOMOGENEOUS = {"simplex", "reduced", "interior", "linprog"}
 # which solvers serve (loss, scale, alpha, l1_ratio)
 CELLS = {
     ("huber", "joint", 0.0, 0.0): SMOOTH,
@@ -37,8 +37,8 @@ CELLS = {
     ("half_squared", 1.0, 0.1, 1.0): KINKED,
     ("absolute", 1.0, 0.0, 0.0): HOMOGENEOUS,
     ("absolute", 1.0, 0.1, 1.0): HOMOGENEOUS,
-    ("absolute", 1.0, 0.1, 0.5): HOMOGENEOUS - {"linprog"},
-    ("absolute", 1.0, 0.1, 0.0): HOMOGENEOUS - {"linprog"},
+    ("absolute", 1.0, 0.1, 0.5): HOMOGENEOUS - {"simplex", "linprog"},
+    ("absolute", 1.0, 0.1, 0.0): HOMOGENEOUS - {"simplex", "linprog"},
     ("absolute", "joint", 0.0, 0.0): set(),
     ("quantile", 1.0, 0.0, 0.0): HOMOGENEOUS,
     ("quantile", "joint", 0.0, 0.0): set(),
@@ -105,7 +105,7 @@ def test_auto_takes_working_sets_for_wide_tables_under_kinks(n_features, expecte
             "'working_set' does not support a fit w",
         ),
         (Bisquare(), {}, "No solver serves this problem"),
-        ("huber", {"solver": "simplex"}, "solver must be one of .*'auto', 'direct'"),
+        ("huber", {"solver": "barrier"}, "solver must be one of .*'auto', 'direct'"),
         ("hubert", {}, "loss must be"),
     ],
 )

@@ -49,11 +49,12 @@ class QuantileRegressor(KinkedRegressor):
     crossing : {"allow", "rearrange"}, default="allow"
         Planes of different quantiles may cross. "rearrange" sorts the predictions of every
         row, so that a higher quantile never predicts less; the fit itself is the same.
-    solver : {"auto", "reduced", "interior", "linprog"}, default="auto"
-        See :func:`robustreg.solvers.select_solver`. "linprog" takes no ridge.
+    solver : {"auto", "simplex", "reduced", "interior", "linprog"}, default="auto"
+        See :func:`robustreg.solvers.select_solver`. "simplex" and "linprog" take no
+        ridge.
     max_iter : int, default=100000
         Iterations at most: the interior point methods need about twenty, the simplex method
-        of "linprog" about as many as a small multiple of the coefficients.
+        of "simplex" and "linprog" about as many as a small multiple of the coefficients.
     tol : float, default=1e-7
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False

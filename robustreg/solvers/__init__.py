@@ -7,12 +7,14 @@ direct        quadratic              fixed       Cholesky of the Gram matrix or 
 working_set   smooth convex          both        newton on a growing set of columns, for kinks
 newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
 lbfgs         smooth convex          both        L-BFGS-B in whitened or scaled coordinates
+simplex       the same, no ridge     fixed       HiGHS on the dual in X's own columns, exact vertex
 reduced       absolute, quantile     fixed       interior point on few rows, all signs confirmed
 interior      absolute, quantile     fixed       primal-dual interior point, exact vertex
 linprog       the same, no ridge     fixed       HiGHS on the dual linear programme, exact vertex
 ============  =====================  ==========  ==================================================
 
-``newton``, ``reduced``, ``interior`` and ``linprog`` take L1 norms and sign constraints, too.
+``newton``, ``simplex``, ``reduced``, ``interior`` and ``linprog`` take L1 norms and sign
+constraints, too.
 
 ``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`.
 """
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg.losses import ConvexLoss, Loss, get_loss
@@ -31,10 +34,11 @@ from robustreg.solvers.direct import direct
 from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import linprog
 from robustreg.solvers.reduced import reduced
+from robustreg.solvers.simplex import share_of_zeros, simplex
 from robustreg.solvers.smooth import lbfgs, newton
 from robustreg.solvers.working_set import working_set
 
-__all__ = ["SOLVERS", "SolverSpec", "select_solver", "solver_names"]
+__all__ = ["SOLVERS", "SolverSpec", "select_solver", "share_of_zeros", "solver_names"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class SolverSpec:
         "auto" passes it over for more columns than this.
     min_columns, min_rows : int
         "auto" passes it over for fewer columns or rows than these.
+    min_zeros : float
+        "auto" passes it over where less than this share of X is zero.
+    max_rows_per_column : int or None
+        "auto" passes it over for more rows than so many times the columns.
     """
 
     solve: Callable[..., OptimizeResult]
@@ -69,6 +77,8 @@ class SolverSpec:
     max_columns: int | None = None
     min_columns: int = 0
     min_rows: int = 0
+    min_zeros: float = 0.0
+    max_rows_per_column: int | None = None
 
 
 _SPECS: dict[str, SolverSpec] = {
@@ -87,6 +97,17 @@ _SPECS: dict[str, SolverSpec] = {
         newton, "smooth", joint_scale=True, ridge=True, l1=True, positive=True, max_columns=1000
     ),
     "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
+    "simplex": SolverSpec(
+        simplex,
+        "homogeneous",
+        joint_scale=False,
+        ridge=False,
+        l1=True,
+        positive=True,
+        min_columns=50,
+        min_zeros=0.75,
+        max_rows_per_column=100,
+    ),
     "reduced": SolverSpec(
         reduced, "homogeneous", joint_scale=False, ridge=True, l1=True, positive=True, min_rows=2000
     ),
@@ -110,6 +131,7 @@ def select_solver(
     *,
     n_features: int,
     n_samples: int = 0,
+    zeros: float = 0.0,
     scale: Any = "joint",
     alpha: float = 0.0,
     l1_ratio: float = 0.0,
@@ -125,7 +147,9 @@ def select_solver(
     n_features : int
         Number of columns of X.
     n_samples : int, default=0
-        Number of rows; some solvers pay in long tables only.
+        Number of rows; some solvers pay in long tables only, others in short ones.
+    zeros : float, default=0.0
+        Share of zeros in X; some solvers pay where nearly all entries are, as those of dummies.
     scale : "joint", "mad" or float, default="joint"
         How the scale is obtained.
     alpha : float, default=0.0
@@ -166,7 +190,8 @@ def select_solver(
         lack = _lacks(spec, loss, scale, alpha, l1_ratio, positive)
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
         too_small = n_features < spec.min_columns or n_samples < spec.min_rows
-        unsuited = too_wide or too_small
+        most_rows = n_features * (spec.max_rows_per_column or np.inf)
+        unsuited = too_wide or too_small or zeros < spec.min_zeros or n_samples > most_rows
         if lack:
             missing[name] = lack
         elif name == solver or (solver == "auto" and not unsuited):

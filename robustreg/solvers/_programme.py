@@ -175,7 +175,7 @@ class Streamed(Programme):
     def __init__(self, objective: Objective, frame: Frame, sharpness: float = 1.0) -> None:
         self.objective, self.n = objective, objective.rows.n
         self.kinked = _kinked_columns(objective, frame)
-        self.extra, *extra = _penalty_rows(objective, frame, self.kinked, sharpness)
+        self.extra, self.width, *extra = _penalty_rows(objective, frame, self.kinked, sharpness)
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
         ridge: Array = np.zeros((objective.k, objective.k))
@@ -255,8 +255,8 @@ def _kinked_columns(objective: Objective, frame: Frame) -> Index:
 
 def _penalty_rows(
     objective: Objective, frame: Frame, columns: Index, sharpness: float
-) -> tuple[Array, Array, Array, Array]:
-    """D, weights and bounds of nu of the rows of the penalty's kinks.
+) -> tuple[Array, Array, Array, Array, Array]:
+    """D, widths, weights and bounds of nu of the rows of the penalty's kinks.
 
     The residual of row j is ``-sharpness width_j coef_j``, with ``y / width_j`` the order of
     coefficients, the ridge included. The bounds are the slopes of the penalty, in that unit,
@@ -281,4 +281,4 @@ def _penalty_rows(
     total = objective.rows.total
     weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)
     to_bound = total / (weight * width)
-    return design, weight, -slope * to_bound, steepest * to_bound
+    return design, width, weight, -slope * to_bound, steepest * to_bound

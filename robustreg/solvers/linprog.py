@@ -13,11 +13,12 @@ from robustreg._arrays import EPS, Array
 from robustreg._problem import Problem
 from robustreg.solvers._exact import exact_fit, judge, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
-from robustreg.solvers._programme import Stored, Streamed
+from robustreg.solvers._programme import Programme, Streamed
 from robustreg.solvers._report import null_result
 from robustreg.solvers._vertex import descents, through, typical, vertex
 
 AT_BOUND = 1e-7  # of the distance between the bounds: HiGHS' own feasibility tolerance
+TILT = 1e-5  # of that distance: enough for HiGHS to see it, too little to choose a wrong vertex
 STATUS = {0: 0, 1: 1}  # HiGHS: 0 optimal, 1 iteration limit; everything else is trouble (4)
 
 
@@ -45,10 +46,12 @@ def linprog(
     ended = exact_fit(problem, frame, programme)
     if ended is None:
         rows = programme.kept(np.ones(len(programme.target), dtype=bool))
-        fit = _dual_programme(rows, least_squares(frame), max_iter, EPS * problem.spread)
-        margin = AT_BOUND * (rows.high - rows.low)
-        inside = (fit.nu > rows.low + margin) & (fit.nu < rows.high - margin)
-        theta = through(rows, fit.x, inside)
+        theta = least_squares(frame)
+        equations = sparse.csc_array((rows.weight[:, None] * rows.design).T)
+        fit = dual_programme(rows, equations, theta, max_iter, EPS * problem.spread)
+        if fit.x is not None:
+            theta = theta + fit.x
+        theta = through(rows, theta, (rows.low < fit.nu) & (fit.nu < rows.high))
         theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact, descents(fit))
         residual = programme.residuals(theta)
         ended = judge(programme, frame, theta, nu, zero, residual), fit
@@ -56,24 +59,37 @@ def linprog(
     return report(problem, frame, programme, candidate, fit, tol)
 
 
-def _dual_programme(rows: Stored, theta: Array, max_iter: int, negligible: float) -> OptimizeResult:
-    """The dual for the residuals of a first fit: HiGHS' tolerances are then relative to them."""
-    residual = rows.residuals(theta)
+def dual_programme(
+    programme: Programme, equations: Any, theta: Array, max_iter: int, negligible: float
+) -> OptimizeResult:
+    """The dual for the residuals of a first fit: HiGHS' tolerances are then relative to them.
+
+    The equations are ``D'(w nu) = D'(w tilt)``. In tied tables they would else hold with all nu
+    at bounds, and the primal point be anywhere on an edge or a face; a tilted plane touches it
+    at a vertex.
+
+    ``equations`` is a sparse matrix ``D'w`` in any coordinates. The result has nu, and as ``x``
+    the change of these coordinates from the first fit on, None without a solution.
+    """
+    residual, low, high = programme.residuals(theta), programme.low, programme.high
     unit = max(typical(np.abs(residual)), negligible)
-    equations: Any = sparse.csc_array((rows.weight[:, None] * rows.design).T)
+    width = float(high[0] - low[0])  # of a row of data; bounds of a penalty's may be far apart
+    tilt = np.random.default_rng(0).uniform(-TILT * width, TILT * width, len(residual))
+    tilt = np.clip(tilt, low, high)  # feasible, whatever the equations
     solution = highs(
-        -rows.weight * (residual / unit),
+        -programme.weight * (residual / unit),
         A_eq=equations,
-        b_eq=np.zeros(rows.size),
-        bounds=np.column_stack([rows.low, rows.high]),
+        b_eq=equations @ tilt,
+        bounds=np.column_stack([low, high]),
         method="highs-ds",
         options={"maxiter": max_iter, "presolve": False},
     )
-    nu = np.zeros(len(residual))
+    change, nu = None, np.zeros(len(residual))
     if solution.x is not None:
-        theta, nu = theta - unit * solution.eqlin.marginals, solution.x
+        change, nu, margin = -unit * solution.eqlin.marginals, solution.x, AT_BOUND * width
+        nu = np.where(nu < low + margin, low, np.where(nu > high - margin, high, nu))
     return OptimizeResult(
-        x=theta,
+        x=change,
         nu=nu,
         status=STATUS.get(solution.status, 4),
         message=solution.message,
