@@ -635,7 +635,7 @@ def test_sparse_equals_dense(model, container, far, weighted):
     # residuals carry the rounding of the predictions, and so does their scale
     np.testing.assert_allclose(thin.scale_, dense.scale_, rtol=0, atol=tolerance * y.std())
     if getattr(model, "delta", None) == "auto" and not isinstance(model.scale, str):
-        tolerance *= y.std() / dense.scale_  # the penalty is in units of such a scale
+        tolerance *= y.std() / dense.scale_  # the threshold is a multiple of one
     np.testing.assert_allclose(thin.objective_, dense.objective_, rtol=tolerance)
 
 

@@ -16,8 +16,8 @@ from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg import lstsq
 from robustreg._objective import Objective
 from robustreg._problem import Problem
+from robustreg.solvers._balance import MAX_BOUNDED
 from robustreg.solvers._frame import make_objective, make_scaled_frame
-from robustreg.solvers._vertex import MAX_BOUNDED
 
 ROUNDING = 1e-12  # of what a slope could be: that of one that is 0, ...
 LAST_PLACES = 64  # ... and of a column far from 0 so many units in the last place of its mean
