@@ -28,6 +28,8 @@ from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
 
+L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
+
 
 def _start_loss() -> Loss:
     """The loss of the S-estimates that other estimates begin at."""
@@ -61,7 +63,7 @@ class ScaledRegressor(LinearRegressor):
         solver = select_solver(
             "absolute", n_features=problem.p, n_samples=problem.n, zeros=zeros, scale=1.0
         )
-        fit = SOLVERS[solver].solve(problem)
+        fit = SOLVERS[solver].solve(problem, max_iter=L1_ITERATIONS)
         if not fit.success:
             self._warn(fit, solver)
         scale = noise_mad(problem, fit)
