@@ -42,6 +42,7 @@ LAYERS = {
     "_whiten": 2,
     "_objective": 2,
     "_stack": 2,
+    "_ties": 2,
     "_certificate": 2,
     # optimisation
     "solvers": 3,

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
@@ -21,6 +20,7 @@ from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
+from robustreg._ties import interpolated_share
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
@@ -287,18 +287,14 @@ def levels_to_the_user() -> int:
 def noise_mad(problem: Problem, fit: OptimizeResult) -> float:
     """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
     center = residual_centre(problem, fit)
-    at_zero = np.flatnonzero(np.abs(fit.residual) <= problem.exact)
-    left_out = 1.0
-    if len(at_zero) > fit.rank:
-        left_out = min(1.0, fit.rank / _distinct_rows(problem.X, at_zero))
+    residual, left_out = fit.residual, 0.0
+    zero = np.abs(residual) <= problem.exact
+    if "on_fit" in fit:  # rounding leaves more than that of a 0 in rows far out
+        zero |= fit.on_fit
+        residual = np.where(zero, 0.0, residual)
+    if zero.any():
+        left_out = interpolated_share(problem.X, problem.y, problem.weight, zero, fit.rank)
     scale = residual_mad(
-        fit.residual, problem.weight, zero=problem.exact, left_out=left_out, center=center
+        residual, problem.weight, zero=problem.exact, left_out=left_out, center=center
     )
     return scale if scale > problem.exact else 0.0
-
-
-def _distinct_rows(X: Any, index: NDArray[np.intp]) -> int:
-    """How many different rows there are among some: repetition is not new information."""
-    part = X[index].toarray() if sparse.issparse(X) else X[index]
-    part = part + 0.0  # so that -0.0 is 0.0
-    return len({row.tobytes() for row in part})  # to sort rows costs many times as much

@@ -12,9 +12,11 @@ from robustreg._certificate import dual_gap_from
 from robustreg._design import sizes_of_terms
 from robustreg._objective import Objective
 from robustreg._problem import Problem
-from robustreg.solvers._frame import Frame, Start, in_columns, least_squares
+from robustreg.solvers._frame import Frame, Start, in_columns, least_squares, pack
 from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import LAST_PLACES, is_rounding, result
+
+NEAR = 1e-2  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
 
 
 @dataclass
@@ -71,7 +73,7 @@ def report(
     at_zero = candidate.zero[n:]
     # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
     rank = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
-    return result(
+    outcome = result(
         problem,
         candidate.found,
         candidate.residual[:n],
@@ -81,6 +83,21 @@ def report(
         fit,
         rank,
     )
+    outcome.on_fit = _on_fit(problem, frame, programme.objective, candidate)
+    return outcome
+
+
+def _on_fit(problem: Problem, frame: Frame, objective: Objective, candidate: Candidate) -> Mask:
+    """The rows that a candidate passes through, but for the rounding of their own terms.
+
+    Those of the vertex, and others that repeat them or happen to lie there.
+    """
+    residual = candidate.residual[: problem.n]
+    near = np.flatnonzero(np.abs(residual) <= NEAR * problem.spread)
+    theta = pack(objective, frame, candidate.found)
+    on: Mask = candidate.zero[: problem.n].copy()
+    on[near] |= np.abs(residual[near]) <= _rounding(objective, theta, near)
+    return on
 
 
 def _coefficients(
@@ -127,10 +144,16 @@ def judge(
 
 def drop_rounding(objective: Objective, theta: Array, index: Index) -> None:
     """Set those of some residuals to 0 that the rounding of their own terms explains."""
-    beta, intercept, _ = objective.unpack(theta)
     residual = objective.residual
+    lost = _rounding(objective, theta, index)
+    residual[index[np.abs(residual[index]) <= lost]] = 0.0
+
+
+def _rounding(objective: Objective, theta: Array, index: Index) -> Array:
+    """What the rounding of their own terms may leave of some residuals."""
+    beta, intercept, _ = objective.unpack(theta)
     size = np.abs(objective.y[index]) + sizes_of_terms(objective.rows, beta, intercept, index)
-    residual[index[np.abs(residual[index]) <= LAST_PLACES * EPS * size]] = 0.0
+    return LAST_PLACES * EPS * size
 
 
 def better(

@@ -1,0 +1,74 @@
+"""Rows that a fit passes through: how far it has made these zeros itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from robustreg._arrays import Array, Mask
+
+Codes = NDArray[np.uint64]
+
+SLACK = 1.0 + 1e-9  # sums of equal weights in another order
+
+
+def interpolated_share(X: Any, y: Array, weight: Array | None, zero: Mask, rank: int) -> float:
+    """Share of the zero residuals' weight that a fit of some rank has made itself.
+
+    In general position a fit by least absolute deviations passes through as many rows as its
+    rank, whatever the noise. Of m different rows that it passes through these are the share
+    rank / m, all of them if m is less. But where rows of the same x are in part fitted exactly
+    and in part missed, ties of y have made zeros, too: then none of these m counts for more
+    than the heaviest of the different rows that are missed. Repeated rows count as weights.
+    """
+    own, missed = (np.ones(len(y)) if weight is None else weight)[zero], ~zero
+    label = np.unique(_codes(X[zero]), return_inverse=True)[1]
+    size = np.bincount(label, own)
+    share = min(1.0, rank / len(size))
+    single = 1.0 if weight is None else float(weight[missed].max(initial=0.0))
+    if size.max() <= SLACK * single or missed.sum() == 0:
+        return share
+    most = _heaviest_missed(X, y, weight, zero, missed)
+    return share * float(np.minimum(size, most).sum() / size.sum())
+
+
+def _heaviest_missed(X: Any, y: Array, weight: Array | None, zero: Mask, missed: Mask) -> float:
+    """Weight of the heaviest different row off the fit; inf if none shares its x with one on it."""
+    codes = _codes(X)
+    if not np.isin(codes[missed], np.unique(codes[zero])).any():
+        return np.inf
+    both = codes[missed] + _codes(y[missed, None]) * np.uint64(3)
+    label = np.unique(both, return_inverse=True)[1]
+    return float(np.bincount(label, None if weight is None else weight[missed]).max())
+
+
+def _codes(X: Any) -> Codes:
+    """A number for every row: the same for equal rows, for others with a chance of 2^-64.
+
+    The sum of scrambled entries, 0 for an entry of 0, modulo 2^64: exact, hence the same
+    wherever the row is, unlike a floating-point sum.
+    """
+    key = np.random.default_rng(0).integers(0, 2**64, X.shape[1], dtype=np.uint64)
+    if issparse(X):
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        ends = np.append(np.uint64(0), np.cumsum(_scrambled(X.data, key[X.indices])))
+        return ends[X.indptr[1:]] - ends[X.indptr[:-1]]
+    codes = np.zeros(len(X), dtype=np.uint64)
+    for column, own in zip(X.T, key, strict=True):
+        codes += _scrambled(column, own)
+    return codes
+
+
+def _scrambled(values: Array, key: Any) -> Codes:
+    """64 bits without a pattern for every value and key (the finaliser of SplitMix64)."""
+    bits = np.array(values, dtype=np.float64).view(np.uint64) ^ key
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits ^= bits >> np.uint64(shift)
+        bits *= np.uint64(factor)
+    bits ^= bits >> np.uint64(31)
+    return np.where(values == 0, np.uint64(0), bits)
