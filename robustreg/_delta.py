@@ -1,4 +1,9 @@
-"""Huber's delta from the data: a pure function of residuals and their weights."""
+"""Huber's delta from the data: pure functions of residuals, or of what they weigh.
+
+A joint scale can be too small as well as too large. Where a share of the rows is fitted
+exactly that is far from half, or the fit adapts to a few rows of many columns, the scale that
+belongs to a small delta falls to 0, or nearly so, and most rows look like outliers.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,16 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.losses import Huber
+from robustreg.scale import MAD_FACTOR
 
 CANDIDATES = np.linspace(0.3, 3.0, 28)
 # A candidate whose variance is 5 % above the least counts 1.05^-20 = 0.38 times as much.
 SHARPNESS = 20
 FAR = 1e100  # residuals beyond any threshold, whose squares are still finite
+# A scale that is in order has half of the rows within this many of it: twice the Gaussian's.
+REACH = 2.0 / MAD_FACTOR
+HALF = 0.5 + 1e-12  # sums of equal weights in another order
+DEFAULT_DELTA = 1.345  # 95 % efficient at the Gaussian
 
 
 def choose_delta(
@@ -46,7 +56,8 @@ def choose_delta(
     Returns
     -------
     float or None
-        Between 0.3 and 3; None where every threshold is among the zeros.
+        Between 0.3 and 3; None where every threshold is among the zeros, or every joint scale
+        is so small that more than half of the rows lie beyond 1.35 of it.
 
     Examples
     --------
@@ -62,12 +73,39 @@ def choose_delta(
     rows = np.searchsorted(size, threshold, side="right")
     inside = 1.0 - outside[rows]
     usable = (threshold > zero) & (squares[rows] > 0.0) & (inside > 0.0)
+    if scale is None:
+        near = np.searchsorted(size, REACH * threshold / CANDIDATES, side="right")
+        usable &= outside[near] <= HALF
     if not usable.any():
         return None
     rows, threshold, inside = rows[usable], threshold[usable], inside[usable]
     variance = (squares[rows] + threshold**2 * outside[rows]) / inside**2
     share = (variance / variance.min()) ** -SHARPNESS
     return float(np.average(CANDIDATES[usable], weights=share))
+
+
+def has_collapsed(trust: Array, sample_weight: Array | None, *, delta: float, scale: float) -> bool:
+    """Whether a joint scale is too small for a fit's residuals.
+
+    Parameters
+    ----------
+    trust : ndarray of shape (n,)
+        ``weights_`` of the fit, ``min(1, delta / |z|)``; for a scale of 0, 1 on the fitted
+        plane and 0 off it.
+    sample_weight : ndarray of shape (n,), default=None
+        Positive weights.
+    delta, scale : float
+        Threshold and scale of the fit.
+
+    Returns
+    -------
+    bool
+        Whether more than half of the rows are beyond 1.35 scales; for a scale of 0 whether too
+        many are off the plane for that to be the scale at 1.345, too.
+    """
+    out = trust < (min(1.0, delta / REACH) if scale > 0.0 else 1.0)
+    most = HALF if scale > 0.0 else _joint_level(DEFAULT_DELTA)
+    return float(np.average(out, weights=sample_weight)) > most
 
 
 def _sorted_sums(residual: Array, weight: Array | None, zero: float) -> tuple[Array, Array, Array]:
@@ -104,5 +142,10 @@ def _joint_thresholds(size: Array, outside: Array, squares: Array) -> Array:
 
 @functools.cache
 def _joint_levels() -> Array:
-    """2 kappa / delta^2, which falls in delta."""
-    return np.array([2.0 * Huber(delta).kappa / delta**2 for delta in CANDIDATES])
+    return np.array([_joint_level(delta) for delta in CANDIDATES])
+
+
+@functools.cache
+def _joint_level(delta: float) -> float:
+    """2 kappa / delta^2, which falls in delta: rows that weigh less do not keep sigma from 0."""
+    return float(2.0 * Huber(delta).kappa / delta**2)

@@ -159,6 +159,10 @@ class LinearRegressor(LinearEstimator):
             "converged_": bool(fit.success),
         }
 
+    def _has_collapsed(self, weight: Array | None) -> bool:
+        """Whether the scale that was estimated is too small for the residuals of the fit."""
+        return False
+
     def _noise_scale(self, problem: Problem, fit: OptimizeResult) -> float:
         """Estimate of the noise's standard deviation, in the problem's units."""
         if problem.joint:

@@ -74,7 +74,8 @@ class HuberRegressorCV(GridSearch):
     ----------
     delta_, alpha_ : float
         The cell with the best mean score over the folds, unweighted; of equal ones the first,
-        in the order of ``deltas_`` and then of ``alphas_``.
+        in the order of ``deltas_`` and then of ``alphas_``. Where its scale is next to 0 though
+        most rows are off the fit (small deltas, tied y), the best one of larger deltas.
     deltas_ : ndarray of shape (n_deltas,)
         The grid, ascending.
     alphas_ : ndarray of shape (n_alphas,)
@@ -82,7 +83,7 @@ class HuberRegressorCV(GridSearch):
     scores_path_ : ndarray of shape (n_deltas, n_alphas, n_folds)
         Scores of all cells on the held-out rows of all folds.
     best_score_ : float
-        Mean score of the best cell.
+        Mean score of that cell.
     coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.HuberRegressor` with ``delta_`` and ``alpha_``, fitted to all
         rows.

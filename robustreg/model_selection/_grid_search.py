@@ -197,14 +197,31 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         means = path.mean(axis=-1)
         if not np.isfinite(means).any():
             raise ValueError(f"scoring={self.scoring!r} gave no finite score for any candidate.")
-        best = np.unravel_index(_best(means), means.shape)
-        model = self._model(rows[best[0]], float(alphas[best[1]]))
-        model._fit(X, y, weight, dtype, n_threads)
+        best, model = self._best_fit(means, rows, alphas, (X, y, weight, dtype, n_threads))
         tasks.end()
         fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
         self.__dict__.update(fitted, alphas_=alphas, alpha_=float(alphas[best[1]]))
         self.best_score_ = float(means[best])
         self._store(path, rows, best[0])
+
+    def _best_fit(
+        self, means: Array, rows: list[dict[str, Any]], alphas: Array, data: tuple[Any, ...]
+    ) -> tuple[tuple[int, int], LinearRegressor]:
+        """The cell with the best mean score, and its model fitted to all rows.
+
+        Where that is out of order, the best one of the later rows of the grid that is not.
+        """
+        first, left = None, means.copy()
+        while np.isfinite(left).any():
+            best = divmod(_best(left), left.shape[1])
+            model = self._model(rows[best[0]], float(alphas[best[1]]))
+            model._fit(*data)
+            if not model._has_collapsed(data[2]):
+                return best, model
+            first = first or (best, model)
+            left[: best[0] + 1] = np.nan
+        assert first is not None  # means had a finite score
+        return first
 
     def _folds(self, X: Any, y: Array, split: dict[str, Any]) -> list[tuple[Index, Index]]:
         """The training and the held-out rows of every fold."""
