@@ -109,8 +109,9 @@ class HuberRegressor(ScaledRegressor):
     delta; otherwise ``delta`` times the MAD of the residuals of an L1 fit. With a number s
     as scale, ``delta_`` is what was chosen times this MAD over s. Where the joint scale of
     the second fit turns out too small for its residuals, as small deltas make it with counts
-    and rounded targets, these are chosen from next. ``delta_`` is 1.345 where the first fit or the L1 fit passes through most rows exactly: a constant y, fewer
-    rows than coefficients. See docs/design.md.
+    and rounded targets, these are chosen from next. ``delta_`` is 1.345 where the first fit
+    or the L1 fit passes through most rows exactly: a constant y, fewer rows than
+    coefficients. See docs/design.md.
 
     scikit-learn's ``HuberRegressor`` gives the same fit at ``epsilon = delta / sqrt(2 kappa)``
     and ``alpha_sk = alpha epsilon W / (u delta)``, with ``scale_sk = scale_ sqrt(2 kappa)``;
