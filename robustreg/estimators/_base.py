@@ -160,7 +160,7 @@ class LinearRegressor(LinearEstimator):
         }
 
     def _has_collapsed(self, weight: Array | None) -> bool:
-        """Whether the scale that was estimated is too small for the residuals of the fit."""
+        """Whether the scale that was estimated is 0 though too few rows are on the fit."""
         return False
 
     def _noise_scale(self, problem: Problem, fit: OptimizeResult) -> float:

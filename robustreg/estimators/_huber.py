@@ -197,12 +197,13 @@ class HuberRegressor(ScaledRegressor):
         return super()._solve(data)
 
     def _collapses(self, problem: Problem, fit: OptimizeResult, delta: float) -> bool:
+        """Whether a joint scale is too small for the residuals of its fit."""
         scale = fit.sigma if _has_scale(problem, fit) else 0.0
         trust = self._robustness_weights(problem, fit, fit.residual, scale)
         return has_collapsed(trust, problem.weight, delta=delta, scale=scale)
 
     def _has_collapsed(self, weight: Array | None) -> bool:
-        if self.scale != "joint":
+        if self.scale != "joint" or self.scale_ > 0.0:
             return False
         return has_collapsed(self.weights_, weight, delta=self.delta_, scale=self.scale_)
 

@@ -74,8 +74,8 @@ class HuberRegressorCV(GridSearch):
     ----------
     delta_, alpha_ : float
         The cell with the best mean score over the folds, unweighted; of equal ones the first,
-        in the order of ``deltas_`` and then of ``alphas_``. Where its scale is next to 0 though
-        most rows are off the fit (small deltas, tied y), the best one of larger deltas.
+        in the order of ``deltas_`` and then of ``alphas_``. Where its scale is 0 though 39 % of
+        the rows or more are off the fit (small deltas, tied y), the best one of larger deltas.
     deltas_ : ndarray of shape (n_deltas,)
         The grid, ascending.
     alphas_ : ndarray of shape (n_alphas,)
