@@ -1,8 +1,8 @@
-"""Huber's delta from the data: pure functions of residuals, or of what they weigh.
+"""Huber's delta from the data: pure functions of residuals and their weights.
 
-A joint scale can be too small as well as too large. Where a share of the rows is fitted
-exactly that is far from half, or the fit adapts to a few rows of many columns, the scale that
-belongs to a small delta falls to 0, or nearly so, and most rows look like outliers.
+The joint scale of a small delta falls to 0, or nearly so, where a fraction of the rows is
+fitted exactly that is far from half, as in counts and rounded targets. Most rows then look like
+outliers. Such a delta is not chosen.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ def _joint_thresholds(size: Array, outside: Array, squares: Array) -> Array:
 
 @functools.cache
 def _joint_levels() -> Array:
+    """Those of all candidates."""
     return np.array([_joint_level(delta) for delta in CANDIDATES])
 
 

@@ -24,11 +24,13 @@ def interpolated_share(X: Any, y: Array, weight: Array | None, zero: Mask, rank:
     and in part missed, ties of y have made zeros, too: then none of these m counts for more
     than the heaviest of the different rows that are missed. Repeated rows count as weights.
     """
-    own, missed = (np.ones(len(y)) if weight is None else weight)[zero], ~zero
+    own, missed = np.ones(int(zero.sum())) if weight is None else weight[zero], ~zero
+    single = 1.0 if weight is None else float(weight[missed].max(initial=0.0))
+    if len(own) <= rank and own.max() <= SLACK * single:
+        return 1.0  # the rows of a vertex, which are independent
     label = np.unique(_codes(X[zero]), return_inverse=True)[1]
     size = np.bincount(label, own)
     share = min(1.0, rank / len(size))
-    single = 1.0 if weight is None else float(weight[missed].max(initial=0.0))
     if size.max() <= SLACK * single or missed.sum() == 0:
         return share
     most = _heaviest_missed(X, y, weight, zero, missed)

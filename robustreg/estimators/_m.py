@@ -127,8 +127,8 @@ class MRegressor(ScaledRegressor):
     coef_, intercept_, scale_, weights_, outliers_, objective_, n_iter_
         As in :class:`HuberRegressor`. ``scale_`` is the scale that was estimated jointly, or,
         for "s" beside a redescending loss, the S-estimate's; else it is the MAD of the residuals.
-        A joint scale for a loss that is far from quadratic soon (a small delta) can be 0 long
-        before most rows are fitted exactly.
+        A joint scale for a loss with a small threshold can be 0 long before most rows are
+        fitted exactly.
     dual_gap_ : float
         As in :class:`HuberRegressor`; NaN for a redescending loss, which has no certificate.
     converged_, n_features_in_, feature_names_in_

@@ -16,7 +16,7 @@ from robustreg.solvers._frame import Frame, Start, in_columns, least_squares, pa
 from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import LAST_PLACES, is_rounding, result
 
-NEAR = 1e-2  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
+NEAR = 1e-3  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
 
 
 @dataclass
@@ -93,10 +93,11 @@ def _on_fit(problem: Problem, frame: Frame, objective: Objective, candidate: Can
     Those of the vertex, and others that repeat them or happen to lie there.
     """
     residual = candidate.residual[: problem.n]
-    near = np.flatnonzero(np.abs(residual) <= NEAR * problem.spread)
-    theta = pack(objective, frame, candidate.found)
     on: Mask = candidate.zero[: problem.n].copy()
-    on[near] |= np.abs(residual[near]) <= _rounding(objective, theta, near)
+    near = np.flatnonzero((np.abs(residual) <= NEAR * problem.spread) & ~on)
+    if len(near):
+        theta = pack(objective, frame, candidate.found)
+        on[near] = np.abs(residual[near]) <= _rounding(objective, theta, near)
     return on
 
 
