@@ -14,6 +14,14 @@ from robustreg.scale._m_scale import expected_rho, m_scales
 from robustreg.subsampling.table import Table
 
 ROUNDING = 1e-12  # relative, of a cumulated weight
+# What a row off a plane adds to the criterion of candidates that most rows lie on, in what counts
+# as 0: less than any other candidate has.
+EXACT = 1e-6
+
+
+def off_plane(table: Table, absolute: Array) -> Array:
+    """The weight of the rows that candidates leave off, by their absolute residuals."""
+    return table.sum((absolute > table.zero).astype(np.float64))
 
 
 class Criterion(Protocol):
@@ -69,13 +77,17 @@ class SmallScale:
         return table.weigh(self.loss.weights(absolute / level[:, None])), level
 
     def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
-        """The scales, 0 for candidates that most rows lie on."""
-        scales = m_scales(absolute, self.target(table), self.loss, level, table.weight)
-        return np.where(self.are_exact(table, absolute), 0.0, scales)
+        """The scales; next to 0, by the rows off, for candidates that most rows lie on.
 
-    def are_exact(self, table: Table, absolute: Array) -> Mask:
-        """Candidates that pass through so many rows that the scale of these is theirs."""
-        off = table.sum((absolute > table.zero).astype(np.float64))
+        With noise of a tiny scale on a plane, the M-scale is a multiple of it that grows with the
+        weight of the rows off the plane.
+        """
+        scales = m_scales(absolute, self.target(table), self.loss, level, table.weight)
+        off = off_plane(table, absolute)
+        return np.where(self.is_exact(table, off), EXACT * table.zero * off / table.total, scales)
+
+    def is_exact(self, table: Table, off: Array) -> Mask:
+        """Whether rows of so much weight off a plane leave its scale to the rows on it."""
         return off * self.loss.sup_rho <= self.target(table) * (1.0 + ROUNDING)
 
 
@@ -84,7 +96,8 @@ class TrimmedSquares:
     """The sum of the smallest squared residuals, of a share of the rows' weight.
 
     Least squares on the rows that it holds lowers it (a C-step; Rousseeuw and Van Driessen,
-    2006). Where rows tie for the last places, each has the same share of these.
+    2006). Where rows tie for the last places, each has the same share of these; what counts as 0
+    does.
     """
 
     share: float
@@ -105,6 +118,10 @@ class TrimmedSquares:
             enough = np.minimum(covered * (1.0 - ROUNDING), cumulated[:, -1:])
             place = np.argmax(cumulated >= enough, axis=1)[:, None]
             edge = np.take_along_axis(absolute, np.take_along_axis(order, place, axis=1), axis=1)
+        exact = edge <= table.zero
+        if exact.any():  # what counts as 0 ties: on a plane no row is better than the others
+            absolute = np.where(absolute <= table.zero, 0.0, absolute)
+            edge = np.where(exact, 0.0, edge)
         within = table.weigh((absolute < edge).astype(np.float64))
         tied = table.weigh((absolute == edge).astype(np.float64))
         left = (covered - within.sum(axis=1)) / tied.sum(axis=1)
@@ -117,6 +134,19 @@ class TrimmedSquares:
         return float(whole) if abs(covered - whole) <= 1e-9 * covered else covered
 
     def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
-        """The sums."""
+        """The sums; next to 0, by the rows off, for candidates that the rows that count lie on.
+
+        With noise of a tiny scale on a plane, the sum falls as more rows are on it to choose from.
+        """
         weights, _ = self.weigh(table, absolute, None)
-        return np.einsum("ij,ij,ij->i", weights, absolute, absolute)
+        values = np.einsum("ij,ij,ij->i", weights, absolute, absolute)
+        small = np.flatnonzero(values <= table.total * table.zero**2)
+        if len(small):
+            off = off_plane(table, absolute[small])
+            exact = self.is_exact(table, off)
+            values[small[exact]] = EXACT * table.zero**2 * off[exact] / table.total
+        return values
+
+    def is_exact(self, table: Table, off: Array) -> Mask:
+        """Whether all rows that count are on a plane that rows of so much weight are off."""
+        return off <= table.total * (1.0 + ROUNDING) - self.covered(table)

@@ -13,7 +13,7 @@ from robustreg._kinks import cholesky_solve
 from robustreg._linalg import eigh
 from robustreg.losses import Loss
 from robustreg.scale._m_scale import m_scale
-from robustreg.subsampling.criteria import SmallScale, TrimmedSquares
+from robustreg.subsampling.criteria import SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.table import Table, ridge
 
 NEAR = 0.1  # scales: Newton steps from the point where reweighting moves less than that
@@ -65,7 +65,7 @@ def m_scale_of(table: Table, loss: Loss, residual: Array, start: float | None) -
 
     (The others keep their size, however small: the scale must not jump on the way down.)
     """
-    if SmallScale(loss).are_exact(table, np.abs(residual)[None])[0]:
+    if SmallScale(loss).is_exact(table, off_plane(table, np.abs(residual))):
         return 0.0
     return m_scale(residual, table.weight, loss=loss, center=0.0, n_parameters=table.m, start=start)
 
@@ -83,7 +83,7 @@ def descend_jointly(table: Table, loss: Loss, chi: Loss, start: Fit, max_iter: i
         fit = replace(inner, scale=scale, steps=steps, converged=False)
         if abs(scale - before) <= XTOL * before:
             return replace(fit, converged=inner.converged)
-    return _on_plane(table, fit.theta, fit.residual, steps) if scale == 0.0 else fit
+    return fit_on_plane(table, fit.theta, steps) if scale == 0.0 else fit
 
 
 def descend_at_scale(table: Table, loss: Loss, theta: Array, scale: float, max_iter: int) -> Fit:
@@ -113,7 +113,7 @@ def _descend(
     best = value(residual, scale) if scale > 0.0 else 0.0
     for steps in range(max_iter):
         if scale == 0.0:
-            return _on_plane(table, theta, residual, steps)
+            return fit_on_plane(table, theta, steps)
         z = residual / scale
         for newton in (True, False) if size < NEAR else (False,):
             curvature = loss.psi_prime(z) if newton else loss.weights(z)
@@ -145,13 +145,17 @@ def _descend(
     return Fit(theta, residual, scale, max_iter, converged=False)
 
 
-def _on_plane(table: Table, theta: Array, residual: Array, steps: int) -> Fit:
-    """Least squares on the rows that lie on a plane, most of all: its digits are theirs."""
-    fit = Fit(theta, residual, 0.0, steps, converged=True)
-    on = np.abs(residual) <= table.zero
-    polished = least_squares_on(table, on, fit)
-    better = np.abs(polished.residual[on]).sum() <= np.abs(residual[on]).sum()
-    return polished if better else fit
+def fit_on_plane(table: Table, theta: Array, steps: int = 0) -> Fit:
+    """Least squares on the rows that lie on a plane, most of all: its digits are theirs.
+
+    From the rows alone, where they determine it: whatever way led to them leaves no trace.
+    """
+    fit = Fit(theta, table.residuals(theta), 0.0, steps, converged=True)
+    on = np.abs(fit.residual) <= table.zero
+    origin = replace(fit, theta=np.zeros_like(theta), residual=table.y)
+    fits = (least_squares_on(table, on, origin), least_squares_on(table, on, fit), fit)
+    far = [np.abs(one.residual[on]).sum() for one in fits]
+    return fits[int(np.argmin(far))]
 
 
 def least_squares_on(table: Table, mask: Mask, fit: Fit) -> Fit:
@@ -195,12 +199,12 @@ def descend_by_trimming(
     rounding does to it is no matter: it has a say in the way, but none in where it ends.
     """
     residual = table.residuals(theta)
-    shares, best = _trim(table, criterion, residual)
+    shares, best = trim(table, criterion, residual)
     gram = table.gram(shares)
     for steps in range(max_iter):
         trial = theta + _solve(gram, table.slope(shares * residual), table.total)
         new = table.residuals(trial)
-        new_shares, reached = _trim(table, criterion, new)
+        new_shares, reached = trim(table, criterion, new)
         changed = np.flatnonzero(new_shares != shares)
         settled = reached >= best * (1.0 - ROUNDING) or not len(changed)
         if reached <= best:
@@ -211,6 +215,7 @@ def descend_by_trimming(
     return Fit(theta, residual, 0.0, max_iter, converged=False), shares, best
 
 
-def _trim(table: Table, criterion: TrimmedSquares, residual: Array) -> tuple[Array, float]:
+def trim(table: Table, criterion: TrimmedSquares, residual: Array) -> tuple[Array, float]:
+    """The rows' shares in the trimmed sum of squares, and the sum."""
     shares = criterion.weigh(table, np.abs(residual)[None], None)[0][0]
     return shares, float(shares @ (residual * residual))

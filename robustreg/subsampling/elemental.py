@@ -38,6 +38,23 @@ def elemental_fits(table: Table, count: int, random: RandomState) -> Array:
     ndarray of shape (count, m)
         The coordinates of every fit.
     """
+    matrix, target = _subsets(table, count, random).systems(table)
+    return np.linalg.solve(matrix, target[:, :, None])[:, :, 0]
+
+
+def edges(table: Table, count: int, random: RandomState) -> Array:
+    """The directions that keep all rows but one of random subsets of independent rows.
+
+    Returns
+    -------
+    ndarray of shape (count, m, m)
+        In the columns of each matrix the directions, not of unit length, that one subset has.
+    """
+    matrix, _ = _subsets(table, count, random).systems(table)
+    return np.linalg.inv(matrix)
+
+
+def _subsets(table: Table, count: int, random: RandomState) -> _Subsets:
     length = np.sqrt(np.einsum("ij,ij->i", table.q, table.q))
     unit = table.q / np.where(length > 0.0, length, 1.0)[:, None]
     share = None if table.weight is None else table.weight / table.weight.sum()
@@ -49,7 +66,7 @@ def elemental_fits(table: Table, count: int, random: RandomState) -> Array:
         growing.offer(open_ones, random.choice(table.n, size=len(open_ones), p=share))
     for one in growing.incomplete():
         growing.complete(one, random, share)
-    return growing.solve(table)
+    return growing
 
 
 class _Subsets:
@@ -93,8 +110,8 @@ class _Subsets:
             if self.size[subset] == before:  # on the edge of independence
                 break
 
-    def solve(self, table: Table) -> Array:
-        """The exact fits; directions without a row are given the coordinate 0."""
+    def systems(self, table: Table) -> tuple[Array, Array]:
+        """Equations of the exact fits; directions without a row are given the coordinate 0."""
         matrix, target = table.q[self.rows], table.y[self.rows]
         for one in self.incomplete():
             size = self.size[one]
@@ -102,5 +119,4 @@ class _Subsets:
             matrix[one, size:], target[one, size:] = directions[size:], 0.0
         # rows of equal length: far-out ones keep the digits of the others
         length = np.sqrt(np.einsum("ijk,ijk->ij", matrix, matrix))
-        matrix, target = matrix / length[:, :, None], target / length
-        return np.linalg.solve(matrix, target[:, :, None])[:, :, 0]
+        return matrix / length[:, :, None], target / length

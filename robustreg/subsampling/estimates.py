@@ -9,15 +9,18 @@ from functools import partial
 import numpy as np
 from numpy.random import RandomState
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array, Index, Mask
 from robustreg._problem import Problem
 from robustreg.losses import Loss
-from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares
+from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.descent import (
     Fit,
     descend_by_trimming,
     descend_to_small_scale,
+    fit_on_plane,
+    trim,
 )
+from robustreg.subsampling.exact import plane_of_most_rows
 from robustreg.subsampling.search import SMALL, find, fits_in_one, fits_within
 from robustreg.subsampling.starts import further_starts
 from robustreg.subsampling.table import Coordinates, Table, make_table
@@ -95,6 +98,9 @@ def s_estimate(sample: Sample, loss: Loss) -> Fit:
         descend_to_small_scale(sample.table, loss, theta, sample.max_iter)
         for theta in sample.find(SmallScale(loss))
     ]
+    exact = [fit.theta for fit in fits if fit.scale == 0.0]
+    if exact:
+        return fit_on_plane(sample.table, plane_of_most_rows(sample.table, np.array(exact)))
     return min(fits, key=lambda fit: fit.scale)
 
 
@@ -102,16 +108,23 @@ def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
     """The fit of the smallest trimmed sum of squares found, its rows' shares, and the sum."""
     table, criterion = sample.table, TrimmedSquares(share)
 
-    def descend(thetas: Array) -> tuple[Fit, Array, float]:
+    def descend(thetas: Array) -> list[tuple[Fit, Array, float]]:
         found = [descend_by_trimming(table, criterion, theta, sample.max_iter) for theta in thetas]
-        return min(found, key=lambda one: one[2])
+        return sorted(found, key=lambda one: one[2])
 
-    best = descend(sample.find(criterion))
-    if fits_in_one(table):
-        return best
-    count = max(1, FITS_ON_ALL * SMALL // table.n)
-    near = fits_within(table, criterion, best[0].theta, count, sample.random)
-    return min(best, descend(near), key=lambda one: one[2])
+    def is_exact(fit: Fit) -> Mask:
+        return criterion.is_exact(table, off_plane(table, np.abs(fit.residual)))
+
+    found = descend(sample.find(criterion))
+    if not fits_in_one(table) and not is_exact(found[0][0]):
+        count = max(1, FITS_ON_ALL * SMALL // table.n)
+        near = fits_within(table, criterion, found[0][0].theta, count, sample.random)
+        found = sorted(found + descend(near), key=lambda one: one[2])
+    exact = [fit.theta for fit, _, _ in found if is_exact(fit)]
+    if exact:
+        fit = fit_on_plane(table, plane_of_most_rows(table, np.array(exact)))
+        return fit, *trim(table, criterion, fit.residual)
+    return found[0]
 
 
 def mean_loss(sample: Sample, loss: Loss, fit: Fit) -> float:
