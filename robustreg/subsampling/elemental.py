@@ -48,10 +48,11 @@ def edges(table: Table, count: int, random: RandomState) -> Array:
     Returns
     -------
     ndarray of shape (count, m, m)
-        In the columns of each matrix the directions, not of unit length, that one subset has.
+        In the columns of each matrix the directions, of unit length, that one subset has.
     """
     matrix, _ = _subsets(table, count, random).systems(table)
-    return np.linalg.inv(matrix)
+    inverse = np.linalg.inv(matrix)
+    return inverse / np.linalg.norm(inverse, axis=1, keepdims=True)
 
 
 def _subsets(table: Table, count: int, random: RandomState) -> _Subsets:

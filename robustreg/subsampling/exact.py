@@ -15,8 +15,9 @@ from robustreg.subsampling.table import Table
 
 BASES = 5  # of rows on the plane, whose edges are the directions to search in
 DRAWS = 200  # subsets of the rows that directions move
-MOVES = 100  # from plane to plane, at most
-MOVED = 1e-7  # of a row's and a direction's lengths: products below are 0, rounded
+TOGETHER = 8  # edges at most: more than that are hardly ever without a bad row
+PASSES = 10  # through all directions, at most
+MOVED = 1e-7  # of a row's length: products with edges of unit length below that are 0, rounded
 BATCH_ENTRIES = 2**18  # residuals of a batch of candidates
 TIED = 1e-9  # relative: distances this close are equal
 
@@ -45,70 +46,62 @@ def plane_of_most_rows(table: Table, thetas: Array) -> Array:
         its own.
     """
     planes = np.array([_climb(table, theta) for theta in thetas])
-    return planes[_best(table, planes)]
+    return planes[_best(table, planes, table.y)]
 
 
 def _climb(table: Table, theta: Array) -> Array:
-    for _ in range(MOVES):
-        step = _step_to_a_better_plane(table, table.residuals(theta))
-        if step is None:
+    weight = table.weigh(np.ones(table.n))
+    for _ in range(PASSES):
+        residual, begun = table.residuals(theta), theta
+        for directions, rows in _directions(table, np.abs(residual) <= table.zero):
+            moved = weight[rows]
+            if moved @ (np.abs(residual[rows]) <= table.zero) > (0.5 + ROUNDING) * moved.sum():
+                continue  # more rows would be lost than won
+            part = table.take(np.flatnonzero(rows))
+            part = replace(part, q=part.q @ directions, y=residual[rows])
+            steps = np.vstack([np.zeros(part.m), elemental_fits(part, DRAWS, RandomState(0))])
+            best = _best(part, steps, table.y[rows])
+            if best > 0:
+                theta = theta + directions @ steps[best]
+                residual = table.residuals(theta)
+        if theta is begun:
             break
-        theta = theta + step
     return theta
 
 
-def _step_to_a_better_plane(table: Table, residual: Array) -> Array | None:
-    on = np.abs(residual) <= table.zero
-    for directions in _directions(table, on):
-        index = np.flatnonzero(_moved(table.q, directions).any(axis=1))
-        part = table.take(index)
-        if part.sum(on[index].astype(np.float64)) > (0.5 + ROUNDING) * part.total:
-            continue  # more rows would be lost than won
-        part = replace(part, q=part.q @ directions, y=residual[index])
-        fits = elemental_fits(part, DRAWS, RandomState(0))
-        steps = np.vstack([np.zeros(part.m), fits])
-        best = _best(part, steps)
-        if best > 0:
-            return directions @ steps[best]
-    return None
-
-
-def _directions(table: Table, on: Mask) -> Iterator[Array]:
-    """Edges of rows on the plane, one by one, and with those that move the same rows."""
-    seen = set()
+def _directions(table: Table, on: Mask) -> Iterator[tuple[Array, Mask]]:
+    """Edges of rows on the plane, one by one and with those that move the same rows; these."""
+    length, seen = np.sqrt(np.einsum("ij,ij->i", table.q, table.q)), set()
     for basis in edges(table.take(np.flatnonzero(on)), BASES, RandomState(0)):
-        moved = _moved(table.q, basis).astype(np.float64)
-        common = moved.T @ table.weigh(moved.T).T
+        # a row of rows that it moves for every edge
+        moved = np.abs(basis.T @ table.q.T) > MOVED * length
+        counted = moved.astype(np.float64)
+        common = table.weigh(counted) @ counted.T
         alike = common >= 0.5 * np.diag(common)  # hardly a row that the other one does not move
         for members in (*np.eye(table.m, dtype=bool), *alike):
-            key = (members.sum(), moved[:, members].any(axis=1).tobytes())
-            if key not in seen:
+            rows = moved[members].any(axis=0)
+            key = (members.sum(), rows.tobytes())
+            if members.sum() <= TOGETHER and key not in seen:
                 seen.add(key)
-                yield basis[:, members]
+                yield basis[:, members], rows
 
 
-def _moved(q: Array, directions: Array) -> Mask:
-    """Which rows' residuals change, direction by direction."""
-    reach = np.sqrt(np.einsum("ij,ij->i", q, q))[:, None] * np.linalg.norm(directions, axis=0)
-    return np.abs(q @ directions) > MOVED * reach
-
-
-def _best(table: Table, thetas: Array) -> int:
+def _best(table: Table, thetas: Array, y: Array) -> int:
     """The candidate that the fewest rows are off; the first of those as good as each other.
 
-    Where as few are off several, these are to be near it, then above it, lest chance should
-    choose.
+    Where as few are off several, these are to be near it, then the fitted values, what is left of
+    ``y``, near the middle of y, then low, lest chance should choose.
     """
-    off, distance, excess = np.empty((3, len(thetas)))
+    off, distance, height, level = np.empty((4, len(thetas)))
     size = max(1, BATCH_ENTRIES // table.n)
     for start in range(0, len(thetas), size):
         batch = slice(start, start + size)
         residual = table.y - thetas[batch] @ table.q.T
-        absolute = np.abs(residual)
-        off[batch] = off_plane(table, absolute)
-        distance[batch], excess[batch] = table.sum(absolute), table.sum(residual)
-    least = off <= off.min() + ROUNDING * table.total
-    close = TIED * distance[least].min()
-    least &= distance <= distance[least].min() + close
-    least &= excess >= excess[least].max() - close
-    return int(np.argmax(least))
+        absolute, fitted = np.abs(residual), y - residual
+        off[batch], distance[batch] = off_plane(table, absolute), table.sum(absolute)
+        height[batch], level[batch] = table.sum(fitted * fitted), table.sum(fitted)
+    good = off <= off.min() + ROUNDING * table.total
+    good &= distance <= distance[good].min() * (1.0 + TIED)
+    good &= height <= height[good].min() * (1.0 + TIED)
+    good &= level <= level[good].min() + TIED * np.abs(level[good]).max()
+    return int(np.argmax(good))
