@@ -23,9 +23,9 @@ from robustreg.estimators._subsampling import (
     tuned,
 )
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
-from robustreg.scale._median import mad
+from robustreg.scale._median import residual_mad
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
-from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
+from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly, fit_on_plane
 from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
 
 L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
@@ -283,11 +283,17 @@ class MRegressor(ScaledRegressor):
             problem = sample.problem
             scale = scale_in_units(float(self.scale), problem.y_unit, problem.spread)
         if scale == 0.0:
-            return start  # most rows lie on a plane
+            return fit_on_plane(sample.table, start.theta)  # most rows lie on one
         return descend_at_scale(sample.table, loss, start.theta, scale, self.max_iter)
 
 
 def _mad_of(sample: Sample, fit: Fit) -> float:
-    """MAD of a fit's residuals about 0; 0 where most are exactly fitted."""
-    scale = mad(fit.residual, sample.table.weight, center=0.0)
-    return scale if scale > sample.table.zero else 0.0
+    """MAD of a fit's residuals about 0; 0 where most are exactly fitted.
+
+    As many zeros as there are coefficients are the fit's own and say nothing of the noise.
+    """
+    table = sample.table
+    zeros = float(table.sum((np.abs(fit.residual) <= table.zero).astype(np.float64)))
+    own = min(1.0, table.m / zeros) if zeros else 0.0
+    scale = residual_mad(fit.residual, table.weight, zero=table.zero, left_out=own)
+    return scale if scale > table.zero else 0.0

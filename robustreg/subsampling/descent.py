@@ -118,7 +118,8 @@ def _descend(
         for newton in (True, False) if size < NEAR else (False,):
             curvature = loss.psi_prime(z) if newton else loss.weights(z)
             gram, pull = table.gram(table.weigh(curvature)), table.slope(table.weigh(loss.psi(z)))
-            if length(pull) <= SOLVED * table.total:
+            # where the scale is far above all residuals, psi is as small as they are
+            if length(pull) <= SOLVED * table.total * min(1.0, float(np.abs(z).max())):
                 return Fit(theta, residual, scale, steps, converged=True)
             if newton:
                 step, minimum = _newton_step(gram, pull, table.total)

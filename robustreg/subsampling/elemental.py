@@ -66,7 +66,7 @@ def _subsets(table: Table, count: int, random: RandomState) -> _Subsets:
             break
         growing.offer(open_ones, random.choice(table.n, size=len(open_ones), p=share))
     for one in growing.incomplete():
-        growing.complete(one, random, share)
+        growing.complete(one, random, table.weight)
     return growing
 
 
@@ -97,7 +97,7 @@ class _Subsets:
         self.rows[target, self.size[target]] = rows[taken]
         self.size[target] += 1
 
-    def complete(self, subset: int, random: RandomState, share: Array | None) -> None:
+    def complete(self, subset: int, random: RandomState, weight: Array | None) -> None:
         """Rows of the directions that a subset lacks, as long as there are any."""
         while self.size[subset] < self.rows.shape[1]:
             basis = self.basis[subset]
@@ -105,7 +105,8 @@ class _Subsets:
             new = np.flatnonzero(np.einsum("ij,ij->i", outside, outside) > INDEPENDENT**2)
             if not len(new):
                 break
-            odds = None if share is None else share[new] / share[new].sum()
+            odds = None if weight is None else weight[new] / weight[new].max()
+            odds = None if odds is None else odds / odds.sum()
             before = self.size[subset]
             self.offer(np.array([subset]), np.array([random.choice(new, p=odds)]))
             if self.size[subset] == before:  # on the edge of independence

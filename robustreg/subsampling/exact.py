@@ -45,6 +45,8 @@ def plane_of_most_rows(table: Table, thetas: Array) -> Array:
         The best of the planes come to. What chance there is in the search comes from a seed of
         its own.
     """
+    if table.weight is not None:
+        table = replace(table, weight=table.weight / table.weight.max())  # sums are finite
     planes = np.array([_climb(table, theta) for theta in thetas])
     return planes[_best(table, planes, table.y)]
 
@@ -60,10 +62,10 @@ def _climb(table: Table, theta: Array) -> Array:
             part = table.take(np.flatnonzero(rows))
             part = replace(part, q=part.q @ directions, y=residual[rows])
             steps = np.vstack([np.zeros(part.m), elemental_fits(part, DRAWS, RandomState(0))])
-            best = _best(part, steps, table.y[rows])
-            if best > 0:
-                theta = theta + directions @ steps[best]
-                residual = table.residuals(theta)
+            trial = theta + directions @ steps[_best(part, steps, table.y[rows])]
+            # what is far away may have lost the digits that the rows on the plane need
+            if _best(table, np.array([theta, trial]), table.y):
+                theta, residual = trial, table.residuals(trial)
         if theta is begun:
             break
     return theta

@@ -187,7 +187,8 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     far = np.flatnonzero(reach > FARTHEST)
     if len(far):
         X = problem.X.copy()
-        width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
+        with np.errstate(over="ignore"):  # such columns are near enough
+            width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
         X[far] = np.clip(X[far], centre - width, centre + width)
         problem = replace(problem, X=X)
     own = np.square(FAR / np.clip(reach, FAR, FARTHEST))
