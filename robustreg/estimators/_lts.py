@@ -57,7 +57,8 @@ class LTSRegressor(SubsamplingRegressor):
         Intercept; 0 without one.
     scale_ : float
         Estimate of the noise's standard deviation. 0 where h rows lie on a plane; the fit is
-        then that plane.
+        then that plane, and of several such planes the one that the most rows lie on, as far as it
+        is found.
     weights_ : ndarray of shape (n_samples,)
         1 for rows that the coefficients were fitted to by least squares, 0 for others.
     outliers_ : ndarray of shape (n_samples,), bool
@@ -67,7 +68,8 @@ class LTSRegressor(SubsamplingRegressor):
     raw_coef_, raw_intercept_, raw_scale_
         The fit before reweighting.
     support_ : ndarray of shape (n_samples,), bool
-        The rows with the h smallest squared residuals of the raw fit.
+        The rows with the h smallest squared residuals of the raw fit, and those that tie with
+        them: all rows on a plane.
     n_support_ : int
         h; with weights, the weight of the rows that it covers.
     n_iter_ : int

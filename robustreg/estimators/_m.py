@@ -104,8 +104,9 @@ class MRegressor(ScaledRegressor):
         "joint" estimates the scale with the coefficients; beside a redescending loss it is
         the M-scale of the residuals (:func:`robustreg.scale.m_scale`). "mad" holds the MAD
         of the residuals of an L1 fit fixed, beside a redescending loss that of the S-estimate's
-        residuals. "s" holds the scale of the S-estimate fixed. A number is a fixed scale in
-        the units of y; ``scale=1.0`` makes the loss's constant a threshold in these units.
+        residuals, without the zeros that are the fit's own. "s" holds the scale of the
+        S-estimate fixed. A number is a fixed scale in the units of y; ``scale=1.0`` makes the
+        loss's constant a threshold in these units.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     solver : {"auto", "working_set", "newton", "lbfgs"}, default="auto"

@@ -59,8 +59,9 @@ class MMRegressor(SubsamplingRegressor):
     intercept_ : float
         Intercept; 0 without one.
     scale_ : float
-        Scale of the S-estimate, consistent for the standard deviation of Gaussian noise. 0
-        where more than half of the rows lie on a plane; the fit is then that plane.
+        Scale of the S-estimate, consistent for the standard deviation of Gaussian noise. 0 where
+        it has found a plane that more than half of the rows lie on (see there); the fit is then
+        that plane.
     weights_ : ndarray of shape (n_samples,)
         ``psi(z) / z`` of the residuals in scales, between 0 and 1; 0 is rejected.
     outliers_ : ndarray of shape (n_samples,), bool

@@ -60,8 +60,8 @@ class SRegressor(SubsamplingRegressor):
         Intercept; 0 without one.
     scale_ : float
         The minimised scale, consistent for the standard deviation of Gaussian noise. 0 where
-        more than half of the rows (of the share ``1 - breakdown_point``) lie on a plane; the
-        fit is then that plane.
+        all but ``breakdown_point`` (W - p) of the rows lie on a plane; the fit is then that
+        plane, and of several such planes the one that the most rows lie on, as far as it is found.
     weights_ : ndarray of shape (n_samples,)
         ``psi(z) / z`` of the residuals in scales, between 0 and 1; 0 is rejected.
     outliers_ : ndarray of shape (n_samples,), bool

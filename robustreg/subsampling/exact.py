@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Mask
+from robustreg._parallel import slices
 from robustreg.subsampling.criteria import ROUNDING, off_plane
 from robustreg.subsampling.elemental import edges, elemental_fits
 from robustreg.subsampling.table import Table
@@ -62,9 +63,10 @@ def _climb(table: Table, theta: Array) -> Array:
             part = table.take(np.flatnonzero(rows))
             part = replace(part, q=part.q @ directions, y=residual[rows])
             steps = np.vstack([np.zeros(part.m), elemental_fits(part, DRAWS, RandomState(0))])
-            trial = theta + directions @ steps[_best(part, steps, table.y[rows])]
-            # what is far away may have lost the digits that the rows on the plane need
-            if _best(table, np.array([theta, trial]), table.y):
+            best = _best(part, steps, table.y[rows])
+            trial = theta + directions @ steps[best]
+            # a plane far away may have lost the digits that its rows need
+            if best > 0 and _best(table, np.array([theta, trial]), table.y) > 0:
                 theta, residual = trial, table.residuals(trial)
         if theta is begun:
             break
@@ -72,10 +74,9 @@ def _climb(table: Table, theta: Array) -> Array:
 
 
 def _directions(table: Table, on: Mask) -> Iterator[tuple[Array, Mask]]:
-    """Edges of rows on the plane, one by one and with those that move the same rows; these."""
+    """Edges of rows on the plane, one by one and with those that move the same rows; which rows."""
     length, seen = np.sqrt(np.einsum("ij,ij->i", table.q, table.q)), set()
     for basis in edges(table.take(np.flatnonzero(on)), BASES, RandomState(0)):
-        # a row of rows that it moves for every edge
         moved = np.abs(basis.T @ table.q.T) > MOVED * length
         counted = moved.astype(np.float64)
         common = table.weigh(counted) @ counted.T
@@ -95,9 +96,7 @@ def _best(table: Table, thetas: Array, y: Array) -> int:
     ``y``, near the middle of y, then low, lest chance should choose.
     """
     off, distance, height, level = np.empty((4, len(thetas)))
-    size = max(1, BATCH_ENTRIES // table.n)
-    for start in range(0, len(thetas), size):
-        batch = slice(start, start + size)
+    for batch in slices(len(thetas), max(1, BATCH_ENTRIES // table.n)):
         residual = table.y - thetas[batch] @ table.q.T
         absolute, fitted = np.abs(residual), y - residual
         off[batch], distance[batch] = off_plane(table, absolute), table.sum(absolute)
