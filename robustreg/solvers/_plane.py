@@ -28,7 +28,7 @@ from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import LAST_PLACES
 from robustreg.solvers._vertex import through, vertex
-from robustreg.solvers.interior import iterate
+from robustreg.solvers.interior import first_theta, iterate
 
 AtZero = tuple[float, float, Array]  # value and gap of F, and the dual point
 
@@ -90,8 +90,10 @@ class Limit:
         return self._leave(through(self.programme, self._enter(theta), mask), zero)
 
     def solve(self, theta: Array) -> Array:
-        """The optimum, by interior point from theta, without a certificate."""
-        start = self._enter(theta)
+        """The optimum, by interior point, without a certificate."""
+        start = theta[: self.lead]
+        if self.own is not self.frame:  # near the optimum is no good start under kinks
+            start = first_theta(self.programme, self.own)
         found, nu, _ = iterate(self.programme, start, 100, EPS * self.problem.spread)
         found, _, zero = vertex(self.programme, found, nu, self.problem.exact)
         return self._leave(found, zero[self.problem.n :])

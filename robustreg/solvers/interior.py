@@ -52,7 +52,7 @@ def interior_point(
     programme = Streamed(objective, frame)
     ended = exact_fit(problem, frame, programme)
     if ended is None:
-        theta = least_squares(frame)
+        theta = first_theta(programme, frame)
         theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
         exactly = vertex(programme, theta, nu, problem.exact, descents(fit))
         nowhere = np.zeros(len(nu), dtype=bool)
@@ -64,6 +64,22 @@ def interior_point(
         other.nit += fit.nit
         return min(outcome, other, key=lambda each: each.dual_gap)
     return outcome
+
+
+def first_theta(programme: Streamed, frame: Frame) -> Array:
+    """Where steps begin: least squares, or coefficients of 0 under a penalty with kinks.
+
+    With more columns than rows least squares leave no residuals, and coefficients that the
+    penalty's rows find huge: so uneven a start makes steps jam. 0 is taken where F is less
+    there, and where coefficients must not be negative, as they would be elsewhere.
+    """
+    theta = least_squares(frame)
+    if not len(programme.kinked):
+        return theta
+    null = np.zeros_like(theta)
+    least, null_value = (programme.value(at, programme.residuals(at)) for at in (theta, null))
+    positive = programme.objective.penalty.positive
+    return null if positive or null_value < least else theta
 
 
 def iterate(
