@@ -32,6 +32,9 @@ from robustreg.solvers.interior import first_theta, iterate
 
 AtZero = tuple[float, float, Array]  # value and gap of F, and the dual point
 
+# Of the largest nu: smaller ones that exact fits with as many columns as rows may do with.
+SMALLER_NU = (1e-6, 1e-4, 1e-2)
+
 
 def at_scale_zero(
     problem: Problem, frame: Frame, objective: Objective, theta: Array, tol: float
@@ -67,12 +70,14 @@ class Limit:
     what the joint scale's constraint leaves any |nu|: deviations that cost so much are none
     where an exact fit is the optimum. Points are
     taken and returned in the coordinates of F; a programme under a penalty with kinks has
-    coordinates of its own, white ones.
+    coordinates of its own, white ones. ``share`` is that of c to which |nu| is held.
     """
 
-    def __init__(self, problem: Problem, frame: Frame, objective: Objective) -> None:
+    def __init__(
+        self, problem: Problem, frame: Frame, objective: Objective, share: float = 1.0
+    ) -> None:
         penalty = problem.penalty
-        penalty = replace(penalty, alpha=penalty.alpha / _largest_nu(problem))
+        penalty = replace(penalty, alpha=penalty.alpha / (share * _largest_nu(problem)))
         absolute = replace(problem, loss=Absolute(), scale=1.0, penalty=penalty)
         self.problem, self.objective, self.frame = problem, objective, frame
         self.own = frame if objective.kinks is None else make_frame(absolute)
@@ -144,9 +149,19 @@ def _through_near_rows(
 def _least_absolute_deviations(
     problem: Problem, objective: Objective, limit: Limit, theta: Array
 ) -> Array | None:
-    """The optimum of the limit, by interior point."""
+    """The optimum of the limit, by interior point.
+
+    An exact fit that is the optimum for a smaller c is so for c itself. The less the slopes
+    of the penalty are below those of the data, the more digits it has.
+    """
     if objective.kinks is None and not np.isfinite(objective.loss.conjugate_domain[1]):
         return None
+    if objective.kinks is not None and problem.p >= problem.n:
+        for share in SMALLER_NU:
+            easier = Limit(problem, limit.frame, objective, share)
+            found = np.append(easier.solve(theta), 0.0)
+            if np.abs(objective.residuals(found)).max() <= problem.exact:
+                return found
     return np.append(limit.solve(theta), 0.0)
 
 

@@ -88,10 +88,11 @@ def iterate(
     """Interior-point steps from ``theta``.
 
     Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
-    at 0, going on would only ruin the digits of the others.
+    at 0, going on would only ruin the digits of the others. Where they are ruined, the point
+    of least mu is the answer, not the last one.
     """
     size = typical(np.abs(programme.residuals(theta)))
-    point = over(programme, theta, max(0.5 * CENTRAL * size, negligible))
+    best = point = over(programme, theta, max(0.5 * CENTRAL * size, negligible))
     status, message = 1, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
@@ -104,6 +105,8 @@ def iterate(
         # Degenerate problems end a few digits early; the certificate has the last word.
         stalled = stalled + 1 if mu > JAMMED * smallest else 0
         smallest = min(smallest, mu)
+        if mu <= smallest:
+            best = point
         if stalled >= MAX_STALLED:
             status, message = 2, "No further decrease in floating point."
             break
@@ -117,6 +120,8 @@ def iterate(
             break
         point = moved
     fit = OptimizeResult(status=status, message=message, nit=iterations)
+    if status:
+        point = min(best, point, key=lambda each: _complementarity(programme, each))
     return point.theta, point.nu, fit
 
 
