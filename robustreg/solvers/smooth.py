@@ -304,9 +304,11 @@ def _approach(
 def _minimise_newton(
     objective: Objective, theta: Array, max_iter: int, xtol: float, floor: float
 ) -> OptimizeResult:
+    # a scale of 1e-9 does not make coefficients more precise than floating point
+    least = SMALL_SCALES[0] * XTOL / xtol
+
     def in_scales(theta: Array, step: Array) -> float:
-        # a scale of 1e-9 does not make coefficients more precise than floating point
-        return length(step) / max(objective.scale_at(theta), SMALL_SCALES[0])
+        return length(step) / max(objective.scale_at(theta), least)
 
     return minimize(
         lambda theta: objective(theta)[0],  # which remembers: jac=True would do so once more
