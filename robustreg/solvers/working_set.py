@@ -17,6 +17,7 @@ from robustreg.solvers.smooth import XTOL, newton_primal_dual
 
 FEW = 20  # columns of the first set, besides those of a start
 ROUGH_XTOL = 1e-2  # length of the last Newton step, in scales, while columns still enter
+ROUGH_STEPS = 25  # of a fit while columns enter: with those that are missing it may be easier
 ROUNDING = 1e-12  # of the root mean square of nu: by so much slopes exceed others by chance
 
 
@@ -37,7 +38,8 @@ def working_set(
     columns, used, xtol = _first_set(problem, objective, start), 0, ROUGH_XTOL
     while True:
         within = None if start is None else replace(start, coef=start.coef[columns])
-        part = newton_primal_dual(problem.columns(columns), within, max_iter - used, tol, xtol)
+        most = min(max_iter - used, max_iter if xtol == XTOL else ROUGH_STEPS)
+        part = newton_primal_dual(problem.columns(columns), within, most, tol, xtol)
         used += part.fit.nit
         found = _in_all(part.found, columns, problem.p)
         start = replace(found, sigma=max(found.sigma, LEAST_SCALE * problem.spread))
