@@ -43,7 +43,8 @@ def at_scale_zero(
 
     None if the optimum is not at scale 0; then comes a point to go on from: the fit by least
     absolute deviations with the MAD of its residuals, where F is smaller there, else
-    ``theta``. ``objective.residual`` belongs to the optimum.
+    ``theta``. ``objective.residual`` belongs to the optimum. A given scale is taken for 0; the
+    certificate, which is one of F at that scale, says whether it may be.
     """
     if frame.moments is None:
         return theta, None  # too many columns for the equations below
@@ -56,8 +57,9 @@ def at_scale_zero(
         if np.isfinite(value) and gap <= max(tol * value, problem.negligible):
             return found, (value, gap, nu)
         if candidate is _least_absolute_deviations:
-            size = mad(objective.residual, problem.weight, center=0.0)
-            found[-1] = max(size, theta[-1])
+            if objective.joint:
+                size = mad(objective.residual, problem.weight, center=0.0)
+                found[-1] = max(size, theta[-1])
             if objective(found)[0] < objective(theta)[0]:
                 return found, None
     return theta, None
@@ -103,6 +105,10 @@ class Limit:
         found, _, zero = vertex(self.programme, found, nu, self.problem.exact)
         return self._leave(found, zero[self.problem.n :])
 
+    def at_zero(self, place: Array) -> Array:
+        """A point, with the scale 0 where that is a variable."""
+        return np.append(place, 0.0) if self.objective.joint else place
+
     def _enter(self, theta: Array) -> Array:
         if self.own is self.frame:
             return theta[: self.lead]
@@ -139,10 +145,10 @@ def _through_near_rows(
     """The optimum of the limit if exactly the rows near the present fit have residual 0."""
     objective.evaluate(theta)
     _, bound = objective.loss.conjugate_domain
-    reach = 10.0 * theta[-1] * (bound if np.isfinite(bound) else 1.0)
+    reach = 10.0 * objective.scale_at(theta) * (bound if np.isfinite(bound) else 1.0)
     near = np.abs(objective.residual) <= max(reach, problem.exact)
     if near.all() or np.isfinite(bound):
-        return np.append(limit.through(theta, near), 0.0)
+        return limit.at_zero(limit.through(theta, near))
     return None
 
 
@@ -159,10 +165,10 @@ def _least_absolute_deviations(
     if objective.kinks is not None and problem.p >= problem.n:
         for share in SMALLER_NU:
             easier = Limit(problem, limit.frame, objective, share)
-            found = np.append(easier.solve(theta), 0.0)
+            found = limit.at_zero(easier.solve(theta))
             if np.abs(objective.residuals(found)).max() <= problem.exact:
                 return found
-    return np.append(limit.solve(theta), 0.0)
+    return limit.at_zero(limit.solve(theta))
 
 
 def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:

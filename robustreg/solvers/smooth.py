@@ -45,6 +45,9 @@ SMALL_SCALES = (1e-5, 1e-9, EPS)
 NEWTON_SHARE = 20  # of the iterations of lbfgs are kept for the Newton steps at its end
 SLOW_SCALE = 1e-2
 TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
+# Losses whose centre is narrower than this, in scales or in spreads of y, are all but absolute
+# deviations: of a joint scale they may leave nothing, of a fixed one floating point does.
+NARROW, NO_WIDTH = 1e-3, 1e-12
 STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
 STAGE_STEPS = 25  # Newton steps that a stage may take
 
@@ -209,7 +212,12 @@ def _optimise(
         fit = OptimizeResult(status=0, message="There is nothing to fit.", nit=0)
         return _Optimum(theta, fit, None)
     used = 0
-    if not objective.joint:
+    if _almost_absolute(problem):
+        theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
+        if at_zero is not None:
+            fit = OptimizeResult(status=0, message="The optimum is that of scale 0.", nit=0)
+            return _Optimum(theta, fit, at_zero)
+    elif not objective.joint:
         theta, used = _approach(problem, frame, objective, theta, max_iter)
     fit = OptimizeResult(x=theta, nit=used, status=1, message="max_iter reached.")
     for small in SMALL_SCALES:
@@ -225,6 +233,17 @@ def _optimise(
             fit = OptimizeResult(status=0, message="Most rows lie on a plane.", nit=used)
             return _Optimum(theta, fit, at_zero)
     return _Optimum(theta, fit, None)
+
+
+def _almost_absolute(problem: Problem) -> bool:
+    """Whether the centre of the loss is so narrow that hardly a residual, or none, is in it."""
+    bound = problem.loss.conjugate_domain[1]
+    if not np.isfinite(bound):
+        return False
+    width = bound / problem.loss.curvature
+    if problem.scale is None:
+        return bool(width <= NARROW)
+    return bool(width * problem.scale <= NO_WIDTH * problem.spread)
 
 
 def _make_frame(problem: Problem, minimise: Minimise) -> Frame:
