@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import minimize
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, Array, Mask, length
 from robustreg._certificate import dual_gap_from
 from robustreg._kinks import Kinks
 from robustreg._linalg import lstsq
@@ -58,11 +58,31 @@ def at_scale_zero(
             return found, (value, gap, nu)
         if candidate is _least_absolute_deviations:
             if objective.joint:
-                size = mad(objective.residual, problem.weight, center=0.0)
-                found[-1] = max(size, theta[-1])
+                found[-1] = _scale_of_residuals(problem, objective, theta[-1])
             if objective(found)[0] < objective(theta)[0]:
                 return found, None
     return theta, None
+
+
+def _scale_of_residuals(problem: Problem, objective: Objective, least: float) -> float:
+    """A scale to go on from at these residuals: their MAD, or what lets any curvature in.
+
+    Where less than a residual is expected in the centre of a narrow loss, that may be the
+    scale at which the equation of the scale holds; below there F has no curvature at all.
+    """
+    size = np.abs(objective.residual)
+    scale = max(mad(size, problem.weight, center=0.0), least)
+    if scale * objective.loss.conjugate_domain[1] / objective.loss.curvature >= size.min():
+        return scale
+
+    def is_low(scale: float) -> bool:
+        conjugate = objective.loss.conjugate_of_psi(size / scale)
+        return objective.average(conjugate) > objective.kappa
+
+    high = scale
+    while is_low(high):
+        high *= 2.0
+    return high
 
 
 class Limit:
@@ -197,6 +217,8 @@ def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
     if on.any():
         weight = np.ones(int(on.sum())) if rows.weight is None else rows.weight[on]
         nu[on] = least_conjugate(objective, on, weight / rows.total, wanted, kinks)
+    if not objective.joint:
+        value = objective(theta)[0]  # at the given scale, next to 0 as it is
     gap = dual_gap_from(objective, theta, value, nu)
     return value, gap, nu
 
@@ -226,11 +248,19 @@ def least_conjugate(
     start: Array = np.zeros(len(slopes))
     if kinks is None:
         gram = design.T @ (share[:, None] * design)
-        start = lstsq(gram, -slopes, cond=1e-12)  # exact where psi is the identity
+        # exact where psi is a multiple of the identity
+        start = lstsq(gram, -slopes / loss.curvature, cond=1e-12)
     # no nu has a larger sum than that with all of them at the bound; without any that has
     # the slopes, the dual function has no minimum
     most = float(share.sum() * loss.conjugate(loss.conjugate_domain[1]))
-    options = {"max_iter": 50, "kinks": kinks, "least": -2.0 * most}
+    bound = loss.conjugate_domain[1]
+    unit = bound / loss.curvature if np.isfinite(bound) else 1.0  # of z, where psi bends
+    options = {
+        "max_iter": 50,
+        "kinks": kinks,
+        "least": -2.0 * most,
+        "step_size": lambda _, step: length(step) / unit,
+    }
     with np.errstate(over="ignore", invalid="ignore"):
         fit = minimize(
             dual, start, jac=True, hess=hessian, method=semismooth_newton, options=options

@@ -47,7 +47,7 @@ SLOW_SCALE = 1e-2
 TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
 # Losses whose centre is narrower than this, in scales or in spreads of y, are all but absolute
 # deviations: of a joint scale they may leave nothing, of a fixed one floating point does.
-NARROW, NO_WIDTH = 1e-3, 1e-12
+NARROW, NO_WIDTH = 1e-3, 1e-10
 STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
 STAGE_STEPS = 25  # Newton steps that a stage may take
 
@@ -237,13 +237,15 @@ def _optimise(
 
 def _almost_absolute(problem: Problem) -> bool:
     """Whether the centre of the loss is so narrow that hardly a residual, or none, is in it."""
-    bound = problem.loss.conjugate_domain[1]
-    if not np.isfinite(bound):
-        return False
-    width = bound / problem.loss.curvature
+    width = _width(problem)
     if problem.scale is None:
-        return bool(width <= NARROW)
-    return bool(width * problem.scale <= NO_WIDTH * problem.spread)
+        return width <= NARROW
+    return width * problem.scale <= NO_WIDTH * problem.spread
+
+
+def _width(problem: Problem) -> float:
+    """Where psi, which has its largest slope at 0, would be at its bound, in scales."""
+    return float(problem.loss.conjugate_domain[1] / problem.loss.curvature)
 
 
 def _make_frame(problem: Problem, minimise: Minimise) -> Frame:
@@ -303,18 +305,19 @@ def _approach(
 
     By continuation in the scale; where that is slow, or the scale next to 0, from the limit 0.
     """
-    target, used = objective.scale, 0
+    scale, narrow, used = objective.scale, min(1.0, _width(problem)), 0
+    target = narrow * scale
     if problem.loss.homogeneity == 2:
         return theta, used
     stage = mad(objective.locate(theta), problem.weight, center=0.0)
     slow = target < TINY_SCALE * max(stage, problem.spread)
     while stage * STAGE > target and used < max_iter and not slow:
-        objective.set_scale(stage)
+        objective.set_scale(stage / narrow)
         steps = min(STAGE_STEPS, max_iter - used)
         fit = _minimise_newton(objective, theta, steps, 1e-2, floor=0.0)
         theta, used, stage = fit.x, used + fit.nit, stage * STAGE
         slow = fit.nit >= STAGE_STEPS and fit.status == 1
-    objective.set_scale(target)
+    objective.set_scale(scale)
     if slow and frame.moments is not None:
         theta = Limit(problem, frame, objective).solve(theta)
     return theta, used
