@@ -68,6 +68,8 @@ class RowBlocks:
         whether single precision gives them six digits and pays.
     far : bool
         Whether the columns of a sparse X are so far from 0 that uncentred sums lose digits.
+    base : ndarray of shape (p,)
+        What ``read`` subtracts from the columns: the centre, or 0 of those that blocks view.
     offset : ndarray of shape (p,)
         What is still to be subtracted from the columns of a block ``read`` returns;
         ``moments`` moves it onto the columns' means.
@@ -93,8 +95,11 @@ class RowBlocks:
         self.near, self.single = self.near and not self.explicit, self.single and not self.explicit
         if not (self.explicit or self.sparse):
             self.unit = np.ones(self.p)
+        self.base = self.centre if self.explicit else np.zeros(self.p)
         self.offset = np.zeros(self.p)
         self.move_offset(0.0 if self.explicit else self.centre)
+        if self.sparse and self.far:
+            self._shift_full_columns()
 
     def _survey(self) -> tuple[Array, Array, bool]:
         """Centre and unit of the columns, and whether X needs explicit standardising."""
@@ -138,6 +143,7 @@ class RowBlocks:
             self.X = _scaled_columns(self.X, -exponent)
             mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
         self.far = bool(np.any(mean**2 > FAR_SPARSE**2 * variance)) and self.fit_intercept
+        self._spread = np.sqrt(variance)
         if self.fit_intercept:  # a dense constant column is exactly 0 after centring, here not
             self.flat = variance <= (8 * EPS * mean) ** 2
         return (mean if self.fit_intercept else np.zeros(self.p)), unit, False
@@ -153,12 +159,34 @@ class RowBlocks:
     @property
     def origin(self) -> Array:
         """Minus the point where X = 0, seen from the columns' means, in units of the blocks."""
-        return self.offset + (self.centre / self.unit if self.explicit else 0.0)
+        return self.offset + self.base / self.unit
+
+    def centre_from(self, other: RowBlocks) -> Array:
+        """Where blocks are centred, seen from where those of ``other`` are, in units of X."""
+        moved = self.unit * self.offset - other.unit * other.offset
+        return (self.base - other.base) + moved
+
+    def _shift_full_columns(self) -> None:
+        """Standardise columns of a sparse X that are far from 0 and have no zeros, as they are read.
+
+        The others remain sparse, and these hold as many numbers as they did.
+        """
+        far = (np.abs(self.offset) > FAR_SPARSE * self._spread) & ~self.flat
+        if not (far.any() and self.X.has_canonical_format):
+            return
+        shifted = far & (np.bincount(self.X.indices, minlength=self.p) == self.n)
+        self.base = np.where(shifted, self.offset, 0.0)
+        self.unit = np.where(shifted, self._spread, 1.0)
+        self.move_offset(-self.base)
+        self.far = bool(np.any(far & ~shifted))
 
     def read(self, rows: slice) -> Any:
         """Block ``A[rows]``, a view of X where that is possible."""
         if self.sparse:
-            return _csr_rows(self.X, rows)
+            block = _csr_rows(self.X, rows)
+            if self.base.any():
+                block.data = (block.data - self.base[block.indices]) / self.unit[block.indices]
+            return block
         block = self.X[rows]
         if self.explicit:
             block = (block - self.centre) / self.unit

@@ -226,6 +226,17 @@ def pack(objective: Objective, frame: Frame, start: Start) -> Array:
     return theta
 
 
+def carry(coef: Array, intercept: float, rows: RowBlocks, objective: Objective, frame: Frame) -> Array:
+    """``[u, b]`` of coefficients with the intercept at the centre of other blocks of the same X.
+
+    By way of the intercept at X = 0 digits would be lost of columns far from there.
+    """
+    theta = pack(objective, frame, Start(coef, 0.0, 1.0))[: objective.k + frame.rows.fit_intercept]
+    if frame.rows.fit_intercept:
+        theta[-1] = intercept + coef @ frame.rows.centre_from(rows)
+    return theta
+
+
 def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
     """The inverse of :func:`pack`."""
     return in_columns(frame, *objective.unpack(theta))

@@ -23,7 +23,7 @@ from robustreg._problem import Problem
 from robustreg.losses import Absolute
 from robustreg.scale._median import mad
 from robustreg.solvers._exact import drop_rounding
-from robustreg.solvers._frame import Frame, make_frame, make_objective, pack, unpack
+from robustreg.solvers._frame import Frame, carry, make_frame, make_objective
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import LAST_PLACES
@@ -132,20 +132,22 @@ class Limit:
     def _enter(self, theta: Array) -> Array:
         if self.own is self.frame:
             return theta[: self.lead]
-        start = unpack(self.objective, self.frame, theta)
-        return pack(self.programme.objective, self.own, start)
+        beta, intercept, _ = self.objective.unpack(theta)
+        rows = self.frame.rows
+        return carry(beta / rows.unit, intercept, rows, self.programme.objective, self.own)
 
     def _leave(self, theta: Array, zero: Mask) -> Array:
         if self.own is self.frame:
             return theta
-        found = unpack(self.programme.objective, self.own, theta)
-        columns = self.programme.kinked
+        beta, intercept, _ = self.programme.objective.unpack(theta)
+        rows, columns = self.own.rows, self.programme.kinked
+        coef = beta / rows.unit
         size = np.abs(self.programme.fitted(theta)[self.problem.n :])
         zero = zero | (size <= LAST_PLACES * EPS * max(self.problem.spread, size.max(initial=0.0)))
-        found.coef[columns[zero]] = 0.0
+        coef[columns[zero]] = 0.0
         if self.problem.penalty.positive:
-            np.maximum(found.coef, 0.0, out=found.coef)
-        return pack(self.objective, self.frame, found)[: self.lead]
+            np.maximum(coef, 0.0, out=coef)
+        return carry(coef, intercept, rows, self.objective, self.frame)
 
 
 def _largest_nu(problem: Problem) -> float:
