@@ -2,7 +2,8 @@
 
 A fit never copies X. It walks over blocks of rows that stay in the processor's cache;
 each block is either a view of X (``offset`` is then subtracted through the intercept) or,
-where that would lose digits, a small standardised copy (``offset`` is then zero).
+where that would lose digits, a small standardised copy (``offset`` is then zero). Of a sparse
+block only the columns that need it are standardised.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class NotFiniteError(ArithmeticError):
 
 
 class RowBlocks:
-    """Rows of X, in blocks, as ``A = (X - centre) / unit`` or ``A = X``.
+    """Rows of X, in blocks, as ``A = (X - base) / unit``.
 
     Parameters
     ----------
@@ -90,16 +91,17 @@ class RowBlocks:
         self.chunks = _chunks(self.n, self.p)
         self.flat = np.zeros(self.p, dtype=bool)
         self.far = self.near = self.single = False
-        self.centre, self.unit, hard = self._survey()
+        self.unit, self.base = np.ones(self.p), np.zeros(self.p)
+        self.centre, spread, hard = self._survey()
         self.explicit = not self.sparse and (standardise or hard or X.dtype != np.float64)
         self.near, self.single = self.near and not self.explicit, self.single and not self.explicit
-        if not (self.explicit or self.sparse):
-            self.unit = np.ones(self.p)
-        self.base = self.centre if self.explicit else np.zeros(self.p)
+        if self.explicit:
+            self.unit, self.base = spread, self.centre
         self.offset = np.zeros(self.p)
-        self.move_offset(0.0 if self.explicit else self.centre)
-        if self.sparse and self.far:
-            self._shift_full_columns()
+        self.move_offset((self.centre - self.base) / self.unit)
+        if self.far:
+            self._shift_full_columns(spread)
+        self._converts = bool(self.base.any() or (self.unit != 1.0).any())
 
     def _survey(self) -> tuple[Array, Array, bool]:
         """Centre and unit of the columns, and whether X needs explicit standardising."""
@@ -134,19 +136,17 @@ class RowBlocks:
 
     def _survey_sparse(self) -> tuple[Array, Array, bool]:
         mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
-        unit = np.ones(self.p)
         tame = (variance > TINY_ENTRY**2) & (variance < HUGE_ENTRY**2)
         if not tame.all():
-            unit = self._extreme_units(~tame)
-        if np.any(unit != 1.0):  # there is no room in blocks for it: sparse ones share X's data
-            exponent = np.frexp(unit)[1] - 1
-            self.X = _scaled_columns(self.X, -exponent)
-            mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
+            self.unit = self._extreme_units(~tame)
+        if np.any(self.unit != 1.0):
+            scaled = _scaled_columns(self.X, 1 - np.frexp(self.unit)[1])
+            mean, variance = mean_variance_axis(scaled, axis=0, weights=self.weight)
         self.far = bool(np.any(mean**2 > FAR_SPARSE**2 * variance)) and self.fit_intercept
-        self._spread = np.sqrt(variance)
         if self.fit_intercept:  # a dense constant column is exactly 0 after centring, here not
             self.flat = variance <= (8 * EPS * mean) ** 2
-        return (mean if self.fit_intercept else np.zeros(self.p)), unit, False
+        centre = mean * self.unit if self.fit_intercept else np.zeros(self.p)
+        return centre, np.sqrt(variance) * self.unit, False
 
     def _extreme_units(self, columns: Mask) -> Array:
         """Powers of two for those of some columns whose squares leave the floating-point range."""
@@ -166,25 +166,25 @@ class RowBlocks:
         moved = self.unit * self.offset - other.unit * other.offset
         return (self.base - other.base) + moved
 
-    def _shift_full_columns(self) -> None:
-        """Standardise columns of a sparse X that are far from 0 and have no zeros, as they are read.
+    def _shift_full_columns(self, spread: Array) -> None:
+        """Have columns of a sparse X that are far from 0, and hold no zeros, read as standardised.
 
-        The others remain sparse, and these hold as many numbers as they did.
+        They hold as many numbers as before, and blocks remain sparse.
         """
-        far = (np.abs(self.offset) > FAR_SPARSE * self._spread) & ~self.flat
+        far = (np.abs(self.centre) > FAR_SPARSE * spread) & ~self.flat
         if not (far.any() and self.X.has_canonical_format):
             return
         shifted = far & (np.bincount(self.X.indices, minlength=self.p) == self.n)
-        self.base = np.where(shifted, self.offset, 0.0)
-        self.unit = np.where(shifted, self._spread, 1.0)
-        self.move_offset(-self.base)
+        self.base = np.where(shifted, self.centre, 0.0)
+        self.unit = np.where(shifted, spread, self.unit)
+        self.move_offset(np.where(shifted, -self.offset, 0.0))
         self.far = bool(np.any(far & ~shifted))
 
     def read(self, rows: slice) -> Any:
         """Block ``A[rows]``, a view of X where that is possible."""
         if self.sparse:
             block = _csr_rows(self.X, rows)
-            if self.base.any():
+            if self._converts:
                 block.data = (block.data - self.base[block.indices]) / self.unit[block.indices]
             return block
         block = self.X[rows]

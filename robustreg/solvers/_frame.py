@@ -226,7 +226,9 @@ def pack(objective: Objective, frame: Frame, start: Start) -> Array:
     return theta
 
 
-def carry(coef: Array, intercept: float, rows: RowBlocks, objective: Objective, frame: Frame) -> Array:
+def carry(
+    coef: Array, intercept: float, rows: RowBlocks, objective: Objective, frame: Frame
+) -> Array:
     """``[u, b]`` of coefficients with the intercept at the centre of other blocks of the same X.
 
     By way of the intercept at X = 0 digits would be lost of columns far from there.

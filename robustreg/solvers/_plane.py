@@ -254,8 +254,8 @@ def least_conjugate(
         start = lstsq(gram, -slopes / loss.curvature, cond=1e-12)
     # no nu has a larger sum than that with all of them at the bound; without any that has
     # the slopes, the dual function has no minimum
-    most = float(share.sum() * loss.conjugate(loss.conjugate_domain[1]))
     bound = loss.conjugate_domain[1]
+    most = float(share.sum() * loss.conjugate(bound))
     unit = bound / loss.curvature if np.isfinite(bound) else 1.0  # of z, where psi bends
     options = {
         "max_iter": 50,

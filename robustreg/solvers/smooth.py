@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import Bounds, OptimizeResult, minimize
+from scipy.optimize import OptimizeResult
 
-from robustreg._arrays import EPS, Array, length
+from robustreg._arrays import EPS, Array
 from robustreg._certificate import dual_gap, dual_gap_from, dual_point
 from robustreg._objective import Objective
 from robustreg._problem import SURVEY_ROWS, Problem
@@ -27,22 +26,21 @@ from robustreg.solvers._frame import (
     unpack,
 )
 from robustreg.solvers._lockstep import Limits, Lockstep
-from robustreg.solvers._newton import semismooth_newton
+from robustreg.solvers._minimise import (
+    SMALL_SCALES,
+    XTOL,
+    Minimise,
+    minimise_lbfgs,
+    minimise_newton,
+)
 from robustreg.solvers._plane import AtZero, Limit, at_scale_zero
 from robustreg.solvers._report import null_result, result
 
-Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
-
-XTOL = 1e-10  # length of the last Newton step, in scales
 PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
 PILOT_SHARE = 50
 MIN_PILOT = 1000
 MIN_ENTRIES = 250_000  # below, a pilot costs more than the steps it saves
 MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
-# Joint scales below these shares of the spread of y suggest an exact plane. An attempt costs
-# about as much as an L1 fit; the last one ends the search.
-SMALL_SCALES = (1e-5, 1e-9, EPS)
-NEWTON_SHARE = 20  # of the iterations of lbfgs are kept for the Newton steps at its end
 SLOW_SCALE = 1e-2
 TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
 # Losses whose centre is narrower than this, in scales or in spreads of y, are all but absolute
@@ -60,7 +58,7 @@ def newton(
     Cost: one pass over X for all second moments, O(n p^2); then a pass of O(n p) per step
     plus O(m p^2) for the m rows whose psi' has changed since the last step.
     """
-    return _solve(problem, start, max_iter, tol, _minimise_newton)
+    return _solve(problem, start, max_iter, tol, minimise_newton)
 
 
 def lbfgs(
@@ -71,7 +69,7 @@ def lbfgs(
     L-BFGS-B compares values of F, which stop changing when the coefficients are right to
     eight digits; the Newton steps at the end supply the others. Cost: O(n p) a step.
     """
-    return _solve(problem, start, max_iter, tol, _minimise_lbfgs)
+    return _solve(problem, start, max_iter, tol, minimise_lbfgs)
 
 
 def _solve(
@@ -112,13 +110,13 @@ class Series:
             start = _pilot(problem, max_iter)
         frame, objective = shared
         objective.adopt(problem.loss, problem.penalty)
-        return _certified(problem, frame, objective, start, max_iter, tol, _minimise_newton)
+        return _certified(problem, frame, objective, start, max_iter, tol, minimise_newton)
 
     def _shared(self, problem: Problem) -> tuple[Frame, Objective] | None:
         """Coordinates and objective of all problems of a kind; None: each has its own."""
         kind = _kind(problem)
         if kind not in self.kept:
-            frame = _make_frame(problem, _minimise_newton)
+            frame = _make_frame(problem, minimise_newton)
             keep = kind[0] or not (frame.by_rows or frame.basis.shape[-1] < problem.p)
             self.kept[kind] = (frame, make_objective(problem, frame)) if keep else None
         return self.kept[kind]
@@ -169,9 +167,9 @@ def newton_primal_dual(
     problem: Problem, start: Start | None, max_iter: int, tol: float, xtol: float
 ) -> PrimalDual:
     """As ``newton``, for those who go on from the dual point."""
-    frame = _make_frame(problem, _minimise_newton)
+    frame = _make_frame(problem, minimise_newton)
     objective = make_objective(problem, frame)
-    optimum = _optimise(problem, frame, objective, start, max_iter, tol, xtol, _minimise_newton)
+    optimum = _optimise(problem, frame, objective, start, max_iter, tol, xtol, minimise_newton)
     found = unpack(objective, frame, optimum.theta)
     if optimum.at_zero is not None:
         found, (value, _, nu) = replace(found, sigma=0.0), optimum.at_zero
@@ -215,7 +213,7 @@ def _optimise(
     if _almost_absolute(problem):
         theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
         if at_zero is not None:
-            fit = OptimizeResult(status=0, message="The optimum is that of scale 0.", nit=0)
+            fit = OptimizeResult(status=0, message="The fit is one of absolute deviations.", nit=0)
             return _Optimum(theta, fit, at_zero)
     elif not objective.joint:
         theta, used = _approach(problem, frame, objective, theta, max_iter)
@@ -251,7 +249,7 @@ def _width(problem: Problem) -> float:
 def _make_frame(problem: Problem, minimise: Minimise) -> Frame:
     if problem.penalty.kinked:
         return make_separable_frame(problem)
-    wide = minimise is _minimise_lbfgs and problem.p > MAX_WHITENED
+    wide = minimise is minimise_lbfgs and problem.p > MAX_WHITENED
     return make_scaled_frame(problem) if wide else make_quick_frame(problem)
 
 
@@ -270,9 +268,9 @@ def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start 
     sample = problem.subset(index)
     start = _pilot(sample, max_iter, rows_per_column // 4)
     xtol = PILOT_XTOL * float(np.sqrt(problem.p / size))
-    frame = _make_frame(sample, _minimise_newton)
+    frame = _make_frame(sample, minimise_newton)
     objective = make_objective(sample, frame)
-    optimum = _optimise(sample, frame, objective, start, max_iter, 1e-3, xtol, _minimise_newton)
+    optimum = _optimise(sample, frame, objective, start, max_iter, 1e-3, xtol, minimise_newton)
     return unpack(objective, frame, optimum.theta) if optimum.at_zero is None else None
 
 
@@ -314,63 +312,10 @@ def _approach(
     while stage * STAGE > target and used < max_iter and not slow:
         objective.set_scale(stage / narrow)
         steps = min(STAGE_STEPS, max_iter - used)
-        fit = _minimise_newton(objective, theta, steps, 1e-2, floor=0.0)
+        fit = minimise_newton(objective, theta, steps, 1e-2, floor=0.0)
         theta, used, stage = fit.x, used + fit.nit, stage * STAGE
         slow = fit.nit >= STAGE_STEPS and fit.status == 1
     objective.set_scale(scale)
     if slow and frame.moments is not None:
         theta = Limit(problem, frame, objective).solve(theta)
     return theta, used
-
-
-def _minimise_newton(
-    objective: Objective, theta: Array, max_iter: int, xtol: float, floor: float
-) -> OptimizeResult:
-    # a scale of 1e-9 does not make coefficients more precise than floating point
-    least = SMALL_SCALES[0] * XTOL / xtol
-
-    def in_scales(theta: Array, step: Array) -> float:
-        return length(step) / max(objective.scale_at(theta), least)
-
-    return minimize(
-        lambda theta: objective(theta)[0],  # which remembers: jac=True would do so once more
-        theta,
-        jac=lambda theta: objective(theta)[1],
-        hess=objective.hessian,
-        method=semismooth_newton,
-        bounds=_bounds(objective, 0.0),
-        options={
-            "kinks": objective.kinks,
-            "xtol": xtol,
-            "max_iter": max_iter,
-            "floor": floor,
-            "rounding": objective.rounding,
-            "slope_along": objective.slope_along,
-            "step_size": in_scales,
-            "perspective": objective.joint,
-        },
-    )
-
-
-def _minimise_lbfgs(
-    objective: Objective, theta: Array, max_iter: int, xtol: float, floor: float
-) -> OptimizeResult:
-    budget = max_iter - NEWTON_SHARE if max_iter > 2 * NEWTON_SHARE else max_iter
-    fit = minimize(
-        objective.without_curvature(),
-        theta,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=_bounds(objective, 0.5 * floor),
-        options={"maxiter": budget, "maxcor": 20, "ftol": 0.0, "gtol": 1e-6, "maxls": 50},
-    )
-    polished = _minimise_newton(objective, fit.x, max_iter - fit.nit, xtol, floor)
-    polished.nit += fit.nit
-    return polished
-
-
-def _bounds(objective: Objective, lowest: float) -> Bounds:
-    """Only the joint scale is bounded."""
-    lower = np.full(objective.size, -np.inf)
-    lower[objective.k + objective.rows.fit_intercept :] = lowest
-    return Bounds(lower, np.inf)

@@ -12,8 +12,9 @@ from robustreg._certificate import dual_gap_from
 from robustreg._objective import Objective
 from robustreg._problem import LEAST_SCALE, Problem
 from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
+from robustreg.solvers._minimise import XTOL
 from robustreg.solvers._report import null_result, result
-from robustreg.solvers.smooth import XTOL, newton_primal_dual
+from robustreg.solvers.smooth import newton_primal_dual
 
 FEW = 20  # columns of the first set, besides those of a start
 ROUGH_XTOL = 1e-2  # length of the last Newton step, in scales, while columns still enter
