@@ -234,10 +234,14 @@ def _optimise(
 
 
 def _almost_absolute(problem: Problem) -> bool:
-    """Whether the centre of the loss is so narrow that hardly a residual, or none, is in it."""
+    """Whether the centre of the loss is so narrow that hardly a residual is in it.
+
+    Under a joint scale: fewer than there are coefficients. Of n Gaussian ones 0.8 n times the
+    width are, and their equation asks for two thirds of that.
+    """
     width = _width(problem)
     if problem.scale is None:
-        return width <= NARROW
+        return width <= NARROW and width * problem.n <= 2 * (problem.p + 1)
     return width * problem.scale <= NO_WIDTH * problem.spread
 
 
