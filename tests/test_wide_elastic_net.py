@@ -24,9 +24,7 @@ def table(seed):
     return X, y, {"alpha": alpha, "l1_ratio": l1_ratio, "positive": bool(g.random() < 0.2)}
 
 
-@pytest.mark.parametrize(
-    ("seed", "loss"), [(0, "huber"), (3, "huber"), (36, "smooth_l1"), (20, "half_squared")]
-)
+@pytest.mark.parametrize(("seed", "loss"), [(3, "huber"), (36, "smooth_l1"), (20, "half_squared")])
 def test_both_solvers_find_the_same_fit(seed, loss):
     X, y, penalty = table(seed)
     fits = [
