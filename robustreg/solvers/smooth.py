@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import Array
 from robustreg._certificate import dual_gap, dual_gap_from, dual_point
 from robustreg._objective import Objective
 from robustreg._problem import SURVEY_ROWS, Problem
