@@ -301,7 +301,7 @@ def test_a_grid_search_takes_auto_beside_numbers():
 
 def test_a_path_needs_a_number():
     X, y = clean()
-    with pytest.raises(ValueError, match="delta must be a number for a path, got 'auto'"):
+    with pytest.raises(ValueError, match="delta must be one number for a path, got 'auto'"):
         huber_path(X, y, delta="auto")
 
 

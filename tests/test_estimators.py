@@ -113,7 +113,7 @@ BAD_PARAMETERS = {
     "scale": [0.0, -1.0, np.nan, np.inf, "jont", None],
     "positive": ["yes", None, 2],
     "fit_intercept": ["yes", None, 2],
-    "solver": ["simplex", None, 3],
+    "solver": ["ellipsoid", None, 3],
     "max_iter": [0, -1, 1.5, np.inf, "one", None],
     "tol": NUMBERS_ABOVE_0,
     "warm_start": ["no", None, 2],

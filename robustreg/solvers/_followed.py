@@ -90,6 +90,8 @@ def _as_reported(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeR
     terms = abs(whole) + abs(fit.intercept) + safe_sparse_dot(abs(problem.X), np.abs(fit.coef))
     rounding = (fit.residual == 0.0) & (np.abs(residual) <= LAST_PLACES * EPS * terms)
     residual[rounding] = 0.0  # fitted exactly, as far as numbers of this size can be
+    if "on_fit" in fit:
+        fit.on_fit = rounding
     fit.update(fun=value, dual_gap=gap, residual=residual, success=fit.success and small)
     return fit
 
