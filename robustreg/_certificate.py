@@ -71,7 +71,7 @@ def gap_of_psi(
     shrink = _into_l1(objective, slope)
     if objective.joint and conjugate > 0:
         shrink = min(shrink, objective.kappa / conjugate)
-    coef = beta / objective.rows.unit
+    coef = objective.rows.coefficients(beta)
     return _gap(objective, coef, value, shrink, linear, slope, conjugate)
 
 
@@ -91,7 +91,8 @@ def dual_gap_from(
     most ``cleaning`` times; 0 is for a ``nu`` that has been through it.
     """
     loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
-    coef = objective.unpack(theta)[0] / unit if coef is None else coef
+    if coef is None:
+        coef = objective.rows.coefficients(objective.unpack(theta)[0])
     # of a coefficient whose share of F is nothing the L1 norm may have any slope
     tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
     size = np.sqrt(objective.average(nu * nu))
@@ -133,7 +134,8 @@ def _into_l1(objective: Objective, slope: Array) -> float:
     penalty = objective.penalty
     if not penalty.slope or penalty.curvature:
         return 1.0
-    steepest = float(penalty.steepness(slope * objective.rows.unit).max(initial=0.0))
+    with np.errstate(over="ignore"):  # nothing is left of nu then, and the bound is 0
+        steepest = float(penalty.steepness(slope * objective.rows.unit).max(initial=0.0))
     return min(1.0, penalty.slope / steepest) if steepest > 0.0 else 1.0
 
 
@@ -149,8 +151,9 @@ def _gap(
     """F minus the dual objective at ``shrink * nu``."""
     dual = shrink * linear
     if objective.penalty.alpha or objective.penalty.positive:
-        slope = shrink * slope * objective.rows.unit
-        dual += float(slope @ coef) - objective.penalty.conjugate(slope)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+            slope = shrink * slope * objective.rows.unit
+            dual += float(slope @ coef) - objective.penalty.conjugate(slope)
     if not objective.joint:
         dual -= objective.scale * conjugate
     return max(value - dual, 0.0)
@@ -172,7 +175,7 @@ def dual_point(objective: Objective, theta: Array) -> Array:
         step = lstsq(hessian, -gradient, cond=1e-12)
     else:  # psi + psi' dz then balances the penalty's subgradient
         step = quadratic_step(hessian, gradient, theta, objective.kinks)
-    if step is None:
+    if step is None or not np.isfinite(step).all():
         return nu
     beta, intercept, dsigma = objective.unpack(step)
     if not objective.joint:

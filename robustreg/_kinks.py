@@ -69,10 +69,13 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     variables at 0 whose slope exceeds the kink's become free. The sum falls with every move, so
     that no set of free variables comes back and the method ends.
 
-    Returns None where the matrix of the free variables is singular.
+    Returns None where the matrix of the free variables is singular or infinite.
     """
     y, bent = x.copy(), kinks.bent
-    noise = BALANCED * (np.abs(gradient) + np.abs(hessian) @ np.abs(x))
+    with np.errstate(invalid="ignore"):
+        noise = BALANCED * (np.abs(gradient) + np.abs(hessian) @ np.abs(x))
+    if not np.isfinite(noise).all():
+        return None
     free = (y != 0) | ~bent
     signs: Array = np.where(bent, np.sign(y), 0.0)
     entered, excess, slope = np.zeros_like(free), x, gradient

@@ -6,6 +6,8 @@ not converge, on matrices with many equal values above all: those of dummy colum
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,21 @@ from scipy import linalg
 from scipy.linalg import LinAlgError
 
 from robustreg._arrays import EPS, Array
+
+
+class OutOfRangeError(ArithmeticError):
+    """A matrix is not finite: numbers on the way to it have left the range of float64."""
+
+
+@contextmanager
+def _finite(*matrices: Array) -> Iterator[None]:
+    """Where LAPACK's wrappers refuse infinities and NaN, say so in an error of our own."""
+    try:
+        yield
+    except ValueError:
+        if all(np.isfinite(matrix).all() for matrix in matrices):
+            raise
+        raise OutOfRangeError from None
 
 
 def lstsq(matrix: Array, side: Array, cond: float | None = None) -> Array:
@@ -23,28 +40,31 @@ def lstsq(matrix: Array, side: Array, cond: float | None = None) -> Array:
     """
     if cond is None:
         cond = EPS * max(matrix.shape)
-    try:
-        solution: Array = linalg.lstsq(matrix, side, cond=cond)[0]
-    except LinAlgError:
-        solution = linalg.lstsq(matrix, side, cond=cond, lapack_driver="gelsy")[0]
+    with _finite(matrix, side):
+        try:
+            solution: Array = linalg.lstsq(matrix, side, cond=cond)[0]
+        except LinAlgError:
+            solution = linalg.lstsq(matrix, side, cond=cond, lapack_driver="gelsy")[0]
     return solution
 
 
 def svd(matrix: Array, full_matrices: bool = False) -> tuple[Array, Array, Array]:
     """Left singular vectors, singular values and right singular vectors."""
-    try:
-        parts: Any = linalg.svd(matrix, full_matrices=full_matrices)
-    except LinAlgError:
-        parts = linalg.svd(matrix, full_matrices=full_matrices, lapack_driver="gesvd")
+    with _finite(matrix):
+        try:
+            parts: Any = linalg.svd(matrix, full_matrices=full_matrices)
+        except LinAlgError:
+            parts = linalg.svd(matrix, full_matrices=full_matrices, lapack_driver="gesvd")
     return parts
 
 
 def eigh(matrix: Array) -> tuple[Array, Array]:
     """Eigenvalues of a symmetric matrix, in ascending order, and its eigenvectors."""
-    try:
-        parts: Any = linalg.eigh(matrix)
-    except LinAlgError:
-        parts = linalg.eigh(matrix, driver="ev")
+    with _finite(matrix):
+        try:
+            parts: Any = linalg.eigh(matrix)
+        except LinAlgError:
+            parts = linalg.eigh(matrix, driver="ev")
     return parts
 
 

@@ -225,7 +225,9 @@ class Objective(Design):
         if self._answer is not None:
             return self._answer
         beta, _, sigma = self.unpack(theta)
-        value = self.loss_value(sums, sigma) + self.penalty.value(beta / self.rows.unit)
+        value = self.loss_value(sums, sigma)
+        if self.penalty.alpha or self.penalty.positive:
+            value += self.penalty.value(self.rows.coefficients(beta))
         self._answer = value, self.gradient_from(sums, self.penalty_slope(beta))
         return self._answer
 
@@ -340,7 +342,10 @@ class Objective(Design):
 
     def penalty_slope(self, beta: Array) -> Array:
         """Gradient of the penalty's quadratic part by the blocks' coefficients."""
-        return self.penalty.gradient(beta / self.rows.unit) / self.rows.unit
+        if not self.penalty.curvature:
+            return np.zeros_like(beta)
+        with np.errstate(over="ignore"):  # as in F
+            return self.penalty.gradient(self.rows.coefficients(beta)) / self.rows.unit
 
     def penalty_hessian(self) -> Array:
         """Second derivative of the penalty in the coordinates u."""

@@ -33,6 +33,7 @@ MAX_MEAN_NEAR = 3.0
 LEAST_SINGLE, MOST_SINGLE = 1e-12, 1e12  # ... and for these spreads suit single precision.
 # Squares and products of entries outside of these bounds leave the floating-point range.
 TINY_ENTRY, HUGE_ENTRY = 1e-70, 1e70
+LEAST_UNIT = float(np.finfo(np.float64).tiny)  # smaller ones have no reciprocal
 
 
 class NotFiniteError(ArithmeticError):
@@ -132,7 +133,7 @@ class RowBlocks:
         tame = np.all((spread * two > LEAST_SINGLE) & (spread * two < MOST_SINGLE))
         self.near = bool(varies and np.all(np.abs(centre) <= MAX_MEAN_NEAR * spread))
         self.single = bool(self.near and tame and self.p >= WIDE)
-        return centre * two, spread * two, bool(hard or extreme)
+        return centre * two, np.maximum(spread * two, LEAST_UNIT), bool(hard or extreme)
 
     def _survey_sparse(self) -> tuple[Array, Array, bool]:
         mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
@@ -142,6 +143,7 @@ class RowBlocks:
         if np.any(self.unit != 1.0):
             scaled = _scaled_columns(self.X, 1 - np.frexp(self.unit)[1])
             mean, variance = mean_variance_axis(scaled, axis=0, weights=self.weight)
+        variance = np.maximum(variance, 0.0)  # rounding may leave less of a constant column
         self.far = bool(np.any(mean**2 > FAR_SPARSE**2 * variance)) and self.fit_intercept
         if self.fit_intercept:  # a dense constant column is exactly 0 after centring, here not
             self.flat = variance <= (8 * EPS * mean) ** 2
@@ -154,12 +156,18 @@ class RowBlocks:
         stored = columns[self.X.indices]
         np.maximum.at(largest, self.X.indices[stored], np.abs(self.X.data[stored]))
         extreme = (largest > 0.0) & ((largest < TINY_ENTRY) | (largest > HUGE_ENTRY))
-        return np.where(extreme, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
+        two = np.maximum(np.ldexp(1.0, np.frexp(largest)[1] - 1), LEAST_UNIT)
+        return np.where(extreme, two, 1.0)
 
     @property
     def origin(self) -> Array:
         """Minus the point where X = 0, seen from the columns' means, in units of the blocks."""
         return self.offset + self.base / self.unit
+
+    def coefficients(self, beta: Array) -> Array:
+        """The blocks' coefficients in the user's columns; some may be infinite."""
+        with np.errstate(over="ignore"):
+            return beta / self.unit
 
     def centre_from(self, other: RowBlocks) -> Array:
         """Where blocks are centred, seen from where those of ``other`` are, in units of X."""

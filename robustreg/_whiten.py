@@ -57,13 +57,15 @@ def moments(rows: RowBlocks, y: Array, single: bool = False) -> Moments:
         gram, cross = sum(part[0] for part in partial), sum(part[1] for part in partial)
         if not np.isfinite(gram.sum()):
             raise NotFiniteError
+    flat = np.flatnonzero(rows.flat)
     if not rows.fit_intercept:
+        gram[flat] = 0.0
+        gram[:, flat] = 0.0
         return Moments(gram, cross[:-1], 0.0)
     mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
     rows.move_offset(mean)
     gram[:-1, :-1] -= rows.total * np.outer(mean, mean)
     gram[:-1, -1] = gram[-1, :-1] = 0.0
-    flat = np.flatnonzero(rows.flat)
     gram[flat] = 0.0
     gram[:, flat] = 0.0
     return Moments(gram, cross[:-1] - rows.total * mean * mean_y, mean_y)
@@ -214,12 +216,15 @@ def _are_null(rows: RowBlocks, null: Array, spread: Array) -> bool:
     nearly all there is, and some of them tell. Directions are of length 1 in the columns'
     spreads, and themselves right to rounding only.
     """
-    null = null / rows.unit[:, None]
-    own = np.divide(DIRECTION / OWN_TERMS, spread * rows.unit, where=spread > 0, out=0.0 * spread)
     some = rows.X[:: max(1, rows.n // PILOT_ROWS)]
-    value, size = some @ null, abs(some) @ (np.abs(null) + own[:, None])
-    middle = np.median(value, axis=0) if rows.fit_intercept else np.zeros(null.shape[1])
-    return bool(np.all(np.abs(value - middle) <= OWN_TERMS * (size + np.abs(middle))))
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float64 nothing is certain
+        null = null / rows.unit[:, None]
+        width = spread * rows.unit
+        own = np.divide(DIRECTION / OWN_TERMS, width, where=width > 0, out=0.0 * spread)
+        value, size = some @ null, abs(some) @ (np.abs(null) + own[:, None])
+        middle = np.median(value, axis=0) if rows.fit_intercept else np.zeros(null.shape[1])
+        left = np.abs(value - middle)
+        return bool(np.all((left <= OWN_TERMS * (size + np.abs(middle))) & (left < np.inf)))
 
 
 def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:

@@ -67,9 +67,12 @@ class ElasticNet:
         """Penalty of ``coef``; infinite where one must not be negative and is."""
         if self.positive and np.any(coef < 0.0):
             return np.inf
-        scaled = np.sqrt(self.curvature) * coef  # neither may have a square
-        value = 0.5 * float(scaled @ scaled) if self.curvature else 0.0
-        return value + self.slope * float(np.abs(coef).sum()) if self.slope else value
+        value = 0.0
+        with np.errstate(over="ignore"):  # infinite is the right answer
+            if self.curvature:
+                scaled = np.sqrt(self.curvature) * coef  # neither may have a square
+                value = 0.5 * float(scaled @ scaled)
+            return value + self.slope * float(np.abs(coef).sum()) if self.slope else value
 
     def gradient(self, coef: Array) -> Array:
         """Gradient of the quadratic part, ``curvature * coef``."""
@@ -97,8 +100,9 @@ class ElasticNet:
         """
         if not self.curvature:
             return 0.0
-        excess = np.maximum(self.steepness(slope) - self.slope, 0.0) / np.sqrt(self.curvature)
+        excess = np.maximum(self.steepness(slope) - self.slope, 0.0)
         with np.errstate(over="ignore"):  # of columns beyond 1e150 rounding alone may be steep
+            excess = excess / np.sqrt(self.curvature)
             return 0.5 * float(excess @ excess)
 
     def steepness(self, slope: Array) -> Array:

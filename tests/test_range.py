@@ -16,6 +16,7 @@ from robustreg import (
     huber_path,
     l1_path,
 )
+from robustreg._linalg import OutOfRangeError, eigh, lstsq, svd
 
 EVERY = DEFAULTS | HIGH
 every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
@@ -203,3 +204,48 @@ def test_infinite_and_missing_gaps_certify_nothing():
     start = Start(np.zeros(3), 0.0, 1.0)
     for value, gap in [(np.inf, np.inf), (1.0, np.nan), (np.nan, 0.0), (np.nan, np.nan)]:
         assert not result(problem, start, problem.y, value, gap, 1e-7, end, 1).success
+
+
+# --- numbers below 2.2e-308, which have no reciprocal
+
+
+@pytest.mark.parametrize("model", SPARSE.values(), ids=SPARSE.keys())
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("unit", [1e-310, 1e-315])
+def test_a_subnormal_column(model, container, unit):
+    """Its coefficient is out of range, unless a penalty or a sign leaves nothing of it."""
+    X, y = thin()
+    X[:, 1] *= unit
+    if model.alpha == 0 and not model.positive:
+        with pytest.raises(ValueError, match="rescale X"):
+            clone(model).fit(container(X), y)
+        return
+    fit, rest = clone(model).fit(container(X), y), clone(model).fit(container(X[:, [0, 2]]), y)
+    assert fit.converged_
+    np.testing.assert_allclose(fit.coef_, np.insert(rest.coef_, 1, 0.0), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", HIGH.values(), ids=HIGH.keys())
+def test_a_subnormal_column_of_a_resampled_fit(model):
+    X, y = thin()
+    with pytest.raises(ValueError, match="rescale X"):
+        clone(model).fit(X * [1.0, 1e-315, 1.0], y)
+
+
+@pytest.mark.parametrize("routine", [svd, eigh, lambda matrix: lstsq(matrix, np.ones(2))])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_factorisations_of_what_is_not_finite(routine, bad):
+    with pytest.raises(OutOfRangeError):
+        routine(np.array([[1.0, bad], [bad, 1.0]]))
+
+
+def test_an_overflow_on_the_way_is_an_error_for_people():
+    class Model(HuberRegressor):
+        def _fit(self, *_arguments):
+            raise OutOfRangeError
+
+    X, y = clean()
+    model = Model()
+    with pytest.raises(ValueError, match="range of float64: rescale X, y or sample_weight"):
+        model.fit(X, y)
+    assert not hasattr(model, "coef_")

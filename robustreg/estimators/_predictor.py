@@ -25,6 +25,7 @@ from robustreg._compat import (
     fit_context,
     validate_parameters,
 )
+from robustreg._linalg import OutOfRangeError
 from robustreg._numbers import real_values
 from robustreg._parallel import one_blas_thread
 from robustreg._rows import NotFiniteError
@@ -117,6 +118,11 @@ class LinearPredictor(RegressorMixin, Estimator):
             raise ValueError(
                 "X holds values so large that their squares overflow (beyond about 1e150); "
                 "rescale its columns."
+            ) from None
+        except OutOfRangeError:
+            check_finite(data, "X", name)
+            raise ValueError(
+                "Numbers in this fit leave the range of float64: rescale X, y or sample_weight."
             ) from None
 
     def predict(self, X: ArrayLike) -> NDArray[np.floating]:

@@ -84,4 +84,6 @@ def bounded(columns: Array, side: Array, low: Array, high: Array, clipped: Array
     """Least squares within bounds; merely ``clipped`` where there are too many for that."""
     if not 0 < len(low) <= MAX_BOUNDED:
         return clipped
-    return np.clip(lsq_linear(columns, side, (low, high), method="bvls", tol=EPS).x, low, high)
+    with np.errstate(over="ignore"):  # of its sum of squares, which serves to stop it early
+        found = lsq_linear(columns, side, (low, high), method="bvls", tol=EPS).x
+    return np.clip(found, low, high)

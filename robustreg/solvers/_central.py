@@ -43,7 +43,8 @@ class Point:
     @property
     def barrier(self) -> Array:
         """How much nu changes with r, ``phi''``."""
-        return 1.0 / (self.p / self.up + self.q / self.down)
+        with np.errstate(over="ignore"):  # 0 is the right answer
+            return 1.0 / (self.p / self.up + self.q / self.down)
 
     def move(self, step: Point, primal: float, dual: float) -> Point:
         """The point after a step of different lengths in the primal and the dual variables."""
@@ -61,12 +62,12 @@ def over(programme: Programme, theta: Array, mu: float) -> Point:
     """The point over theta where every ``up p`` and ``down q`` is mu.
 
     With ``p - q = r`` and ``up + down = L`` the smaller slack of nu is the positive root s of
-    ``|r| s^2 - (2 mu + |r| L) s + mu L = 0``, here without cancellation.
+    ``|r| s^2 - (2 mu + |r| L) s + mu L = 0``, here without cancellation, and without squares.
     """
     r = programme.residuals(theta)
     size, length = np.abs(r), programme.high - programme.low
-    bent = 2.0 * mu + size * length
-    smaller = 2.0 * mu * length / (bent + np.sqrt(bent * bent - 4.0 * size * mu * length))
+    share = 2.0 * mu / (2.0 * mu + size * length)
+    smaller = share * length / (1.0 + np.sqrt(1.0 - 2.0 * share * (1.0 - share)))
     up = np.where(r > 0, smaller, length - smaller)
     down = np.where(r > 0, length - smaller, smaller)
     return Point(

@@ -98,6 +98,7 @@ def _as_reported(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeR
 
 def _in_units(fit: OptimizeResult, factor: float) -> OptimizeResult:
     """A fit in units of y that are smaller by that factor, a power of two."""
-    for name in ("coef", "intercept", "sigma", "residual", "fun", "dual_gap", "followed"):
-        fit[name] = fit[name] * factor
+    with np.errstate(over="ignore"):  # whoever reports them sees to it
+        for name in ("coef", "intercept", "sigma", "residual", "fun", "dual_gap", "followed"):
+            fit[name] = fit[name] * factor
     return fit

@@ -209,7 +209,7 @@ def make_objective(
 def pack(objective: Objective, frame: Frame, start: Start) -> Array:
     """``theta`` of a start; coefficients outside of the coordinates' range are dropped."""
     rows, total = frame.rows, frame.rows.total
-    beta = start.coef * rows.unit
+    beta = np.where(np.isfinite(start.coef), start.coef, 0.0) * rows.unit
     if frame.moments is None or frame.basis.ndim == 1:
         u = np.divide(beta, frame.basis, out=np.zeros(rows.p), where=frame.basis > 0)
     elif frame.by_rows:
@@ -247,10 +247,8 @@ def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
 def in_columns(frame: Frame, beta: Array, intercept: Any, sigma: Any) -> Start:
     """Coefficients of the blocks and the intercept at their centre in the user's columns."""
     origin = beta @ frame.rows.origin
-    with np.errstate(over="ignore"):  # whoever reports them sees to it
-        coef = beta / frame.rows.unit
     moved = intercept - origin if frame.rows.fit_intercept else 0.0
-    return Start(coef, moved, sigma, frame.certain)
+    return Start(frame.rows.coefficients(beta), moved, sigma, frame.certain)
 
 
 def least_squares(frame: Frame) -> Array:

@@ -206,7 +206,7 @@ def _certified(
     balanced = is_balanced(own, sums, arrived.gradient)
     for k, problem in enumerate(problems):
         own.adopt(problem.loss, problem.penalty)
-        whole = float(value[k]) + problem.penalty.value(beta[k] / frame.rows.unit)
+        whole = float(value[k]) + problem.penalty.value(frame.rows.coefficients(beta[k]))
         gap = gap_of_psi(own, sums.at(k), beta[k], sigma[k], whole) if balanced[k] else np.inf
         here = Start(found.coef[k], float(intercepts[k]), float(sigma[k]))
         yield result(problem, here, None, whole, gap, tol, end, frame.rank)

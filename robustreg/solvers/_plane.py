@@ -134,14 +134,14 @@ class Limit:
             return theta[: self.lead]
         beta, intercept, _ = self.objective.unpack(theta)
         rows = self.frame.rows
-        return carry(beta / rows.unit, intercept, rows, self.programme.objective, self.own)
+        return carry(rows.coefficients(beta), intercept, rows, self.programme.objective, self.own)
 
     def _leave(self, theta: Array, zero: Mask) -> Array:
         if self.own is self.frame:
             return theta
         beta, intercept, _ = self.programme.objective.unpack(theta)
         rows, columns = self.own.rows, self.programme.kinked
-        coef = beta / rows.unit
+        coef = rows.coefficients(beta)
         size = np.abs(self.programme.fitted(theta)[self.problem.n :])
         zero = zero | (size <= LAST_PLACES * EPS * max(self.problem.spread, size.max(initial=0.0)))
         coef[columns[zero]] = 0.0
@@ -204,7 +204,7 @@ def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
         # without a bound on psi, nothing but an exact fit has a limit
         return np.inf, np.inf, np.zeros_like(residual)
     beta = objective.unpack(theta)[0]
-    value = objective.penalty.value(beta / rows.unit)
+    value = objective.penalty.value(rows.coefficients(beta))
     signs = np.where(on, 0.0, np.sign(residual))
     if np.isfinite(bound):
         value += bound * objective.average(np.abs(residual))

@@ -268,7 +268,9 @@ def _penalty_rows(
     than ``HIDDEN`` of it to be next to none.
     """
     penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
-    width = sharpness * (spread + penalty.curvature / spread / unit / unit)
+    with np.errstate(over="ignore"):
+        width = sharpness * (spread + penalty.curvature / spread / unit / unit)
+    width = np.minimum(width, np.finfo(np.float64).max)
     design = np.zeros((len(columns), objective.size))
     design[:, : objective.k] = width[:, None] * objective.basis[columns]
     low, high = objective.loss.conjugate_domain

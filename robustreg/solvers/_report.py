@@ -81,7 +81,7 @@ def is_certified(
     of an exact fit are all of either. Only a fit that would fail otherwise is looked at in
     that way.
     """
-    if not (np.isfinite(value) and np.isfinite(gap)):
+    if not (np.isfinite(value) and np.isfinite(gap) and np.isfinite(found.coef).all()):
         return False
     if gap <= tol * value or gap <= problem.negligible:
         return True

@@ -184,8 +184,9 @@ def _direction(
 
 def _lengths(point: Point, step: Point) -> tuple[float, float]:
     """Primal and dual step lengths that keep p, q and the slacks positive."""
-    primal = min(_to_zero(point.p, step.p), _to_zero(point.q, step.q))
-    dual = min(_to_zero(point.up, step.up), _to_zero(point.down, step.down))
+    with np.errstate(over="ignore"):  # a step next to nothing may be repeated without end
+        primal = min(_to_zero(point.p, step.p), _to_zero(point.q, step.q))
+        dual = min(_to_zero(point.up, step.up), _to_zero(point.down, step.down))
     return min(1.0, TO_BOUNDARY * primal), min(1.0, TO_BOUNDARY * dual)
 
 

@@ -86,7 +86,8 @@ def _surplus(objective: Objective, nu: Array) -> Array:
     """
     unit, penalty = objective.rows.unit, objective.penalty
     slope, _ = objective.slopes(nu)
-    surplus = objective.reduce((penalty.steepness(slope * unit) - penalty.slope) / unit)
+    with np.errstate(over="ignore", invalid="ignore"):  # the penalty may outweigh everything
+        surplus = objective.reduce((penalty.steepness(slope * unit) - penalty.slope) / unit)
     return np.where(objective.basis > 0, surplus, -np.inf)
 
 

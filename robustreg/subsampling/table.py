@@ -12,6 +12,7 @@ from robustreg._arrays import Array, Index
 from robustreg._linalg import lstsq
 from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
+from robustreg._range import out_of_range
 from robustreg._rows import product
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
@@ -206,7 +207,11 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     rows.walk(fill)
     table = Table(q, problem.y, weight, problem.exact or UNIT_ZERO, problem.n_threads)
     origin = rows.centre + rows.offset * rows.unit if rows.explicit else rows.offset
-    return table, Coordinates(basis / rows.unit[:, None], origin, problem.fit_intercept)
+    with np.errstate(over="ignore"):
+        basis = basis / rows.unit[:, None]
+    if not np.isfinite(basis).all():
+        raise out_of_range("coefficients", "rescale X or y")
+    return table, Coordinates(basis, origin, problem.fit_intercept)
 
 
 def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
