@@ -128,3 +128,15 @@ def test_a_penalty_out_of_the_range_of_y_is_named():
     ):
         with pytest.raises(ValueError, match=r"alpha is too large for float64.* rescale y"):
             call()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_useless_bound_does_not_choose_the_fit(seed):
+    """Columns alike but for rounding, in all units: F is not above that of no coefficients."""
+    rng = np.random.default_rng(seed)
+    X = (1 + 1e-8 * rng.normal(size=(10, 17))) * 10.0 ** rng.integers(-11, 17, size=17)
+    y = rng.poisson(5.0, size=10).astype(float)
+    for solver in ("interior", "reduced"):
+        model = L1Regressor(alpha=1e-4, fit_intercept=False, solver=solver).fit(X, y)
+        assert model.objective_ <= np.abs(y).mean()

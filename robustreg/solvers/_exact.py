@@ -163,11 +163,14 @@ def better(
     approximate: tuple[Array, Array, Mask],
     ended: tuple[Array, Array, Mask],
 ) -> Candidate:
-    """The vertex, unless its objective is higher; the better of two bounds serves for both."""
+    """The vertex, unless its objective is higher; the better of two bounds serves for both.
+
+    0 bounds F, too: beside what a useless bound allows, any two objectives are alike.
+    """
     first, second = (
         judge(programme, frame, *solution, programme.residuals(solution[0]))
         for solution in (approximate, ended)
     )
-    bound = max(first.value - first.gap, second.value - second.gap)
+    bound = max(first.value - first.gap, second.value - second.gap, 0.0)
     first.gap, second.gap = (max(found.value - bound, 0.0) for found in (first, second))
     return second if second.gap <= 2.0 * first.gap + 64 * EPS * first.value else first
