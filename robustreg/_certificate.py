@@ -119,14 +119,33 @@ def dual_gap_from(
     # balance: that is the excess, as every v is without a penalty, and here perhaps rounding.
     if largest_excess > ROUNDING * size:
         shrink = min(shrink, _into_l1(objective, slope))
-    elif objective.k == objective.rows.p:  # no coordinate was dropped: the excess is all of it
-        slope = balanced
+    else:
+        slope = _without_rounding(objective, slope, balanced)
     linear = objective.average(nu * objective.residual)
     nu *= shrink
     conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))
     if objective.joint and conjugate_mean > objective.kappa:
         shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
     return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
+
+
+def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Array:
+    """Slopes that are balanced up to rounding, where no coordinate was dropped without it.
+
+    The excess in the coordinates is all of it then, but for columns that have none: those have a
+    slope of exactly 0 where all of their entries are the same, and else are left as they are.
+    """
+    if objective.k == objective.rows.p:
+        return balanced
+    rows, basis = objective.rows, objective.basis
+    live = basis.any(axis=1) if basis.ndim == 2 else basis > 0
+    if rows.sparse or not rows.fit_intercept or objective.k != np.count_nonzero(live):
+        return slope
+    none = np.flatnonzero(~live)
+    constant = (rows.X[:, none] == rows.X[0, none]).all(axis=0)
+    slope = np.where(live, balanced, slope)
+    slope[none[constant]] = 0.0
+    return slope
 
 
 def _into_l1(objective: Objective, slope: Array) -> float:

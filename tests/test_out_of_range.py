@@ -140,3 +140,15 @@ def test_a_useless_bound_does_not_choose_the_fit(seed):
     for solver in ("interior", "reduced"):
         model = L1Regressor(alpha=1e-4, fit_intercept=False, solver=solver).fit(X, y)
         assert model.objective_ <= np.abs(y).mean()
+
+
+@pytest.mark.parametrize("value", [3e13, 1.5e17, 2e20])
+def test_a_large_constant_column_under_a_weak_ridge(value):
+    """Its slope is 0, not the rounding that is left of it and that the ridge hardly punishes."""
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(8, 2)), rng.normal(size=8)
+    model = QuantileRegressor(quantile=0.8, alpha=0.05)
+    without = np.append(model.fit(X, y).coef_, 0.0)
+    model.fit(np.column_stack([X, np.full(8, value)]), y)
+    assert model.converged_
+    np.testing.assert_allclose(model.coef_, without, rtol=1e-9)
