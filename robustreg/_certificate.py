@@ -170,9 +170,14 @@ def _gap(
     """F minus the dual objective at ``shrink * nu``."""
     dual = shrink * linear
     if objective.penalty.alpha or objective.penalty.positive:
+        penalty = objective.penalty
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
             slope = shrink * slope * objective.rows.unit
-            dual += float(slope @ coef) - objective.penalty.conjugate(slope)
+            if penalty.positive and not penalty.curvature:
+                # What could not be projected away of slopes that nothing balances is no gain, but
+                # costs what it would if the optimum had coefficients twice as large.
+                slope -= 2.0 * np.maximum(slope - penalty.slope, 0.0)
+            dual += float(slope @ coef) - penalty.conjugate(slope)
     if not objective.joint:
         dual -= objective.scale * conjugate
     return max(value - dual, 0.0)

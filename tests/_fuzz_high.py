@@ -169,11 +169,37 @@ class _High:
         else:
             loss = Redescending(model.loss)
             if model.scale == "mad":
-                start = self.frame.residual(model.initial_coef_, model.initial_intercept_)
-                scale = mad(start, self.frame.share, LONG(0))
+                return self.at_some_scale(loss, self.start_scales())
         if scale == 0:
             return []
         return self.equations(loss, scale)
+
+    def at_some_scale(self, loss, scales):
+        """What is wrong at every one of several scales."""
+        found = []
+        for scale in scales:
+            if scale == 0 or not (found := self.equations(loss, scale)):
+                return []
+        return found
+
+    def start_scales(self):
+        """MADs that the residuals of the S-estimate may have.
+
+        As many of its zeros as it has coefficients are its own and left out. Which residuals are
+        zeros, up to 1e-9 spreads of y, rounding decides, and which spread the package has seen.
+        """
+        size = np.abs(self.frame.residual(self.model.initial_coef_, self.model.initial_intercept_))
+        error = self.frame.errors(self.model.initial_coef_, self.model.initial_intercept_)
+        scales = [mad(size, self.frame.share, LONG(0))]
+        for zero in (error, 1e-9 * self.frame.spread, ALLOWED * error + 2e-9 * self.frame.spread):
+            at_zero = size <= zero
+            weight = self.weight.copy()
+            if at_zero.any():
+                weight[at_zero] *= 1 - min(1, self.rank() / weight[at_zero].sum())
+            left = weight > 0
+            if left.any():
+                scales.append(mad(size[left], weight[left] / weight.sum(), LONG(0)))
+        return scales
 
     def trimmed(self):
         """The sum of the h smallest squares, and least squares on the rows that count."""

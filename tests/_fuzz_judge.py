@@ -7,8 +7,8 @@ A fit is taken at its public attributes. F there comes from ``_fuzz_objective``,
 from dataclasses import dataclass
 
 import numpy as np
-from _fuzz_objective import EPS, LONG, Formula, Objective, mad
-from _fuzz_routes import Routes, null_intercept, quietly
+from _fuzz_objective import LONG, Formula, Objective, mad
+from _fuzz_routes import Routes, quietly
 from scipy import sparse
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
@@ -179,7 +179,7 @@ class Judge:
     def _lower(self, fit, value, stated, allowed, warned):
         """Look for lower points and compare what the fit says with them."""
         objective = self.objective
-        slack = 64 * EPS * objective.null_value()
+        slack = 2 * objective.negligible(fit.coef, fit.intercept, fit.scale)  # of a sample of y
         limit = LONG(fit.tol) * abs(value) + slack + allowed
         bound = stated - LONG(fit.gap)
         precise = PRECISE if fit.objective is not None else 1e-6  # a path states no objective
@@ -208,19 +208,10 @@ class Judge:
             found.append(Verdict("wrong", words))
         elif warned:
             found.append(Verdict("stuck" if excess > 1.001 * limit else "alarm", words))
-        if fit.converged and fit.gap > LONG(fit.tol) * abs(stated) * 1.01 + self._null_slack():
+        if fit.converged and fit.gap > LONG(fit.tol) * abs(stated) * 1.01 + slack + allowed:
             words = f"dual_gap_ {fit.gap:.3g} at objective_ {stated:.3g}, though converged_"
             found.append(Verdict("attributes", words))
         return found
-
-    def _null_slack(self):
-        """The absolute part of the criterion as documented, at the MAD of y; twice."""
-        objective = self.objective
-        spread, center = objective.spread, null_intercept(objective)
-        sigma = spread if objective.joint else None
-        if objective.joint and spread == 0:
-            return LONG(0)
-        return 128 * EPS * objective.loss_at(objective.y - center, sigma)
 
     def _scale(self, fit, found):
         """Whether the MAD of the residuals can be the scale, whatever zeros are left out."""

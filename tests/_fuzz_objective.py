@@ -302,6 +302,33 @@ class Objective:
             change += self.loss.slopes[1] * (self.share @ error)
         return change
 
+    def negligible(self, coef, intercept, sigma):
+        """The absolute parts of the criterion of convergence, as documented, the larger of them.
+
+        F where all residuals are one spread of y times 64 eps, or are 1e-9 spreads, whichever is
+        less; and what F has from residuals within 64 last places of their own terms.
+        """
+        residual = self.residual(coef, intercept)
+        zero = np.abs(residual) <= 64 * self.errors(coef, intercept)
+        rounded = np.where(zero, residual, LONG(0))
+        if self.joint and not sigma and not np.isfinite(self.loss.slopes[1]):
+            rounding = self.share @ np.abs(rounded)
+        elif self.joint:  # a sum over some rows, without what the scale itself costs
+            sigma = LONG(sigma or 0)
+            rounding = self.loss_at(rounded, sigma) - self.kappa * sigma
+        else:
+            rounding = self.loss_at(rounded)
+        typical, exact = (self._all_at(size) for size in (self.spread, 1e-9 * self.spread))
+        return max(min(64 * EPS * typical, exact), rounding)
+
+    def _all_at(self, size):
+        """F without a penalty, if all residuals are of a size."""
+        if size == 0:
+            return LONG(0)
+        every = np.full(len(self.y), size)
+        sigma = size if self.joint else None
+        return max(self.loss_at(sign * every, sigma) for sign in (-1, 1))
+
     def null_value(self):
         """F without regressors: median or mean as location, the best scale."""
         center = median(self.y, self.share) if self.fit_intercept else LONG(0)

@@ -12,9 +12,12 @@ from _reference import EPS, Reference
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from robustreg._certificate import _gap
 from robustreg.datasets import load_diamonds
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg.estimators._base import Data
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
+from robustreg.solvers._frame import make_objective, make_separable_frame
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")
 TOL = 1e-7  # of F, see the design's section 1
@@ -304,3 +307,16 @@ def test_a_certificate_for_a_fit_off_its_optimum_would_be_caught():
     assert abs(reference.value_of(model) - best) <= 1e-13
     model.coef_ = model.coef_ + 1e-4
     assert reference.value_of(model) - best > 1e-9 > model.dual_gap_
+
+
+def test_slopes_that_nothing_balances_are_no_gain():
+    # What cannot be projected away, of columns far from 0, multiplies coefficients as large as y.
+    X = np.column_stack([np.full(7, 400.0), np.arange(7.0)])
+    X[0, 0] += 1e-7
+    model = HuberRegressor(positive=True, fit_intercept=False)
+    problem = model._problem(Data(X, np.full(7, 7.3), None, 1), Huber(5.0), None, model._penalty())
+    objective = make_objective(problem, make_separable_frame(problem))
+    coef, slope = np.array([2e-3, 0.0]), np.array([2e-5, -3.0])
+    unit = objective.rows.unit
+    gap = _gap(objective, coef, 4e-9, 0.5, 2e-9, slope / unit, 0.0)
+    assert gap == pytest.approx(4e-9 - 0.5 * 2e-9 + 0.5 * 2e-5 * 2e-3, rel=1e-12)
