@@ -282,7 +282,7 @@ def make_problem(
         n_threads=n_threads,
         y_offset=centre * y_unit,
         y_unit=y_unit,
-        objective_unit=y_unit * y_unit / scale if quadratic and scale is not None else y_unit,
+        objective_unit=y_unit * (y_unit / scale) if quadratic and scale is not None else y_unit,
         spread=spread,
         farthest=farthest,
         far=far,

@@ -136,6 +136,24 @@ def test_coefficients_out_of_range_are_refused(model, x_unit, y_unit):
     assert not hasattr(model, "coef_")
 
 
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_coefficients_lost_in_the_units_of_a_gross_target_are_refused(container):
+    # The gross y, of next to no weight, sets the unit of squares; in it they are 1e-340.
+    X, y = clean()
+    weight = np.ones(len(y))
+    y[3], weight[3] = 1e126, 1e-290
+    with pytest.raises(ValueError, match=r"cannot be represented in float64.*rescale X or y"):
+        L2Regressor().fit(container(X * 1e217), y, weight)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-250])
+def test_squares_below_the_range_over_a_scale_within_it(unit):
+    X, y = clean()
+    model = MRegressor("half_squared", scale=2.0 * unit).fit(X, unit * y)
+    expected = MRegressor("half_squared", scale=2.0).fit(X, y).objective_
+    assert model.objective_ == pytest.approx(unit * expected, rel=1e-9)
+
+
 def test_tiny_coefficients_that_do_not_matter_are_no_error():
     X, y = clean()
     X[:, 1] = 1e-12 * X[:, 1]

@@ -43,7 +43,8 @@ def exact_fit(
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
     zero = np.zeros(len(residual), dtype=bool)
     _, intercept, sigma = programme.objective.unpack(theta)
-    found = in_columns(frame, _coefficients(programme, frame, theta, zero)[0], intercept, sigma)
+    beta, _ = _coefficients(programme, frame, theta, zero)
+    found = in_columns(programme.objective, frame, beta, intercept, sigma)
     return Candidate(found, residual, zero, value, gap), fit
 
 
@@ -130,7 +131,7 @@ def judge(
     objective, n = programme.objective, programme.n
     _, intercept, sigma = objective.unpack(theta)
     beta, moved = _coefficients(programme, frame, theta, zero)
-    found = in_columns(frame, beta, intercept, sigma)
+    found = in_columns(programme.objective, frame, beta, intercept, sigma)
     if moved:
         residual[:n] = objective.y - objective.fitted(beta, intercept)
     objective.take_residual(residual[:n])

@@ -12,7 +12,7 @@ from robustreg._arrays import EPS, Array
 from robustreg._kinks import Kinks, quadratic_step
 from robustreg._linalg import lstsq
 from robustreg._objective import Objective
-from robustreg._problem import Problem
+from robustreg._problem import TINY, Problem
 from robustreg._rows import NotFiniteError, RowBlocks
 from robustreg._whiten import (
     MIN_RCOND_SINGLE,
@@ -28,6 +28,7 @@ from robustreg._whiten import (
 # an error, or a signal, is gross.
 FAR_OUT, GROSS = 1e4, 6.0
 OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
+LOST = 1e6  # units in the last place of the spread of y that coefficients next to 0 may lose
 LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 
 
@@ -241,14 +242,24 @@ def carry(
 
 def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
     """The inverse of :func:`pack`."""
-    return in_columns(frame, *objective.unpack(theta))
+    return in_columns(objective, frame, *objective.unpack(theta))
 
 
-def in_columns(frame: Frame, beta: Array, intercept: Any, sigma: Any) -> Start:
-    """Coefficients of the blocks and the intercept at their centre in the user's columns."""
-    origin = beta @ frame.rows.origin
-    moved = intercept - origin if frame.rows.fit_intercept else 0.0
-    return Start(frame.rows.coefficients(beta), moved, sigma, frame.certain)
+def in_columns(
+    objective: Objective, frame: Frame, beta: Array, intercept: Any, sigma: Any
+) -> Start:
+    """Coefficients of the blocks and the intercept at their centre in the user's columns.
+
+    Those out of range are infinite, or NaN if too small although they matter to the fit.
+    """
+    rows = frame.rows
+    origin = beta @ rows.origin
+    coef = rows.coefficients(beta)  # whoever reports them sees to it
+    if np.any((np.abs(coef) < TINY) & (beta != 0.0)):  # blocks with units have spreads near 1
+        lost = np.abs(beta - coef * rows.unit) > LOST * objective.rounding
+        coef = np.where(lost, np.nan, coef)
+    moved = intercept - origin if rows.fit_intercept else 0.0
+    return Start(coef, moved, sigma, frame.certain)
 
 
 def least_squares(frame: Frame) -> Array:

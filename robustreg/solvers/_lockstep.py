@@ -199,7 +199,7 @@ def _certified(
     """The fits at points that have arrived, with their certificates."""
     own, sums = stack.objective, arrived.sums
     beta, intercept, sigma = stack.unpack(arrived.theta)
-    found = in_columns(frame, beta, intercept, sigma)
+    found = in_columns(own, frame, beta, intercept, sigma)
     intercepts = np.broadcast_to(found.intercept, sigma.shape)
     value = own.loss_value(sums, sigma)
     end = OptimizeResult(status=0, message=STATUS[0], nit=arrived.steps)
