@@ -211,7 +211,7 @@ class _High:
         zero = self.weight.sum() * (2e-9 * self.frame.spread) ** 2
         exact = model.objective_ == 0 and low <= zero
         right = low * (1 - 1e-6) <= model.objective_ <= high * (1 + 1e-6) + zero
-        if self.full_rank() and not right and not exact:
+        if self.full_rank() and not right and not exact and model.converged_:
             words = f"objective_ {model.objective_:.9g} is not {low:.9g} to {high:.9g}"
             found.append(Verdict("objective", words))
         if self._sum(np.abs(self.of_plane()), covered) < 0.999 * low:

@@ -467,6 +467,18 @@ def test_equations_that_a_far_row_hides_are_not_called_solved():
     assert not model.converged_
 
 
+@every_estimator
+def test_a_row_without_digits_that_must_be_followed_is_no_silent_fit(model):
+    # A row 1e30 scales out is all that tells the two groups and the constant apart.
+    group = np.arange(40.0) % 2
+    X = np.c_[group, 1 - group]
+    y = np.random.default_rng(0).standard_normal(40)
+    assert clone(model).fit(X, y).converged_
+    X[1, 0] = 1e30
+    with pytest.warns(ConvergenceWarning, match="equations do not hold"):
+        assert not clone(model).fit(X, y).converged_
+
+
 @pytest.mark.parametrize("model", [HuberRegressor(), *HIGH.values()], ids=repr)
 @pytest.mark.parametrize("unit", [1e-200, 1e-150])
 def test_columns_whose_squares_are_no_numbers(model, unit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from numbers import Integral
 from typing import Any, ClassVar, TypeVar
@@ -83,7 +84,10 @@ def estimated(
             reach = float(np.abs(problem.put_back(problem.y)).max())
         sample = draw(model, data, problem.within(reach))
         found, fits = estimate(sample)
-    return found, fits
+    # of rows too far out in X there are no digits to go on with
+    return found, tuple(
+        replace(fit, converged=fit.converged and not sample.is_led_astray(fit)) for fit in fits
+    )
 
 
 def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:

@@ -135,15 +135,19 @@ def _descend(
             if reached <= best * (1.0 + (NOISE if shrinks else ROUNDING)):
                 break
         else:  # not even reweighting goes down any more: rounding
-            converged = min(size, length(step)) < NEAR
+            converged = min(size, length(step)) < NEAR and _solves(table, gram, pull, step)
             return Fit(theta, residual, scale, steps, converged)
         size = length(step)
         theta, residual, scale, best = trial, new, new_scale, min(best, reached)
         if size <= XTOL:
-            # a row too far out may leave a step short that solves no other equation than its own
-            solved = length(pull - gram @ step) <= LEFT * table.total
+            solved = _solves(table, gram, pull, step)
             return Fit(theta, residual, scale, steps + 1, converged=solved)
     return Fit(theta, residual, scale, max_iter, converged=False)
+
+
+def _solves(table: Table, gram: Array, pull: Array, step: Array) -> bool:
+    """Whether a step solves all equations: a row too far out may leave none but its own."""
+    return length(pull - gram @ step) <= LEFT * table.total
 
 
 def fit_on_plane(table: Table, theta: Array, steps: int = 0) -> Fit:

@@ -57,6 +57,20 @@ class Sample:
             near |= apart <= REJECTED * max(fit.scale, self.table.zero)
         return float(size[near].max(initial=0.0))
 
+    def is_led_astray(self, fit: Fit) -> bool:
+        """Whether a fit follows rows where their regressors were brought in to, not where they are.
+
+        As with targets that is of no consequence where it rejects them.
+        """
+        rows, reach = self.coordinates.brought_in, max(fit.scale, self.table.zero)
+        rows = rows[np.abs(fit.residual[rows]) <= REJECTED * reach]
+        if not len(rows):
+            return False
+        coef, intercept = self.coordinates.to_coef(fit.theta)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = self.problem.y[rows] - self.problem.X[rows] @ coef - intercept
+        return not bool(np.all(np.abs(moved - fit.residual[rows]) <= reach))
+
     def find(self, criterion: Criterion) -> Array:
         """The optima of a criterion on (a sample of) the rows, the best ones first."""
         starts: Callable[[Index | None], Array]

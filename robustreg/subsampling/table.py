@@ -134,11 +134,14 @@ class Coordinates:
         The point of X where q = 0.
     fit_intercept : bool
         Whether ``theta`` ends with the intercept at the origin.
+    brought_in : ndarray
+        Rows whose regressors were brought in to ``FARTHEST`` scales.
     """
 
     basis: Array
     origin: Array
     fit_intercept: bool
+    brought_in: Index
 
     def to_coef(self, theta: Array) -> tuple[Array, float]:
         """Coefficients and intercept."""
@@ -211,7 +214,7 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
         basis = basis / rows.unit[:, None]
     if not np.isfinite(basis).all():
         raise out_of_range("coefficients", "rescale X or y")
-    return table, Coordinates(basis, origin, problem.fit_intercept)
+    return table, Coordinates(basis, origin, problem.fit_intercept, far)
 
 
 def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
