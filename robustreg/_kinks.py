@@ -71,7 +71,8 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
 
     Returns None where the matrix of the free variables is singular or infinite.
     """
-    y, bent = x.copy(), kinks.bent
+    # d itself is summed up, for as the difference of points it would have their rounding
+    d, y, bent = np.zeros_like(x), x.copy(), kinks.bent
     with np.errstate(invalid="ignore"):
         noise = BALANCED * (np.abs(gradient) + np.abs(hessian) @ np.abs(x))
     if not np.isfinite(noise).all():
@@ -95,22 +96,28 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
             free, entered = free & (~entered | remaining), remaining
             continue
         if turned.any():
-            y, stopped = _stop(hessian, y, move, free, turned)
+            y, share, stopped = _stop(hessian, y, move, free, turned)
+            d = d + share * move
+            d[stopped] = -x[stopped]
             free[stopped] = False
-            slope = gradient + hessian @ (y - x)
+            slope = gradient + hessian @ d
             continue
-        y = target
-        slope = gradient + hessian @ (y - x)
+        d, y = d + move, target
+        slope = gradient + hessian @ d
         excess = kinks.excess(y, slope)
         entered = _steepest(~free & (np.abs(excess) > noise), excess, int(free.sum()) + FEW)
         if not entered.any():
             break
         free, signs = free | entered, np.where(entered, -np.sign(excess), signs)
-    return y - x
+    return d
 
 
-def _stop(hessian: Array, y: Array, move: Array, free: Mask, turned: Mask) -> tuple[Array, Index]:
-    """The way along a move with variables stopped at 0, as far as the sum falls, and which.
+def _stop(
+    hessian: Array, y: Array, move: Array, free: Mask, turned: Mask
+) -> tuple[Array, float, Index]:
+    """The way along a move with variables stopped at 0, as far as the sum falls.
+
+    Where it ends, the share of the move, and the variables that were stopped.
 
     The sum over the free variables rises with the distance from the end of the move, in the
     metric of their matrix. Up to the first stop it surely falls; all stops are tried, then
@@ -129,7 +136,7 @@ def _stop(hessian: Array, y: Array, move: Array, free: Mask, turned: Mask) -> tu
         trial[stopped] = 0.0
         left = (trial - y - move)[inner]
         if count == 1 or left @ metric @ left < height:
-            return trial, stopped
+            return trial, float(last), stopped
         count //= 2
 
 

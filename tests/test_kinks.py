@@ -88,6 +88,13 @@ def test_from_its_minimiser_the_step_is_0():
     np.testing.assert_array_equal(quadratic_step(hessian, gradient, x, kinks), 0)
 
 
+def test_steps_below_the_rounding_of_the_variables_have_their_digits():
+    kinks = Kinks(np.array([0.0, 1e-3]), np.array([False, False]))
+    gradient = np.array([3e-12, -1e-3 - 2e-12])
+    step = quadratic_step(np.diag([1e8, 2e8]), gradient, np.array([0.6, 0.7]), kinks)
+    np.testing.assert_allclose(step, [-3e-20, 1e-20], rtol=1e-4)
+
+
 def test_a_singular_matrix_of_the_free_variables_has_no_step():
     hessian, kinks = np.ones((2, 2)), Kinks(np.ones(2), np.zeros(2, dtype=bool))
     assert quadratic_step(hessian, np.array([-3.0, -3.0]), np.ones(2), kinks) is None
