@@ -75,3 +75,29 @@ def test_a_fixed_scale_that_is_wide_may_have_a_narrow_centre():
     limit = L1Regressor(alpha=0.1, l1_ratio=1.0).fit(X, y)
     assert model.objective_ == pytest.approx(1e-6 * limit.objective_, rel=1e-6)
     assert model.objective_ <= 1e-6 * limit.objective_
+
+
+@pytest.mark.parametrize("delta", [3e-7, 1e-5, 1e-3])
+@pytest.mark.parametrize("solver", ["newton", "working_set"])
+def test_where_no_row_is_on_the_fit_the_scale_is_large(delta, solver):
+    """Of an even number of rows none need be at the median: two of them then share the centre.
+
+    Their psi alone may differ from delta, and has to bring the mean square to 2 kappa.
+    """
+    g = np.random.default_rng(8)
+    X, y = g.normal(size=(10, 3)), np.array([-9.0, -6, -5, -3, -1, 2, 3, 6, 7, 9])
+    model = HuberRegressor(delta, alpha=1.0, l1_ratio=1.0, solver=solver).fit(X, y)
+    assert not model.coef_.any()
+    assert model.intercept_ == pytest.approx(0.5, abs=1e-6)
+    psi = np.sqrt(10 * Huber(delta).kappa - 4 * delta**2)
+    assert model.scale_ == pytest.approx(1.5 / psi, rel=1e-6)
+
+
+def test_rounding_of_residuals_is_no_gap():
+    """Beside a timestamp residuals of the vertex are rounding, and more than F may be wrong by."""
+    g = np.random.default_rng(15)
+    X = np.c_[g.normal(size=(8, 4)), 1.7e12 + 2e8 * g.normal(size=8)]
+    y = X @ [-7.0, 2, 3, 20, 3e-9] + 1e-6 * g.normal(size=8)
+    model = HuberRegressor(0.5, scale=3e-14).fit(X, y)
+    limit = L1Regressor().fit(X, y)
+    assert model.objective_ == pytest.approx(0.5 * limit.objective_, rel=1e-5)

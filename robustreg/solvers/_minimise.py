@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import Bounds, OptimizeResult, minimize
+from scipy.optimize import Bounds, OptimizeResult, brentq, minimize
 
 from robustreg._arrays import EPS, Array, length
 from robustreg._objective import Objective
+from robustreg._problem import Problem
+from robustreg.solvers._frame import Frame, make_objective
 from robustreg.solvers._newton import semismooth_newton
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
@@ -17,6 +20,7 @@ XTOL = 1e-10  # length of the last Newton step, in scales
 # Joint scales below these shares of the spread of y suggest an exact plane. An attempt costs
 # about as much as an L1 fit; the last one ends the search.
 SMALL_SCALES = (1e-5, 1e-9, EPS)
+PROFILE_RATIO, PROFILE_XTOL = 4.0, 1e-14  # of scales that are tried, and of the one that is found
 NEWTON_SHARE = 20  # of the iterations of lbfgs are kept for the Newton steps at its end
 
 
@@ -27,8 +31,11 @@ def minimise_newton(
     # a scale of 1e-9 does not make coefficients more precise than floating point
     least = SMALL_SCALES[0] * XTOL / xtol
 
+    # of a narrow loss, what matters beside its centre
+    narrow = min(1.0, objective.loss.conjugate_domain[1] / objective.loss.curvature)
+
     def in_scales(theta: Array, step: Array) -> float:
-        return length(step) / max(objective.scale_at(theta), least)
+        return length(step) / max(narrow * objective.scale_at(theta), least)
 
     return minimize(
         lambda theta: objective(theta)[0],  # which remembers: jac=True would do so once more
@@ -66,6 +73,48 @@ def minimise_lbfgs(
     polished = minimise_newton(objective, fit.x, max_iter - fit.nit, xtol, floor)
     polished.nit += fit.nit
     return polished
+
+
+def minimise_profile(problem: Problem, frame: Frame, max_iter: int) -> OptimizeResult | None:
+    """The optimum of a narrow loss, by one dimension in its joint scale.
+
+    The scale's equation ``mean(rho*(psi)) = kappa`` is solved with the coefficients that are
+    best for the scale: F, least over these, is convex in the scale, and the difference of the
+    two sides is its slope. Where hardly a row is in the centre of the loss, F is flat but for
+    that, in a narrow valley, and joint Newton steps see only the few rows they are at. From
+    scales at which all rows are in the centre downwards the way is smooth.
+
+    None if the slope does not vanish at any scale that is not next to 0.
+    """
+    fixed = make_objective(replace(problem, scale=1.0), frame)
+    theta, tried = np.zeros(fixed.size), 0
+
+    def slope(log_scale: float) -> float:
+        nonlocal theta, tried
+        scale = float(np.exp(log_scale))
+        fixed.set_scale(scale)
+        fit = minimise_newton(fixed, theta, max_iter, XTOL, 0.0)
+        theta, tried = fit.x, tried + 1
+        conjugate = problem.loss.conjugate_of_psi(fixed.locate(theta) / scale)
+        return problem.loss.kappa - fixed.average(conjugate)
+
+    step = float(np.log(PROFILE_RATIO))
+    width = problem.loss.conjugate_domain[1] / problem.loss.curvature
+    least, most = (np.log(share * problem.spread) for share in (SMALL_SCALES[1], 1e15 / width))
+    high = float(np.log(problem.spread / width))
+    while slope(high) < 0.0 and high < most:
+        high += step
+    low = high - step
+    while slope(low) > 0.0:
+        low, high = low - step, low
+        if low < least:
+            return None
+    if high >= most:
+        return None
+    scale = float(np.exp(brentq(slope, low, high, xtol=PROFILE_XTOL)))
+    slope(float(np.log(scale)))
+    message = "The equation of the scale is solved."
+    return OptimizeResult(x=np.append(theta, scale), status=0, message=message, nit=tried)
 
 
 def _bounds(objective: Objective, lowest: float) -> Bounds:

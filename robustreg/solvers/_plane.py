@@ -23,10 +23,10 @@ from robustreg._problem import Problem
 from robustreg.losses import Absolute
 from robustreg.scale._median import mad
 from robustreg.solvers._exact import drop_rounding
-from robustreg.solvers._frame import Frame, carry, make_frame, make_objective
+from robustreg.solvers._frame import Frame, carry, make_frame, make_objective, unpack
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
-from robustreg.solvers._report import LAST_PLACES
+from robustreg.solvers._report import LAST_PLACES, is_certified
 from robustreg.solvers._vertex import through, vertex
 from robustreg.solvers.interior import first_theta, iterate
 
@@ -54,7 +54,8 @@ def at_scale_zero(
         if found is None:
             continue
         value, gap, nu = _certify(objective, found, problem.exact)
-        if np.isfinite(value) and gap <= max(tol * value, problem.negligible):
+        place = unpack(objective, frame, found)
+        if is_certified(problem, place, objective.residual, value, gap, tol):
             return found, (value, gap, nu)
         if candidate is _least_absolute_deviations:
             if objective.joint:

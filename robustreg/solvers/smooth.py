@@ -32,6 +32,7 @@ from robustreg.solvers._minimise import (
     Minimise,
     minimise_lbfgs,
     minimise_newton,
+    minimise_profile,
 )
 from robustreg.solvers._plane import AtZero, Limit, at_scale_zero
 from robustreg.solvers._report import null_result, result
@@ -209,8 +210,8 @@ def _optimise(
     if objective.size == 0:  # only columns of zeros, no intercept, a given scale
         fit = OptimizeResult(status=0, message="There is nothing to fit.", nit=0)
         return _Optimum(theta, fit, None)
-    used = 0
-    if _almost_absolute(problem):
+    used, narrow = 0, _almost_absolute(problem)
+    if narrow:
         theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
         if at_zero is not None:
             fit = OptimizeResult(status=0, message="The fit is one of absolute deviations.", nit=0)
@@ -230,6 +231,13 @@ def _optimise(
         if at_zero is not None:
             fit = OptimizeResult(status=0, message="Most rows lie on a plane.", nit=used)
             return _Optimum(theta, fit, at_zero)
+    if narrow and objective.joint:
+        gap = dual_gap(objective, theta)
+        if gap > tol * objective(theta)[0]:
+            found = minimise_profile(problem, frame, max_iter)
+            if found is not None and dual_gap(objective, found.x) < gap:
+                theta, fit = found.x, found
+            objective(theta)  # the residuals held are to be those of theta
     return _Optimum(theta, fit, None)
 
 
