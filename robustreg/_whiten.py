@@ -222,9 +222,11 @@ def _are_null(rows: RowBlocks, null: Array, spread: Array) -> bool:
         width = spread * rows.unit
         own = np.divide(DIRECTION / OWN_TERMS, width, where=width > 0, out=0.0 * spread)
         value, size = some @ null, abs(some) @ (np.abs(null) + own[:, None])
-        middle = np.median(value, axis=0) if rows.fit_intercept else np.zeros(null.shape[1])
+        middle = middle_size = np.zeros(null.shape[1])
+        if rows.fit_intercept:  # a row of zeros has no terms but those of what it is compared with
+            middle, middle_size = np.median(value, axis=0), np.median(size, axis=0)
         left = np.abs(value - middle)
-        return bool(np.all((left <= OWN_TERMS * (size + np.abs(middle))) & (left < np.inf)))
+        return bool(np.all((left <= OWN_TERMS * (size + middle_size)) & (left < np.inf)))
 
 
 def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:

@@ -272,3 +272,16 @@ def test_a_basis_that_grows_is_one_made_at_once(size):
         assert_allclose(unit * (basis.rows @ direction), 0.0, atol=1e-14)
         basis.enter(np.array([99]), direction[None, :], np.ones(1))
         assert basis.complete
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_zeros_are_not_apart_along_null_directions(seed):
+    """Their own terms are exactly 0, while those of the others leave rounding."""
+    g = np.random.default_rng(10 + seed)
+    X = (g.random((47, 6)) < 0.5).astype(float)
+    X[:3] = 0.0
+    y, weight = X[:, 0] + g.normal(size=47), 10.0 ** g.uniform(-3, 0, size=47)
+    model = HuberRegressor().fit(np.c_[X, X[:, :2]], y, weight)
+    once = HuberRegressor().fit(X, y, weight)
+    assert model.objective_ == pytest.approx(once.objective_, rel=1e-9)
+    np.testing.assert_allclose(model.predict(np.c_[X, X[:, :2]]), once.predict(X), rtol=1e-7)
