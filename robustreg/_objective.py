@@ -231,6 +231,10 @@ class Objective(Design):
         self._answer = value, self.gradient_from(sums, self.penalty_slope(beta))
         return self._answer
 
+    def rms_psi(self) -> float:
+        """Root mean square of psi at the theta evaluated last."""
+        return math.sqrt(self.sums.psi_psi / self.rows.total)
+
     def loss_value(self, sums: FirstSums, sigma: Any) -> Any:
         """F without its penalty, from the sums at one point or at several."""
         return sigma * ((sums.psi_z - sums.conjugate) / self.rows.total + self.kappa)

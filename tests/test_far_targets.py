@@ -12,6 +12,7 @@ from robustreg import (
     HuberRegressor,
     HuberRegressorCV,
     L1Regressor,
+    L2Regressor,
     LTSRegressor,
     MRegressor,
     QuantileRegressor,
@@ -216,3 +217,37 @@ def test_the_fit_of_the_bulk_keeps_its_digits():
             value = Reference(X, y, Huber()).value_of(model)
         assert model.objective_ == pytest.approx(value, rel=1e-12)
         assert model.dual_gap_ <= 1e-7 * model.objective_
+
+
+def test_gross_errors_that_hide_every_step_of_the_others():
+    # beside 1e16 no step of the rows near the fit shows in the objective: their slopes decide
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(50, 2))
+    y = X @ [1.0, 2.0] + rng.normal(size=50)
+    y[:20] = X[:20] @ [1.0, 2.0]
+    y[-12:] += 1e16 * (rng.random(12) - 0.3)
+    fit = HuberRegressor(delta=0.3).fit(X, y)
+    assert fit.converged_
+    assert fit.scale_ == 0.0
+    np.testing.assert_allclose(fit.coef_, [1.0, 2.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        HuberRegressor(),
+        MRegressor(loss=LogCosh(c=4.6)),
+        HuberRegressor(delta=1e-6, scale=1e-9),
+        L2Regressor(),
+    ],
+    ids=str,
+)
+def test_exact_fits_of_a_gross_target_are_certified(model):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 30)), rng.normal(size=12)
+    y[3] = 1e12
+    fit = model.fit(X, y)
+    assert fit.converged_
+    np.testing.assert_allclose(fit.predict(X), y, rtol=0, atol=1e-14 * 1e12)
+    if fit.get_params().get("scale") == "joint":
+        assert fit.scale_ == 0.0

@@ -51,6 +51,7 @@ def minimise_newton(
             "floor": floor,
             "rounding": objective.rounding,
             "slope_along": objective.slope_along,
+            "typical_slope": objective.rms_psi,
             "step_size": in_scales,
             "perspective": objective.joint,
         },

@@ -20,8 +20,14 @@ NOISE = 1e-9  # decreases below this share of the value may be rounding: sums ca
 STUCK = 1e3 * EPS  # decreases below this share certainly are
 MIN_ROOM = 0.1
 FEW_KINKS = 1e-3  # scales: shorter steps are taken to cross no kinks of psi
-MAX_STALLED = 4  # steps within the rounding of the value that do not halve the gradient
+# Steps within the rounding of the value that do not halve the gradient: where that is level but
+# for rounding, and where it is not. Beside a gross error no step of the others shows in the value.
+MAX_STALLED, MAX_STALLED_ON_SLOPE = 4, 40
+LEVEL = 1e-6  # of the gradient's typical terms
 MAX_DAMPING = 1e8
+# A damped step behind which the function falls on at this share of its slope is lengthened, up
+# to so many times.
+FALLING, FARTHEST = 0.5, 1e12
 NO_DAMPING = 1e-5  # relative to the largest curvature
 STATUS = {
     0: "The Newton step is below xtol.",
@@ -49,6 +55,7 @@ def semismooth_newton(
     floor: float = 0.0,
     least: float = -np.inf,
     rounding: float = 0.0,
+    typical_slope: Callable[[], float] | None = None,
     perspective: bool = False,
     **unused: Any,
 ) -> OptimizeResult:
@@ -87,6 +94,9 @@ def semismooth_newton(
         Stop, with status 4, once ``fun`` is below this: a minimum, if there is one, is not.
     rounding : float, default=0.0
         Differences of ``fun`` up to here are rounding, besides a share of its value.
+    typical_slope : callable, default=None
+        ``typical_slope()``: the size of the terms that sum up to the gradient at the point
+        evaluated last. None: no gradient is large.
     perspective : bool, default=False
         The last variable is a scale s > 0, and f is ``s h(r / s)``, r affine in the others, plus
         something linear. Without kinks, steps then follow the quadratic model of h, not of f:
@@ -104,6 +114,7 @@ def semismooth_newton(
     bounded = np.flatnonzero(np.isfinite(lower))
     distance = step_size or (lambda _, step: length(step))
     along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
+    typical = typical_slope or (lambda: np.inf)
     solve = _perspective_step if perspective and kinks is None else _model_step
 
     def at(x: Array) -> _Point:
@@ -128,7 +139,9 @@ def semismooth_newton(
             if step_length > 0.1 * xtol:  # one more evaluation brings the gradient to rounding
                 point, evaluations = _polish(at, point, step), evaluations + 1
             break
-        trial, count, share = _search(at, along, point, min(1.0, room) * step, negligible)
+        step *= min(1.0, room)
+        reach = _reach(point, step, lower, bounded) if damping else 1.0
+        trial, count, share = _search(at, along, point, step, negligible, reach)
         evaluations += count
         rejected = trial is None
         if trial is None:
@@ -138,7 +151,9 @@ def semismooth_newton(
         if promised <= STUCK * abs(point.value) + rounding:
             stalled = 0 if trial.slope <= 0.5 * smallest else stalled + 1
             smallest = min(smallest, trial.slope)
-            status = 2 if stalled >= MAX_STALLED else 1
+            if stalled >= MAX_STALLED:
+                level = trial.slope <= LEVEL * typical()
+                status = 2 if level or stalled >= MAX_STALLED_ON_SLOPE else 1
         point = trial
         if share >= 0.5:
             damping = 0.1 * damping if damping > NO_DAMPING else 0.0
@@ -299,13 +314,28 @@ def _room(x: Array, step: Array, lower: Array) -> float:
     return min((reach * (at - low) / -by for at, by, low in moves if by < 0), default=np.inf)
 
 
+def _reach(point: _Point, step: Array, lower: Array, bounded: Index) -> float:
+    """How many steps one of damping may be lengthened to: as many as the constraints allow."""
+    reach = _room(point.x[bounded], step[bounded], lower[bounded])
+    if point.kinks is not None:
+        held = point.kinks.positive & (step < 0)
+        reach = min(reach, float(np.min(point.x[held] / -step[held], initial=np.inf)))
+    return max(1.0, min(reach, FARTHEST))
+
+
 def _search(
-    at: Callable[[Array], _Point], slope_along: Any, point: _Point, step: Array, negligible: bool
+    at: Callable[[Array], _Point],
+    slope_along: Any,
+    point: _Point,
+    step: Array,
+    negligible: bool,
+    reach: float,
 ) -> tuple[_Point | None, int, float]:
     """The full step if it decreases enough, else the least point along it.
 
     Where the decrease is ``negligible``, lost in the rounding of the value, the slope along
-    the step decides: for a convex function it says as much.
+    the step decides: for a convex function it says as much. A step that damping has left so
+    short that the function falls on behind it is lengthened, up to ``reach`` times.
 
     Returns the point (None: no decrease), the evaluations spent and the share of the step.
     """
@@ -314,6 +344,13 @@ def _search(
         trial = at(point.x + share * step)
         if np.array_equal(trial.x, point.x):
             break  # least here: the step was rounding over hardly any curvature
+        if count == 1 and reach > 1.0 and trial.slope_along(step) < -FALLING * abs(change):
+            slope = _total_slope(slope_along(point.x, step), point, step)
+            share = _beyond(slope, reach)
+            further = at(point.x + share * step)
+            if negligible or further.value < trial.value:
+                return further, 2, share
+            return trial, 2, 1.0
         if negligible:
             accepted = abs(trial.slope_along(step)) <= 0.5 * abs(change) or count == 2
         else:
@@ -333,6 +370,15 @@ def _total_slope(smooth: Callable[[float], float], point: _Point, step: Array) -
     if kinks is None:
         return smooth
     return lambda t: smooth(t) + kinks.derivatives(x + t * step, step)[1]
+
+
+def _beyond(slope: Callable[[float], float], reach: float) -> float:
+    """Zero of an increasing slope in (1, reach), to ten per cent, or reach."""
+    high = 10.0
+    while high < reach and slope(high) < 0:
+        high *= 10.0
+    high = min(high, reach)
+    return high if slope(high) < 0 else _least(slope, high)
 
 
 def _least(slope: Callable[[float], float], high: float) -> float:

@@ -89,14 +89,19 @@ def is_certified(
     if residual is None:
         return False
     # of an exact fit the gap is the same sum, added up elsewhere
-    return gap <= (1.0 + SUMMED) * _rounding(problem, found, residual)
+    return gap <= (1.0 + SUMMED) * _rounding(problem, found, residual, value)
 
 
-def _rounding(problem: Problem, found: Start, residual: Array) -> float:
-    """The part of F that residuals have which are nothing but the rounding of their terms."""
+def _rounding(problem: Problem, found: Start, residual: Array, value: float) -> float:
+    """The part of F that residuals have which are nothing but the rounding of their terms.
+
+    Where all are, that is F but for its penalty: a joint scale is one of rounding, too.
+    """
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     beta = found.coef * rows.unit
     zero = is_rounding(rows, problem.y, residual, beta, found.intercept + beta @ rows.origin)
+    if zero.all():
+        return value - problem.penalty.value(found.coef)
     sigma = found.sigma if problem.scale is None else problem.scale
     high = problem.loss.conjugate_domain[1]
     size = residual[zero]

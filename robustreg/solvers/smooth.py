@@ -48,6 +48,7 @@ TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the
 # deviations: of a joint scale they may leave nothing, of a fixed one floating point does.
 NARROW, NO_WIDTH = 1e-3, 1e-10
 STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
+REFINEMENTS = 3  # of a fit through all rows
 STAGE_STEPS = 25  # Newton steps that a stage may take
 
 
@@ -296,6 +297,8 @@ def _first_theta(
         return pack(objective, frame, start)
     if objective.kinks is None:
         found = least_squares(frame)
+        if not problem.penalty.alpha and len(found) >= problem.n:
+            found = _through_all(objective, found)
     else:
         found = penalised_least_squares(objective, frame, problem.scale or problem.spread)
     theta = np.append(found, 1.0)
@@ -306,6 +309,16 @@ def _first_theta(
     floor = min(1e-3 * objective.average(np.abs(residual)), problem.spread)
     theta[-1] = max(sigma, floor, 10 * SMALL_SCALES[0] * problem.spread)
     return theta if objective.joint else theta[:-1]
+
+
+def _through_all(objective: Objective, place: Array) -> Array:
+    """Least squares of the targets as they are where any are fitted exactly, gross ones, too."""
+    for _ in range(REFINEMENTS):
+        residual = objective.y - objective.fitted(*objective.unpack(np.append(place, 1.0))[:2])
+        slope, mean = objective.slopes(residual)
+        change = objective.reduce(slope)
+        place = place + (np.append(change, mean) if objective.rows.fit_intercept else change)
+    return place
 
 
 def _approach(
