@@ -12,7 +12,8 @@ from robustreg import select_solver
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
 from robustreg.solvers import SOLVERS, SolverSpec, _frame, smooth, solver_names
-from robustreg.solvers._newton import _perspective_step, _Point, semismooth_newton
+from robustreg.solvers._line import Point
+from robustreg.solvers._newton import _perspective_step, semismooth_newton
 
 # --- the table
 
@@ -380,7 +381,7 @@ def test_steps_on_a_perspective_lead_downhill(scale):
         for off in (0.0, 1.0, 1e3):
             x = start + off
             x[-1] = scale * start[-1]
-            point = _Point(x, value(x), slope(x), None)
+            point = Point(x, value(x), slope(x), None)
             hessian = curvature(x) + 1e-6 * np.eye(5) / x[-1]
             step = _perspective_step(hessian, point, 0.0)
             assert slope(x) @ step < 0
@@ -702,3 +703,19 @@ def test_the_order_of_rows_does_not_matter(name):
     order = np.argsort(y)
     third = clone(VARIANTS[name]).fit(X[order], y[order])
     np.testing.assert_allclose(first.coef_, third.coef_, rtol=1e-8)
+
+
+def test_damped_steps_are_lengthened_where_the_function_falls_on():
+    # a valley so flat that a Cholesky factor without damping has no digits for it
+    matrix = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-14]])
+    side = np.array([1.0, 1.0 + 3e-14])  # least at [-2, 3]
+    fit = minimize(
+        lambda x: 0.5 * float(x @ matrix @ x - 2.0 * side @ x),
+        np.array([40.0, -39.0]),
+        jac=lambda x: matrix @ x - side,
+        hess=lambda x: matrix,
+        method=semismooth_newton,
+        options={"max_iter": 20},
+    )
+    np.testing.assert_allclose(fit.x.sum(), 1.0, rtol=1e-9)
+    np.testing.assert_allclose(fit.x, [-2.0, 3.0], atol=0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from scipy.sparse.linalg import LinearOperator
 from robustreg._arrays import EPS, Array, Index, length
 from robustreg._compat import minres
 from robustreg._kinks import LEAST_PIVOT, Kinks, cholesky_solve, quadratic_step
+from robustreg.solvers._line import Point, search
 
-ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
 NOISE = 1e-9  # decreases below this share of the value may be rounding: sums can cancel
 STUCK = 1e3 * EPS  # decreases below this share certainly are
@@ -25,9 +24,7 @@ FEW_KINKS = 1e-3  # scales: shorter steps are taken to cross no kinks of psi
 MAX_STALLED, MAX_STALLED_ON_SLOPE = 4, 40
 LEVEL = 1e-6  # of the gradient's typical terms
 MAX_DAMPING = 1e8
-# A damped step behind which the function falls on at this share of its slope is lengthened, up
-# to so many times.
-FALLING, FARTHEST = 0.5, 1e12
+FARTHEST = 1e12  # a step that damping keeps short is lengthened at most so many times
 NO_DAMPING = 1e-5  # relative to the largest curvature
 STATUS = {
     0: "The Newton step is below xtol.",
@@ -117,8 +114,8 @@ def semismooth_newton(
     typical = typical_slope or (lambda: np.inf)
     solve = _perspective_step if perspective and kinks is None else _model_step
 
-    def at(x: Array) -> _Point:
-        return _Point(x, fun(x), jac(x), kinks)
+    def at(x: Array) -> Point:
+        return Point(x, fun(x), jac(x), kinks)
 
     point = at(x0.copy())
     damping, status, step_length, evaluations = 0.0, 1, np.inf, 1
@@ -141,7 +138,7 @@ def semismooth_newton(
             break
         step *= min(1.0, room)
         reach = _reach(point, step, lower, bounded) if damping else 1.0
-        trial, count, share = _search(at, along, point, step, negligible, reach)
+        trial, count, share = search(at, along, point, step, negligible, reach)
         evaluations += count
         rejected = trial is None
         if trial is None:
@@ -174,36 +171,7 @@ def semismooth_newton(
     )
 
 
-@dataclass(frozen=True)
-class _Point:
-    x: Array
-    value: float
-    gradient: Array  # of the smooth part
-    kinks: Kinks | None
-
-    @property
-    def slope(self) -> float:
-        """The largest component of the gradient, or of the subgradient closest to 0."""
-        excess = self.gradient
-        if self.kinks is not None:
-            excess = self.kinks.excess(self.x, self.gradient)
-        return float(np.abs(excess).max())
-
-    def change(self, step: Array) -> float:
-        """What a step changes, its smooth part to first order."""
-        kinked = 0.0 if self.kinks is None else self.kinks.change(self.x, step)
-        return float(self.gradient @ step) + kinked
-
-    def slope_along(self, step: Array) -> float:
-        """Derivative along a step; of its one-sided ones what is closest to 0 between them."""
-        slope = float(self.gradient @ step)
-        if self.kinks is None:
-            return slope
-        left, right = self.kinks.derivatives(self.x, step)
-        return float(np.clip(0.0, slope + left, slope + right))
-
-
-Solve = Callable[[Array, _Point, float], Array | None]
+Solve = Callable[[Array, Point, float], Array | None]
 
 
 def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Array], Any]:
@@ -220,7 +188,7 @@ def _lower(bounds: Any, size: int) -> Array:
 
 
 def _newton_step(
-    hessian: Array | LinearOperator, point: _Point, damping: float, solve: Solve
+    hessian: Array | LinearOperator, point: Point, damping: float, solve: Solve
 ) -> tuple[Array | None, float]:
     """Solve for the step, damping until the matrix is positive definite; None: it is not finite."""
     if isinstance(hessian, LinearOperator):
@@ -237,14 +205,14 @@ def _newton_step(
     return None, damping
 
 
-def _model_step(hessian: Array, point: _Point, least: float) -> Array | None:
+def _model_step(hessian: Array, point: Point, least: float) -> Array | None:
     """The minimiser of the quadratic model; None where its matrix is singular."""
     if point.kinks is not None:
         return quadratic_step(hessian, point.gradient, point.x, point.kinks)
     return cholesky_solve(hessian, -point.gradient, least)
 
 
-def _perspective_step(hessian: Array, point: _Point, least: float) -> Array | None:
+def _perspective_step(hessian: Array, point: Point, least: float) -> Array | None:
     """The minimiser d of the model ``g'd + d'H d / (2 t)`` with the scale ``t s`` after the step.
 
     That is the perspective of the quadratic model of h, so that the scale follows the others to
@@ -280,7 +248,7 @@ def _perspective_step(hessian: Array, point: _Point, least: float) -> Array | No
 
 def _propose(
     hessian: Array | LinearOperator,
-    point: _Point,
+    point: Point,
     damping: float,
     lower: Array,
     bounded: Index,
@@ -297,7 +265,7 @@ def _propose(
     return None, damping, 0.0
 
 
-def _polish(at: Callable[[Array], _Point], point: _Point, step: Array) -> _Point:
+def _polish(at: Callable[[Array], Point], point: Point, step: Array) -> Point:
     """The point after a last step, if its gradient is smaller."""
     last = at(point.x + step)
     return last if last.slope < point.slope else point
@@ -314,85 +282,10 @@ def _room(x: Array, step: Array, lower: Array) -> float:
     return min((reach * (at - low) / -by for at, by, low in moves if by < 0), default=np.inf)
 
 
-def _reach(point: _Point, step: Array, lower: Array, bounded: Index) -> float:
+def _reach(point: Point, step: Array, lower: Array, bounded: Index) -> float:
     """How many steps one of damping may be lengthened to: as many as the constraints allow."""
     reach = _room(point.x[bounded], step[bounded], lower[bounded])
     if point.kinks is not None:
         held = point.kinks.positive & (step < 0)
         reach = min(reach, float(np.min(point.x[held] / -step[held], initial=np.inf)))
     return max(1.0, min(reach, FARTHEST))
-
-
-def _search(
-    at: Callable[[Array], _Point],
-    slope_along: Any,
-    point: _Point,
-    step: Array,
-    negligible: bool,
-    reach: float,
-) -> tuple[_Point | None, int, float]:
-    """The full step if it decreases enough, else the least point along it.
-
-    Where the decrease is ``negligible``, lost in the rounding of the value, the slope along
-    the step decides: for a convex function it says as much. A step that damping has left so
-    short that the function falls on behind it is lengthened, up to ``reach`` times.
-
-    Returns the point (None: no decrease), the evaluations spent and the share of the step.
-    """
-    change, share = point.change(step), 1.0
-    for count in (1, 2, 3):
-        trial = at(point.x + share * step)
-        if np.array_equal(trial.x, point.x):
-            break  # least here: the step was rounding over hardly any curvature
-        if count == 1 and reach > 1.0 and trial.slope_along(step) < -FALLING * abs(change):
-            slope = _total_slope(slope_along(point.x, step), point, step)
-            share = _beyond(slope, reach)
-            further = at(point.x + share * step)
-            if negligible or further.value < trial.value:
-                return further, 2, share
-            return trial, 2, 1.0
-        if negligible:
-            accepted = abs(trial.slope_along(step)) <= 0.5 * abs(change) or count == 2
-        else:
-            accepted = trial.value <= point.value + ARMIJO * share * change
-        if accepted:
-            return trial, count, share
-        if count == 1:
-            share = _least(_total_slope(slope_along(point.x, step), point, step), share)
-        else:
-            share *= 0.1
-    return None, count, share
-
-
-def _total_slope(smooth: Callable[[float], float], point: _Point, step: Array) -> Any:
-    """The slope along a step of the smooth part and of the kinks."""
-    kinks, x = point.kinks, point.x
-    if kinks is None:
-        return smooth
-    return lambda t: smooth(t) + kinks.derivatives(x + t * step, step)[1]
-
-
-def _beyond(slope: Callable[[float], float], reach: float) -> float:
-    """Zero of an increasing slope in (1, reach), to ten per cent, or reach."""
-    high = 10.0
-    while high < reach and slope(high) < 0:
-        high *= 10.0
-    high = min(high, reach)
-    return high if slope(high) < 0 else _least(slope, high)
-
-
-def _least(slope: Callable[[float], float], high: float) -> float:
-    """Zero of an increasing slope in (0, high), to ten per cent, by bisection on its logarithm.
-
-    Convexity makes the slope increasing; its pieces make interpolation unreliable.
-    """
-    low = 0.0
-    for _ in range(60):
-        middle = 0.5 * (low + high) if low > 0.05 * high else 0.2 * high
-        if slope(middle) < 0:
-            low = middle
-        else:
-            high = middle
-        if high - low <= 0.1 * high:
-            break
-    return low or high
