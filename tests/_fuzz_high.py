@@ -225,7 +225,7 @@ class _High:
 
     def rank(self):
         A = np.sqrt(self.frame.share)[:, None] * Descent(self.frame).A
-        A = (A / np.maximum(np.sqrt((A**2).sum(axis=0)), LONG(1e-4900))).astype(float)
+        A = (A / np.maximum(np.sqrt((A**2).sum(axis=0)), LONG("1e-4900"))).astype(float)
         return int(np.linalg.matrix_rank(A, tol=1e-9)) if np.isfinite(A).all() else 0
 
     def full_rank(self):
