@@ -183,7 +183,7 @@ class Judge:
         limit = LONG(fit.tol) * abs(value) + slack + allowed
         bound = stated - LONG(fit.gap)
         precise = PRECISE if fit.objective is not None else 1e-6  # a path states no objective
-        bound_allowed = precise * abs(stated) + allowed
+        bound_allowed = precise * abs(stated) + allowed + LONG(1e-320)
         suspicious = warned or fit.gap > fit.tol * abs(stated)
         routes = Routes(
             objective, self.model, self.X, self.weight, self.plane, self.rng, suspicious
