@@ -223,5 +223,5 @@ def test_the_descent_finds_back_what_is_a_hundred_thousandth_too_high(name):
         if objective.value(fit.coef + size * direction, fit.intercept) > best * (1 + LONG(1e-5))
     )
     at = point(objective, fit.coef + size * direction, fit.intercept)
-    found = Descent(objective).improve(at, 6, np.inf, 0.0)
+    found = Descent(objective).improve(at, 20, np.inf, 0.0)
     assert found.value < best * (1 + LONG(1e-7))

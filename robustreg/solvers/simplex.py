@@ -106,17 +106,18 @@ def _columns(X: Any, frame: Frame, live: Index) -> tuple[Any, Array]:
     full = np.diff(columns.indptr) > 0.5 * rows.n
     centre = np.where(full & rows.fit_intercept, (rows.origin * rows.unit)[live], 0.0)
     shift = sparse.csc_array(np.ones((rows.n, 1))) @ sparse.csr_array((centre / unit)[None, :])
-    return columns @ sparse.diags_array(1.0 / unit) - shift, rows.unit[live] / unit
+    return columns @ sparse.csr_array(sparse.diags(1.0 / unit)) - shift, rows.unit[live] / unit
 
 
 def _equations(programme: Streamed, columns: Any, ratio: Array, live: Index) -> Any:
     """``D'w`` of the rows of data and penalty, for coefficients of the given columns."""
     if programme.objective.rows.fit_intercept:
-        columns = sparse.hstack([columns, np.ones((columns.shape[0], 1))])
+        columns = sparse.hstack([columns, sparse.csc_array(np.ones((columns.shape[0], 1)))])
     place = np.searchsorted(live, programme.kinked)
     entries = (programme.width * ratio[place], (np.arange(len(place)), place))
     extra = sparse.coo_array(entries, shape=(len(place), columns.shape[1]))
-    return (sparse.vstack([columns, extra]).T * programme.weight).tocsc()
+    rows = sparse.csr_array(sparse.vstack([columns, extra]))
+    return sparse.csc_array(rows.T.multiply(programme.weight))
 
 
 def _in_coordinates(
