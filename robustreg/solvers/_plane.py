@@ -54,8 +54,9 @@ def at_scale_zero(
         if found is None:
             continue
         value, gap, nu = _certify(objective, found, problem.exact)
-        place = unpack(objective, frame, found)
-        if is_certified(problem, place, objective.residual, value, gap, tol):
+        # That residuals are no more than rounding is no reason to take a joint scale for 0.
+        residual = None if objective.joint else objective.residual
+        if is_certified(problem, unpack(objective, frame, found), residual, value, gap, tol):
             return found, (value, gap, nu)
         if candidate is _least_absolute_deviations:
             if objective.joint:
