@@ -82,7 +82,7 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     entered, excess, slope = np.zeros_like(free), x, gradient
     for _ in range(20 * len(x) + 50):
         move = _newton_step(hessian, slope + kinks.slopes * signs, free)
-        if move is None:
+        if move is None or not np.isfinite(move).all():
             return None
         target = y + move
         turned = free & bent & (target * signs <= 0)

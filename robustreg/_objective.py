@@ -334,12 +334,14 @@ class Objective(Design):
 
         def slope(t: float) -> float:
             scale = sigma + t * dsigma
-            z = (residual - t * dresidual) / scale
-            psi = self.loss.psi(z)
-            value = -self.average(psi * dresidual)
-            value += float(self.penalty_slope(beta + t * change) @ change)
-            if dsigma:
-                value += dsigma * (self.kappa - self.average(self.loss.conjugate_of_psi(z)))
+            # of a step so long that numbers overflow the slope is no number, and not below 0
+            with np.errstate(over="ignore", invalid="ignore"):
+                z = (residual - t * dresidual) / scale
+                psi = self.loss.psi(z)
+                value = -self.average(psi * dresidual)
+                value += float(self.penalty_slope(beta + t * change) @ change)
+                if dsigma:
+                    value += dsigma * (self.kappa - self.average(self.loss.conjugate_of_psi(z)))
             return value
 
         return slope

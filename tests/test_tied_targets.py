@@ -239,7 +239,7 @@ def test_a_point_that_its_neighbours_mislead_is_fitted_as_the_estimator_does(mon
     expected = huber_path(X, y, n_alphas=5)
     monkeypatch.setattr(
         "robustreg.model_selection._sequence.Sequence._guess",
-        lambda self, here, alphas: np.array([*np.full(P, 1e300), 0.0, 1.0]),
+        lambda self, here, alphas: np.array([*np.full(P, 1e30), 0.0, 1.0]),
     )
     found = huber_path(X, y, n_alphas=5)
     np.testing.assert_allclose(found.coefs, expected.coefs, rtol=1e-6, atol=1e-9)

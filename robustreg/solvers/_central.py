@@ -62,12 +62,17 @@ def over(programme: Programme, theta: Array, mu: float) -> Point:
     """The point over theta where every ``up p`` and ``down q`` is mu.
 
     With ``p - q = r`` and ``up + down = L`` the smaller slack of nu is the positive root s of
-    ``|r| s^2 - (2 mu + |r| L) s + mu L = 0``, here without cancellation, and without squares.
+    ``|r| s^2 - (2 mu + |r| L) s + mu L = 0``, here without cancellation.
     """
     r = programme.residuals(theta)
     size, length = np.abs(r), programme.high - programme.low
-    share = 2.0 * mu / (2.0 * mu + size * length)
-    smaller = share * length / (1.0 + np.sqrt(1.0 - 2.0 * share * (1.0 - share)))
+    bent = 2.0 * mu + size * length
+    with np.errstate(over="ignore", invalid="ignore"):
+        root = np.sqrt(bent * bent - 4.0 * size * mu * length)
+    if not np.isfinite(root).all():  # the same without squares
+        share = 2.0 * mu / bent
+        root = bent * np.sqrt(1.0 - 2.0 * share * (1.0 - share))
+    smaller = 2.0 * mu * length / (bent + root)
     up = np.where(r > 0, smaller, length - smaller)
     down = np.where(r > 0, length - smaller, smaller)
     return Point(
