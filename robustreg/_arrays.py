@@ -13,6 +13,7 @@ Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
 EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)  # smaller numbers lose digits, and have no reciprocal
 
 
 def length(step: Array) -> float:

@@ -82,7 +82,7 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     entered, excess, slope = np.zeros_like(free), x, gradient
     for _ in range(20 * len(x) + 50):
         move = _newton_step(hessian, slope + kinks.slopes * signs, free)
-        if move is None or not np.isfinite(move).all():
+        if move is None:
             return None
         target = y + move
         turned = free & bent & (target * signs <= 0)
@@ -157,7 +157,7 @@ def _newton_step(hessian: Array, slope: Array, free: Mask) -> Array | None:
     if not len(index):
         return out
     step = cholesky_solve(hessian[np.ix_(index, index)], -slope[index])
-    if step is None:
+    if step is None or not np.isfinite(step).all():
         return None
     out[index] = step
     return out

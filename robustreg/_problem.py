@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._arrays import EPS, TINY, Array, Index, Mask
 from robustreg._range import (
     in_range,
     out_of_range,
@@ -30,7 +30,6 @@ EXACT = 1e-9  # of the spread of y: residuals up to here count as exact fits
 # Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
 SURVEY_ROWS = 2_500
 LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
-TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -97,18 +96,28 @@ class Problem:
         return EXACT * self.spread
 
     @property
-    def typical_objective(self) -> float:
-        """F where all residuals are as large as the spread of y: what its values are like.
-
-        Errors of y have no say in it, however gross: what is small beside it is small for the
-        bulk of the rows.
-        """
-        return self._objective_at(self.spread)
-
-    @property
     def negligible(self) -> float:
-        """Values of F up to here are 0, or what is left of 0 by rounding."""
-        return min(64 * EPS * self.typical_objective, self._objective_at(self.exact))
+        """Values of F up to here are 0, or what is left of 0 by rounding.
+
+        Where all residuals are as large as the spread of y, F is what its values are like. Errors
+        of y have no say in that, however gross: what is small beside it is small for the bulk of
+        the rows.
+        """
+        return min(64 * EPS * self._objective_at(self.spread), self._objective_at(self.exact))
+
+    def losses(self, residual: Array, sigma: float) -> Array:
+        """The loss of residuals at a scale, and at 0 its limit.
+
+        Where there is none, residuals count by their size, as they do for an exact fit.
+        """
+        if sigma > 0.0:
+            return sigma * self.loss.rho(residual / sigma)
+        high = self.loss.conjugate_domain[1]
+        return np.abs(residual) * (high if math.isfinite(high) else 1.0)
+
+    def farthest_given(self) -> float:
+        """The largest ``|y|``, those included that were brought in, where they were."""
+        return float(np.abs(self.put_back(self.y)).max())
 
     def _objective_at(self, size: float) -> float:
         if size == 0.0:

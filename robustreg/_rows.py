@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._arrays import EPS, TINY, Array, Index, Mask
 from robustreg._parallel import map_ordered
 
 BLOCK_BYTES = 2**22  # measured: smaller blocks let threads fight for the interpreter
@@ -33,7 +33,6 @@ MAX_MEAN_NEAR = 3.0
 LEAST_SINGLE, MOST_SINGLE = 1e-12, 1e12  # ... and for these spreads suit single precision.
 # Squares and products of entries outside of these bounds leave the floating-point range.
 TINY_ENTRY, HUGE_ENTRY = 1e-70, 1e70
-LEAST_UNIT = float(np.finfo(np.float64).tiny)  # smaller ones have no reciprocal
 
 
 class NotFiniteError(ArithmeticError):
@@ -102,7 +101,7 @@ class RowBlocks:
         self.move_offset((self.centre - self.base) / self.unit)
         if self.far:
             self._shift_full_columns(spread)
-        self._converts = bool(self.base.any() or (self.unit != 1.0).any())
+        self._converts = self.sparse and bool(self.base.any() or (self.unit != 1.0).any())
 
     def _survey(self) -> tuple[Array, Array, bool]:
         """Centre and unit of the columns, and whether X needs explicit standardising."""
@@ -133,7 +132,7 @@ class RowBlocks:
         tame = np.all((spread * two > LEAST_SINGLE) & (spread * two < MOST_SINGLE))
         self.near = bool(varies and np.all(np.abs(centre) <= MAX_MEAN_NEAR * spread))
         self.single = bool(self.near and tame and self.p >= WIDE)
-        return centre * two, np.maximum(spread * two, LEAST_UNIT), bool(hard or extreme)
+        return centre * two, np.maximum(spread * two, TINY), bool(hard or extreme)
 
     def _survey_sparse(self) -> tuple[Array, Array, bool]:
         mean, variance = mean_variance_axis(self.X, axis=0, weights=self.weight)
@@ -156,7 +155,7 @@ class RowBlocks:
         stored = columns[self.X.indices]
         np.maximum.at(largest, self.X.indices[stored], np.abs(self.X.data[stored]))
         extreme = (largest > 0.0) & ((largest < TINY_ENTRY) | (largest > HUGE_ENTRY))
-        two = np.maximum(np.ldexp(1.0, np.frexp(largest)[1] - 1), LEAST_UNIT)
+        two = np.maximum(np.ldexp(1.0, np.frexp(largest)[1] - 1), TINY)
         return np.where(extreme, two, 1.0)
 
     @property

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.utils import assert_all_finite
 
-from robustreg._arrays import Array
+from robustreg._arrays import TINY, Array
 from robustreg._compat import check_sample_weight
 from robustreg._numbers import real_values
+
+LARGEST_WEIGHT = 1e100
 
 
 def check_finite(values: Any, name: str, estimator: str) -> None:
@@ -21,9 +23,6 @@ def check_finite(values: Any, name: str, estimator: str) -> None:
     """
     with config_context(assume_finite=False):
         assert_all_finite(values, estimator_name=estimator, input_name=name)
-
-
-LARGEST_WEIGHT = 1e100
 
 
 def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
@@ -36,17 +35,14 @@ def check_weights(sample_weight: ArrayLike, X: Any) -> Array:
         raise ValueError(f"sample_weight must not be negative, got a smallest weight of {least:g}.")
     if largest == 0.0:
         raise ValueError("sample_weight must have a positive entry: all weights are zero.")
-    return _with_finite_sums(weight)
+    return weight if largest <= LARGEST_WEIGHT else _with_finite_sums(weight, largest)
 
 
-def _with_finite_sums(weight: Array) -> Array:
-    """Weights beyond 1e100 times a power of two, with which sums of squares do not overflow.
+def _with_finite_sums(weight: Array, largest: float) -> Array:
+    """Weights times a power of two, with which sums of squares do not overflow.
 
     Even where weights count repetitions, such ones say no more than their ratios do. None that
     is positive becomes 0.
     """
-    largest = float(weight.max())
-    if largest <= LARGEST_WEIGHT:
-        return weight
     scaled = np.ldexp(weight, int(np.log2(LARGEST_WEIGHT) - np.log2(largest)))
-    return np.where(weight > 0.0, np.maximum(scaled, np.finfo(np.float64).tiny), 0.0)
+    return np.where(weight > 0.0, np.maximum(scaled, TINY), 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array
-from robustreg._linalg import eigh, svd
+from robustreg._linalg import cholesky_factor, eigh, svd
 from robustreg._rows import PILOT_ROWS, NotFiniteError, RowBlocks, product
 
 # Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
@@ -160,12 +160,8 @@ def whiten_gram(
     width = np.sqrt(spread[live] ** 2 + ridge[live])
     scaled = gram[live][:, live] / np.outer(width, width)
     scaled.flat[:: len(live) + 1] += ridge[live] / width**2
-    factor, failed = lapack.dpotrf(scaled, clean=1)
-    if failed:
-        return None
-    norm = np.abs(scaled).sum(axis=0).max()
-    rcond, _ = lapack.dpocon(factor, norm)
-    if rcond < min_rcond:
+    factor = cholesky_factor(scaled, min_rcond)
+    if factor is None:
         return None
     basis = np.zeros((len(gram), len(live)))
     inverse, _ = lapack.dtrtri(factor)

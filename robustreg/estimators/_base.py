@@ -86,7 +86,7 @@ class LinearRegressor(LinearEstimator):
             loss,
             n_features=data.X.shape[1],
             n_samples=len(data.y),
-            zeros=share_of_zeros(data.X),
+            zeros=share_of_zeros(data.X) if loss.homogeneity == 1 else 0.0,  # others do not ask
             scale="joint" if scale is None else scale,
             alpha=self.alpha,
             l1_ratio=self.l1_ratio,

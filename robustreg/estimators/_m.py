@@ -24,7 +24,7 @@ from robustreg.estimators._subsampling import (
 )
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
 from robustreg.scale._median import residual_mad
-from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
+from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly, fit_on_plane
 from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
 
@@ -59,10 +59,7 @@ class ScaledRegressor(LinearRegressor):
     def _l1_scale(self, data: Data) -> float:
         """The MAD of the residuals of an L1 fit, in the units of y."""
         problem = self._problem(data, Absolute(), scale=1.0)
-        zeros = share_of_zeros(problem.X)
-        solver = select_solver(
-            "absolute", n_features=problem.p, n_samples=problem.n, zeros=zeros, scale=1.0
-        )
+        solver = absolute_solver(problem)
         fit = SOLVERS[solver].solve(problem, max_iter=L1_ITERATIONS)
         if not fit.success:
             self._warn(fit, solver)

@@ -81,7 +81,7 @@ def estimated(
         if not reach:
             break
         if last:
-            reach = float(np.abs(problem.put_back(problem.y)).max())
+            reach = problem.farthest_given()
         sample = draw(model, data, problem.within(reach))
         found, fits = estimate(sample)
     # of rows too far out in X there are no digits to go on with

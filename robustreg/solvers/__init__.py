@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from robustreg._problem import Problem
 from robustreg.losses import ConvexLoss, Loss, get_loss
 from robustreg.solvers._followed import following
 from robustreg.solvers.direct import direct
@@ -38,7 +39,14 @@ from robustreg.solvers.simplex import share_of_zeros, simplex
 from robustreg.solvers.smooth import lbfgs, newton
 from robustreg.solvers.working_set import working_set
 
-__all__ = ["SOLVERS", "SolverSpec", "select_solver", "share_of_zeros", "solver_names"]
+__all__ = [
+    "SOLVERS",
+    "SolverSpec",
+    "absolute_solver",
+    "select_solver",
+    "share_of_zeros",
+    "solver_names",
+]
 
 
 @dataclass(frozen=True)
@@ -200,6 +208,17 @@ def select_solver(
         raise ValueError(f"solver={solver!r} does not support {missing[solver]}.")
     reasons = "; ".join(f"{name!r} does not support {lack}" for name, lack in missing.items())
     raise ValueError(f"No solver serves this problem: {reasons}.")
+
+
+def absolute_solver(problem: Problem) -> str:
+    """Name of the solver for absolute deviations without a penalty in a problem."""
+    return select_solver(
+        "absolute",
+        n_features=problem.p,
+        n_samples=problem.n,
+        zeros=share_of_zeros(problem.X),
+        scale=1.0,
+    )
 
 
 def _lacks(

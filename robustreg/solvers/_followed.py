@@ -45,7 +45,7 @@ def _followed(
     kept = {name: options[name] for name in ("max_iter", "tol") if name in options}
     reach = FARTHEST * problem.spread
     for number in range(ROUNDS):
-        last, reach = reach, fit.followed if number < ROUNDS - 1 else _farthest(problem)
+        last, reach = reach, fit.followed if number < ROUNDS - 1 else problem.farthest_given()
         wider = problem.within(reach)
         unit = wider.y_unit / problem.y_unit
         growth = reach / last if fit.sigma <= last else 1.0  # a start may have been there before
@@ -64,10 +64,6 @@ def _in_proportion(problem: Problem, fit: OptimizeResult, factor: float) -> Star
     return Start(fit.coef * factor, fit.intercept * factor, sigma)
 
 
-def _farthest(problem: Problem) -> float:
-    return float(np.abs(problem.put_back(problem.y)).max())
-
-
 def _as_reported(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeResult:
     """The fit judged by the residuals that its coefficients leave, in the units of the bulk.
 
@@ -77,11 +73,8 @@ def _as_reported(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeR
     whole = problem.put_back(problem.y)
     residual = whole - (safe_sparse_dot(problem.X, fit.coef) + fit.intercept)
     sigma = fit.sigma if problem.scale is None else problem.scale
-    if sigma > 0.0:
-        losses = sigma * (problem.loss.rho(residual / sigma) + problem.loss.kappa * problem.joint)
-    else:
-        losses = problem.loss.conjugate_domain[1] * np.abs(residual)
-    value = float(np.average(losses, weights=problem.weight)) + problem.penalty.value(fit.coef)
+    value = float(np.average(problem.losses(residual, sigma), weights=problem.weight))
+    value += problem.loss.kappa * sigma * problem.joint + problem.penalty.value(fit.coef)
     # where rounding has changed F, it may have changed the bound by as much, and some more
     gap = min(fit.dual_gap + DOUBT * abs(value - fit.fun), value)
     small = gap <= tol * value or gap <= problem.negligible

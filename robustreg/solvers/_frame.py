@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import EPS, TINY, Array
 from robustreg._kinks import Kinks, quadratic_step
 from robustreg._linalg import lstsq
 from robustreg._objective import Objective
-from robustreg._problem import TINY, Problem
+from robustreg._problem import Problem
 from robustreg._rows import NotFiniteError, RowBlocks
 from robustreg._whiten import (
     MIN_RCOND_SINGLE,
@@ -178,6 +178,8 @@ def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
 
 def _pull(problem: Problem, rows: RowBlocks) -> Array:
     """The curvature of the penalty's quadratic part relative to the loss's, for every column."""
+    if not problem.penalty.curvature:
+        return np.zeros(rows.p)
     return np.minimum(_root_pull(problem, rows), OVERWHELMING) ** 2
 
 

@@ -18,9 +18,11 @@ from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.solvers._balance import MAX_BOUNDED
 from robustreg.solvers._frame import make_objective, make_scaled_frame
+from robustreg.solvers._report import LAST_PLACES
 
-ROUNDING = 1e-12  # of what a slope could be: that of one that is 0, ...
-LAST_PLACES = 64  # ... and of a column far from 0 so many units in the last place of its mean
+# Of what a slope could be: that of one that is 0, besides, of a column far from 0, LAST_PLACES
+# units in the last place of its mean.
+ROUNDING = 1e-12
 # Where the steepest slope comes down to less than this share of what it was, tolerances of the
 # linear programme were relative to too much: another one begins there.
 LOWERED, MAX_PROGRAMMES = 1e-2, 4

@@ -103,12 +103,7 @@ def _rounding(problem: Problem, found: Start, residual: Array, value: float) -> 
     if zero.all():
         return value - problem.penalty.value(found.coef)
     sigma = found.sigma if problem.scale is None else problem.scale
-    high = problem.loss.conjugate_domain[1]
-    size = residual[zero]
-    if sigma > 0.0:
-        losses = sigma * problem.loss.rho(size / sigma)
-    else:  # the limit, or where there is none, what an exact fit is said to have
-        losses = np.abs(size) * (high if np.isfinite(high) else 1.0)
+    losses = problem.losses(residual[zero], sigma)
     weight = 1.0 if problem.weight is None else problem.weight[zero]
     return float(np.sum(weight * losses)) / rows.total
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import OptimizeResult
 
-from robustreg._arrays import EPS, Array, Index
+from robustreg._arrays import EPS, TINY, Array, Index
 from robustreg._problem import Problem
 from robustreg.solvers._exact import exact_fit, judge, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
@@ -102,7 +102,7 @@ def _columns(X: Any, frame: Frame, live: Index) -> tuple[Any, Array]:
     rows = frame.rows
     columns = sparse.csc_array(X, dtype=np.float64)[:, live]
     unit = np.ldexp(1.0, np.frexp((frame.spread * rows.unit)[live])[1])
-    unit = np.maximum(unit, np.finfo(np.float64).tiny)  # whose reciprocal is finite
+    unit = np.maximum(unit, TINY)  # whose reciprocal is finite
     full = np.diff(columns.indptr) > 0.5 * rows.n
     centre = np.where(full & rows.fit_intercept, (rows.origin * rows.unit)[live], 0.0)
     shift = sparse.csc_array(np.ones((rows.n, 1))) @ sparse.csr_array((centre / unit)[None, :])

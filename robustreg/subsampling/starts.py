@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array, Index, Mask, two_valued
 from robustreg._problem import Problem
-from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
+from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
 from robustreg.subsampling.search import Refinery, best_of
@@ -90,11 +90,7 @@ def ms_starts(
 
 
 def _least_absolute(problem: Problem) -> OptimizeResult:
-    zeros = share_of_zeros(problem.X)
-    solver = select_solver(
-        "absolute", n_features=problem.p, n_samples=problem.n, zeros=zeros, scale=1.0
-    )
-    return SOLVERS[solver].solve(problem)
+    return SOLVERS[absolute_solver(problem)].solve(problem)
 
 
 def _least_absolute_in_units(problem: Problem, X: Array, y: Array) -> tuple[Array, float, Array]:
