@@ -42,7 +42,6 @@ from robustreg.solvers.working_set import working_set
 __all__ = [
     "SOLVERS",
     "SolverSpec",
-    "absolute_solver",
     "select_solver",
     "share_of_zeros",
     "solver_names",
