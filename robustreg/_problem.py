@@ -103,7 +103,10 @@ class Problem:
         of y have no say in that, however gross: what is small beside it is small for the bulk of
         the rows.
         """
-        return min(64 * EPS * self._objective_at(self.spread), self._objective_at(self.exact))
+        typical = 64 * EPS * self._objective_at(self.spread)
+        if self.joint:  # F is proportional to the size, and 64 eps is less than 1e-9
+            return typical
+        return min(typical, self._objective_at(self.exact))
 
     def losses(self, residual: Array, sigma: float) -> Array:
         """The loss of residuals at a scale, and at 0 its limit.

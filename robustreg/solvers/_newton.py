@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def semismooth_newton(
 
     point = at(x0.copy())
     damping, status, step_length, evaluations = 0.0, 1, np.inf, 1
-    iterations, stalled, smallest, rejected = 0, 0, np.inf, False
+    iterations, rejected, stalls = 0, False, _Stalls()
     while iterations < max_iter and status == 1:
         iterations += 1
         if rejected:
@@ -145,12 +146,9 @@ def semismooth_newton(
             status = 2 if damping >= MAX_DAMPING else 1
             damping = max(10.0 * damping, 1e-2)
             continue
-        if promised <= STUCK * abs(point.value) + rounding:
-            stalled = 0 if trial.slope <= 0.5 * smallest else stalled + 1
-            smallest = min(smallest, trial.slope)
-            if stalled >= MAX_STALLED:
-                level = trial.slope <= LEVEL * typical()
-                status = 2 if level or stalled >= MAX_STALLED_ON_SLOPE else 1
+        lost = promised <= STUCK * abs(point.value) + rounding
+        if lost and stalls.end(trial.slope, typical):
+            status = 2
         point = trial
         if share >= 0.5:
             damping = 0.1 * damping if damping > NO_DAMPING else 0.0
@@ -169,6 +167,22 @@ def semismooth_newton(
         message=STATUS[status],
         step=step_length,
     )
+
+
+@dataclass
+class _Stalls:
+    """Steps whose decrease is lost in the rounding of the value: slopes tell how far they lead."""
+
+    count: int = 0
+    smallest: float = np.inf
+
+    def end(self, slope: float, typical: Callable[[], float]) -> bool:
+        """Whether one more such step ends the iteration, at a slope, beside its typical terms."""
+        self.count = 0 if slope <= 0.5 * self.smallest else self.count + 1
+        self.smallest = min(self.smallest, slope)
+        if self.count < MAX_STALLED:
+            return False
+        return self.count >= MAX_STALLED_ON_SLOPE or slope <= LEVEL * typical()
 
 
 Solve = Callable[[Array, Point, float], Array | None]
