@@ -9,6 +9,7 @@ of Lee, Battle, Raina and Ng (2007).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
@@ -35,7 +36,7 @@ class Kinks:
     slopes: Array
     positive: Mask
 
-    @property
+    @cached_property
     def bent(self) -> Mask:
         """Variables with a kink at 0."""
         return (self.slopes > 0) | self.positive
@@ -72,14 +73,14 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     Returns None where the matrix of the free variables is singular or infinite.
     """
     # d itself is summed up, for as the difference of points it would have their rounding
-    d, y, bent = np.zeros_like(x), x.copy(), kinks.bent
+    d, y, bent = np.zeros(len(x)), x.copy(), kinks.bent
     with np.errstate(invalid="ignore"):
         noise = BALANCED * (np.abs(gradient) + np.abs(hessian) @ np.abs(x))
-    if not np.isfinite(noise).all():
+    if not noise.max(initial=0.0) < np.inf:
         return None
     free = (y != 0) | ~bent
     signs: Array = np.where(bent, np.sign(y), 0.0)
-    entered, excess, slope = np.zeros_like(free), x, gradient
+    entered, excess, slope = np.zeros(len(x), dtype=bool), x, gradient
     for _ in range(20 * len(x) + 50):
         move = _newton_step(hessian, slope + kinks.slopes * signs, free)
         if move is None:

@@ -6,8 +6,6 @@ not converge, on matrices with many equal values above all: those of dummy colum
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,15 +19,10 @@ class OutOfRangeError(ArithmeticError):
     """A matrix is not finite: numbers on the way to it have left the range of float64."""
 
 
-@contextmanager
-def _finite(*matrices: Array) -> Iterator[None]:
-    """Where LAPACK's wrappers refuse infinities and NaN, say so in an error of our own."""
-    try:
-        yield
-    except ValueError:
-        if all(np.isfinite(matrix).all() for matrix in matrices):
-            raise
-        raise OutOfRangeError from None
+def _check_finite(matrix: Array) -> None:
+    """Refuse infinities and NaN, with which LAPACK might not end; its wrappers need not look."""
+    if not np.isfinite(matrix).all():
+        raise OutOfRangeError
 
 
 def lstsq(matrix: Array, side: Array, cond: float | None = None) -> Array:
@@ -40,31 +33,33 @@ def lstsq(matrix: Array, side: Array, cond: float | None = None) -> Array:
     """
     if cond is None:
         cond = EPS * max(matrix.shape)
-    with _finite(matrix, side):
-        try:
-            solution: Array = linalg.lstsq(matrix, side, cond=cond)[0]
-        except LinAlgError:
-            solution = linalg.lstsq(matrix, side, cond=cond, lapack_driver="gelsy")[0]
-    return solution
+    _check_finite(matrix)
+    _check_finite(side)
+    try:  # the same routine of LAPACK as SciPy's, with less around it
+        return np.linalg.lstsq(matrix, side, rcond=cond)[0]
+    except LinAlgError:
+        found = linalg.lstsq(matrix, side, cond, lapack_driver="gelsy", check_finite=False)
+        solution: Array = found[0]
+        return solution
 
 
 def svd(matrix: Array, full_matrices: bool = False) -> tuple[Array, Array, Array]:
     """Left singular vectors, singular values and right singular vectors."""
-    with _finite(matrix):
-        try:
-            parts: Any = linalg.svd(matrix, full_matrices=full_matrices)
-        except LinAlgError:
-            parts = linalg.svd(matrix, full_matrices=full_matrices, lapack_driver="gesvd")
+    _check_finite(matrix)
+    try:
+        parts: Any = linalg.svd(matrix, full_matrices, check_finite=False)
+    except LinAlgError:
+        parts = linalg.svd(matrix, full_matrices, check_finite=False, lapack_driver="gesvd")
     return parts
 
 
 def eigh(matrix: Array) -> tuple[Array, Array]:
     """Eigenvalues of a symmetric matrix, in ascending order, and its eigenvectors."""
-    with _finite(matrix):
-        try:
-            parts: Any = linalg.eigh(matrix)
-        except LinAlgError:
-            parts = linalg.eigh(matrix, driver="ev")
+    _check_finite(matrix)
+    try:
+        parts: Any = linalg.eigh(matrix, check_finite=False)
+    except LinAlgError:
+        parts = linalg.eigh(matrix, driver="ev", check_finite=False)
     return parts
 
 

@@ -186,7 +186,7 @@ class Objective(Design):
         beta, intercept, sigma = self.unpack(theta)
         shift = intercept - float(self.rows.offset @ beta)
         place = self._location(theta)
-        known = self._place is not None and np.array_equal(place, self._place)
+        known = self._place is not None and bool((place == self._place).all())
         self._place = None  # until the residuals of all blocks are there
         curvature = None if self._near_hessian(theta, sigma) else self._curvature
 
@@ -349,13 +349,15 @@ class Objective(Design):
     def penalty_slope(self, beta: Array) -> Array:
         """Gradient of the penalty's quadratic part by the blocks' coefficients."""
         if not self.penalty.curvature:
-            return np.zeros_like(beta)
+            return np.zeros(beta.shape)
+        if not self.rows.scaled:  # coordinates, which the penalty is in, keep these in range
+            return self.penalty.gradient(beta)
         with np.errstate(over="ignore"):  # as in F
             return self.penalty.gradient(self.rows.coefficients(beta)) / self.rows.unit
 
     def penalty_hessian(self) -> Array:
         """Second derivative of the penalty in the coordinates u."""
-        return self._squared_in_units(np.sqrt(self.penalty.curvature))
+        return self._squared_in_units(math.sqrt(self.penalty.curvature))
 
     def unit_pull(self) -> Array:
         """The same of half the squared norm of the coefficients."""

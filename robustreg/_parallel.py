@@ -37,7 +37,7 @@ class _Use:
     """One fit under way, and the thread that it runs in."""
 
     def __init__(self) -> None:
-        self.thread = get_ident()
+        self.thread, self.over = get_ident(), False
 
 
 class _BlasGuard:
@@ -82,6 +82,7 @@ class _BlasGuard:
         with self._lock:
             self._users.discard(use)
             self._restore()
+            use.over = True
 
     def _restore(self) -> None:
         if self._saved is None or len(self._users):
@@ -122,7 +123,8 @@ def one_blas_thread() -> Iterator[int]:
         try:
             _guard.leave(use)
         finally:
-            _guard.leave(use)  # an interrupt may have kept the first one from it
+            if not use.over:  # an interrupt has kept the first one from it
+                _guard.leave(use)
 
 
 class _Workers:

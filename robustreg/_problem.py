@@ -150,15 +150,21 @@ class Problem:
         offset = self.y_offset if self.fit_intercept else 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             scaled, shifted = coef * self.y_unit, intercept * self.y_unit + offset
-        faint = (np.abs(scaled) < TINY) & (coef != 0.0)
-        known = np.isfinite(scaled).all() and np.isfinite(shifted).all()
-        if not known or (faint.any() and self._matters(faint.reshape(-1, self.p).any(axis=0))):
+        size = np.abs(scaled)
+        several = isinstance(shifted, np.ndarray)
+        known = np.isfinite(shifted).all() if several else math.isfinite(shifted)
+        known = known and size.max(initial=0.0) < np.inf
+        lost = size.min(initial=1.0) < TINY and self._matters((size < TINY) & (coef != 0.0))
+        if lost or not known:
             raise out_of_range("coefficients", "rescale X or y")
         return scaled, shifted
 
-    def _matters(self, columns: Mask) -> bool:
-        """Whether the last digit that there is next to 0 matters in coefficients of columns."""
-        largest = float(abs(self.X[:, np.flatnonzero(columns)]).max())
+    def _matters(self, faint: Mask) -> bool:
+        """Whether the last digit that there is next to 0 matters in some of the coefficients."""
+        if not faint.any():
+            return False
+        columns = np.flatnonzero(faint.reshape(-1, self.p).any(axis=0))
+        largest = float(abs(self.X[:, columns]).max())
         last = float(np.finfo(np.float64).smallest_subnormal)
         return largest * (last / self.y_unit) > self.exact
 

@@ -47,7 +47,7 @@ def penalty_in_range(penalty: ElasticNet) -> ElasticNet:
 def in_range(what: str, value: float, unit: float) -> float:
     """``value * unit``, or an error that says that it is beyond the range of float64."""
     scaled = float(value * unit) if value else 0.0
-    if math.isfinite(value) and not math.isfinite(scaled):
+    if not math.isfinite(scaled) and math.isfinite(value):
         raise out_of_range(what, "y must be rescaled")
     return scaled
 

@@ -62,6 +62,8 @@ class RowBlocks:
     centre, unit : ndarray of shape (p,)
         Columns' location and scale. The centre is near the mean; it equals the value of a
         constant column exactly, so that such a column is exactly zero after centring.
+    scaled : bool
+        Whether any unit is not 1.
     flat : ndarray of shape (p,), bool
         Columns known to be constant though rounding may leave something of them.
     near, single : bool
@@ -101,7 +103,8 @@ class RowBlocks:
         self.move_offset((self.centre - self.base) / self.unit)
         if self.far:
             self._shift_full_columns(spread)
-        self._converts = self.sparse and bool(self.base.any() or (self.unit != 1.0).any())
+        self.scaled = self.explicit or (self.sparse and bool((self.unit != 1.0).any()))
+        self._converts = self.sparse and (self.scaled or bool(self.base.any()))
 
     def _survey(self) -> tuple[Array, Array, bool]:
         """Centre and unit of the columns, and whether X needs explicit standardising."""
@@ -165,6 +168,8 @@ class RowBlocks:
 
     def coefficients(self, beta: Array) -> Array:
         """The blocks' coefficients in the user's columns; some may be infinite."""
+        if not self.scaled:
+            return beta
         with np.errstate(over="ignore"):
             return beta / self.unit
 

@@ -9,6 +9,7 @@ with ``u`` the penalty's unit, a scale of ``y``. The intercept is never penalise
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,14 +66,14 @@ class ElasticNet:
 
     def value(self, coef: Array) -> float:
         """Penalty of ``coef``; infinite where one must not be negative and is."""
-        if self.positive and np.any(coef < 0.0):
+        if self.positive and (coef < 0.0).any():
             return np.inf
-        value = 0.0
+        value, slope, curvature = 0.0, self.slope, self.curvature
         with np.errstate(over="ignore"):  # infinite is the right answer
-            if self.curvature:
-                scaled = np.sqrt(self.curvature) * coef  # neither may have a square
+            if curvature:
+                scaled = math.sqrt(curvature) * coef  # neither may have a square
                 value = 0.5 * float(scaled @ scaled)
-            return value + self.slope * float(np.abs(coef).sum()) if self.slope else value
+            return value + slope * float(np.abs(coef).sum()) if slope else value
 
     def gradient(self, coef: Array) -> Array:
         """Gradient of the quadratic part, ``curvature * coef``."""
@@ -102,7 +103,7 @@ class ElasticNet:
             return 0.0
         excess = np.maximum(self.steepness(slope) - self.slope, 0.0)
         with np.errstate(over="ignore"):  # of columns beyond 1e150 rounding alone may be steep
-            excess = excess / np.sqrt(self.curvature)
+            excess /= math.sqrt(self.curvature)
             return 0.5 * float(excess @ excess)
 
     def steepness(self, slope: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -186,8 +187,11 @@ def _pull(problem: Problem, rows: RowBlocks) -> Array:
 def _root_pull(problem: Problem, rows: RowBlocks) -> Array:
     bound, penalty = problem.loss.curvature, problem.penalty
     pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
+    root = math.sqrt(pull)
+    if not rows.scaled:
+        return np.full(rows.p, root)
     with np.errstate(over="ignore"):
-        return np.sqrt(pull) / rows.unit
+        return root / rows.unit
 
 
 def make_objective(
@@ -257,7 +261,7 @@ def in_columns(
     rows = frame.rows
     origin = beta @ rows.origin
     coef = rows.coefficients(beta)  # whoever reports them sees to it
-    if np.any((np.abs(coef) < TINY) & (beta != 0.0)):  # blocks with units have spreads near 1
+    if rows.scaled and np.abs(coef).min() < TINY:  # blocks with units have spreads near 1
         lost = np.abs(beta - coef * rows.unit) > LOST * objective.rounding
         coef = np.where(lost, np.nan, coef)
     moved = intercept - origin if rows.fit_intercept else 0.0

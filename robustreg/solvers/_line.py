@@ -43,7 +43,7 @@ class Point:
         if self.kinks is None:
             return slope
         left, right = self.kinks.derivatives(self.x, step)
-        return float(np.clip(0.0, slope + left, slope + right))
+        return min(max(0.0, slope + left), slope + right)
 
 
 def search(
@@ -51,21 +51,23 @@ def search(
     slope_along: Any,
     point: Point,
     step: Array,
+    change: float,
     negligible: bool,
     reach: float,
 ) -> tuple[Point | None, int, float]:
     """The full step if it decreases enough, else the least point along it.
 
-    Where the decrease is ``negligible``, lost in the rounding of the value, the slope along
-    the step decides: for a convex function it says as much. A step that damping has left so
-    short that the function falls on behind it is lengthened, up to ``reach`` times.
+    ``change`` is that of the step, to first order. Where the decrease is ``negligible``, lost in
+    the rounding of the value, the slope along the step decides: for a convex function it says as
+    much. A step that damping has left so short that the function falls on behind it is
+    lengthened, up to ``reach`` times.
 
     Returns the point (None: no decrease), the evaluations spent and the share of the step.
     """
-    change, share = point.change(step), 1.0
+    share = 1.0
     for count in (1, 2, 3):
         trial = at(point.x + share * step)
-        if np.array_equal(trial.x, point.x):
+        if (trial.x == point.x).all():
             break  # least here: the step was rounding over hardly any curvature
         if count == 1 and reach > 1.0 and trial.slope_along(step) < -FALLING * abs(change):
             slope = _total_slope(slope_along(point.x, step), point, step)

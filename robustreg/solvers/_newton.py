@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -127,26 +128,28 @@ def semismooth_newton(
             fun(point.x)  # the Hessian belongs to the point evaluated last
         step, damping, room = _propose(hess(point.x), point, damping, lower, bounded, solve)
         step_length = np.inf if step is None else distance(point.x, step)
-        if step is None or not np.isfinite(step_length):
+        if step is None or not math.isfinite(step_length):
             status = 5
             break
-        promised = -point.change(step)
-        negligible = promised <= NOISE * abs(point.value) + rounding
+        change = point.change(step)
+        negligible = -change <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):
             status = 0
             if step_length > 0.1 * xtol:  # one more evaluation brings the gradient to rounding
                 point, evaluations = _polish(at, point, step), evaluations + 1
             break
-        step *= min(1.0, room)
+        lost = -change <= STUCK * abs(point.value) + rounding
+        if room < 1.0:
+            step *= room
+            change = point.change(step)
         reach = _reach(point, step, lower, bounded) if damping else 1.0
-        trial, count, share = search(at, along, point, step, negligible, reach)
+        trial, count, share = search(at, along, point, step, change, negligible, reach)
         evaluations += count
         rejected = trial is None
         if trial is None:
             status = 2 if damping >= MAX_DAMPING else 1
             damping = max(10.0 * damping, 1e-2)
             continue
-        lost = promised <= STUCK * abs(point.value) + rounding
         if lost and stalls.end(trial.slope, typical):
             status = 2
         point = trial

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
@@ -82,7 +84,8 @@ def is_certified(
     of an exact fit are all of either. Only a fit that would fail otherwise is looked at in
     that way.
     """
-    if not (np.isfinite(value) and np.isfinite(gap) and np.isfinite(found.coef).all()):
+    finite = math.isfinite(value) and math.isfinite(gap)
+    if not (finite and np.isfinite(found.coef).all()):
         return False
     if gap <= tol * value or gap <= problem.negligible:
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import OptimizeResult
@@ -135,11 +137,13 @@ def _step(programme: Programme, point: Point, mu: float) -> Point | None:
 
     None where it leads out of the floating-point range.
     """
-    matrix = programme.gram(point.barrier) + programme.ridge
+    barrier = point.barrier
+    matrix = programme.gram(barrier) + programme.ridge
     if not np.isfinite(matrix).all():
         return None
+    solve = _solver(matrix)
     excess = programme.residuals(point.theta) - point.p + point.q
-    affine = _direction(programme, point, matrix, excess, 0.0, 0.0)
+    affine = _direction(programme, point, barrier, solve, excess, 0.0, 0.0)
     if affine is None:
         return None
     primal, dual = _lengths(point, affine)
@@ -150,32 +154,38 @@ def _step(programme: Programme, point: Point, mu: float) -> Point | None:
         centring * mu + share * affine.nu * affine.p,
         centring * mu - share * affine.nu * affine.q,
     )
-    step = _direction(programme, point, matrix, excess, *bent)
+    step = _direction(programme, point, barrier, solve, excess, *bent)
     if step is None:
         return None
     moved = point.move(step, *_lengths(point, step))
     return moved if np.isfinite(moved.theta).all() else None
 
 
+def _solver(matrix: Array) -> Callable[[Array], Array]:
+    """Solves equations with a (finite) matrix, in the sense of least squares if it is singular."""
+    try:
+        factor = cho_factor(matrix, check_finite=False)
+    except LinAlgError:
+        return lambda side: lstsq(matrix, side, cond=1e-14)
+    return lambda side: cho_solve(factor, side, check_finite=False)
+
+
 def _direction(
     programme: Programme,
     point: Point,
-    matrix: Array,
+    barrier: Array,
+    solve: Callable[[Array], Array],
     excess: Array,
     target_p: Array | float,
     target_q: Array | float,
 ) -> Point | None:
     """Newton direction towards ``up p = target_p`` and ``down q = target_q``, if it is finite."""
-    barrier = point.barrier
     gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
     xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
     side = programme.imbalance(point.theta, point.nu + xi)
     if not np.isfinite(side).all():
         return None
-    try:
-        dtheta = cho_solve(cho_factor(matrix), side)
-    except LinAlgError:
-        dtheta = lstsq(matrix, side, cond=1e-14)
+    dtheta = solve(side)
     dnu = xi - barrier * programme.fitted(dtheta)
     dp = (gap_p + point.p * dnu) / point.up
     dq = (gap_q - point.q * dnu) / point.down
