@@ -96,6 +96,7 @@ def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> floa
     over(HUGE)
     most = steepest_slope(objective, nu)
     least = bound * least_slope_at_quantile(problem.with_loss(Absolute()))
-    if most <= least * (1.0 + ROUNDING) or over(least * (1.0 + BALANCED)) <= 0.0:
+    above = least * (1.0 + BALANCED)  # at ``least`` rounding decides whether there are nu
+    if most <= above or over(above) <= 0.0:
         return least
-    return float(brentq(over, least, most, xtol=ROUNDING * most)) if over(most) <= 0.0 else most
+    return float(brentq(over, above, most, xtol=ROUNDING * most)) if over(most) <= 0.0 else most

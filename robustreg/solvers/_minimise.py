@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, brentq, minimize
@@ -37,25 +38,26 @@ def minimise_newton(
     def in_scales(theta: Array, step: Array) -> float:
         return length(step) / max(narrow * objective.scale_at(theta), least)
 
-    return minimize(
-        lambda theta: objective(theta)[0],  # which remembers: jac=True would do so once more
-        theta,
-        jac=lambda theta: objective(theta)[1],
-        hess=objective.hessian,
-        method=semismooth_newton,
-        bounds=_bounds(objective, 0.0),
-        options={
-            "kinks": objective.kinks,
-            "xtol": xtol,
-            "max_iter": max_iter,
-            "floor": floor,
-            "rounding": objective.rounding,
-            "slope_along": objective.slope_along,
-            "typical_slope": objective.rms_psi,
-            "step_size": in_scales,
-            "perspective": objective.joint,
-        },
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # trial steps may lead out of range
+        return minimize(
+            lambda theta: objective(theta)[0],  # which remembers: jac=True would do so once more
+            theta,
+            jac=lambda theta: objective(theta)[1],
+            hess=objective.hessian,
+            method=semismooth_newton,
+            bounds=_bounds(objective, 0.0),
+            options={
+                "kinks": objective.kinks,
+                "xtol": xtol,
+                "max_iter": max_iter,
+                "floor": floor,
+                "rounding": objective.rounding,
+                "slope_along": objective.slope_along,
+                "typical_slope": objective.rms_psi,
+                "step_size": in_scales,
+                "perspective": objective.joint,
+            },
+        )
 
 
 def minimise_lbfgs(
@@ -88,16 +90,23 @@ def minimise_profile(problem: Problem, frame: Frame, max_iter: int) -> OptimizeR
     None if the slope does not vanish at any scale that is not next to 0.
     """
     fixed = make_objective(replace(problem, scale=1.0), frame)
-    theta, tried = np.zeros(fixed.size), 0
+    last, tried = np.zeros(fixed.size), 0
 
-    def slope(log_scale: float) -> float:
-        nonlocal theta, tried
+    # Next to rounding the slope depends on where Newton's method starts: no scale is judged
+    # twice, or the ends of the bracket might change their signs.
+    @cache
+    def best(log_scale: float) -> tuple[Array, float]:
+        nonlocal last, tried
         scale = float(np.exp(log_scale))
         fixed.set_scale(scale)
-        fit = minimise_newton(fixed, theta, max_iter, XTOL, 0.0)
-        theta, tried = fit.x, tried + 1
-        conjugate = problem.loss.conjugate_of_psi(fixed.locate(theta) / scale)
-        return problem.loss.kappa - fixed.average(conjugate)
+        if fixed.size:  # else the scale is all there is
+            last = minimise_newton(fixed, last, max_iter, XTOL, 0.0).x
+        tried += 1
+        conjugate = problem.loss.conjugate_of_psi(fixed.locate(last) / scale)
+        return last, problem.loss.kappa - fixed.average(conjugate)
+
+    def slope(log_scale: float) -> float:
+        return best(log_scale)[1]
 
     step = float(np.log(PROFILE_RATIO))
     width = problem.loss.conjugate_domain[1] / problem.loss.curvature
@@ -112,10 +121,10 @@ def minimise_profile(problem: Problem, frame: Frame, max_iter: int) -> OptimizeR
             return None
     if high >= most:
         return None
-    scale = float(np.exp(brentq(slope, low, high, xtol=PROFILE_XTOL)))
-    slope(float(np.log(scale)))
+    found = float(brentq(slope, low, high, xtol=PROFILE_XTOL))
+    theta = np.append(best(found)[0], np.exp(found))
     message = "The equation of the scale is solved."
-    return OptimizeResult(x=np.append(theta, scale), status=0, message=message, nit=tried)
+    return OptimizeResult(x=theta, status=0, message=message, nit=tried)
 
 
 def _bounds(objective: Objective, lowest: float) -> Bounds:
