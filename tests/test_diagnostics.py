@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.stats import chi2
+from sklearn.covariance import EmpiricalCovariance
 
 from robustreg.datasets import load_california_housing, load_diamonds, load_stars_cyg
 from robustreg.diagnostics import robust_distances
@@ -298,6 +299,21 @@ def test_entries_whose_squares_overflow():
     assert not np.isnan(distances).any()
     assert distances[:2].min() > 1e50
     assert distances[2:].max() < 100
+
+
+def test_a_row_that_holds_the_scatter_up_alone():
+    """Asked to count all rows, the estimate has a dimension that is only the outlier's."""
+    z = gaussian(30, 1)
+    X = np.hstack([z, z])
+    X[0, 1] += 5.0
+    classical = np.sqrt(EmpiricalCovariance().fit(X).mahalanobis(X))
+    assert_allclose(robust_distances(X, support_fraction=1.0), classical, rtol=1e-6)
+
+
+def test_all_rows_counted_beside_a_giant():
+    X = gaussian(30, 2)
+    X[0] *= 1e120
+    assert not np.isnan(robust_distances(X, support_fraction=1.0)).any()
 
 
 def test_tables_with_categories():

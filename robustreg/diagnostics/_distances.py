@@ -8,12 +8,11 @@ from numbers import Integral, Real
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike
-from scipy.linalg import solve_triangular
 from scipy.stats import chi2
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 from robustreg._arrays import EPS, Array, Index, two_valued
-from robustreg._linalg import lstsq
+from robustreg._linalg import eigh, lstsq
 from robustreg._numbers import real_values
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg.diagnostics._mcd import (
@@ -30,6 +29,7 @@ BLOCK_ENTRIES = 2**18
 FAR = 1e100  # standardised entries are cut off here, so that their squares do not overflow
 # A row is in a plane up to so many standard deviations that rows across it may have.
 ACROSS = 10.0
+LEAST_VARIANCE = 1e-9  # of scores, whose variance is 1: with less, half of the digits are lost
 
 
 @dataclass(frozen=True)
@@ -251,13 +251,20 @@ class _Place:
         return scores
 
     def moved(self, count: int, total: Array, products: Array) -> _Place:
-        """The place of the rows whose scores have this sum and these sums of products."""
+        """The place of the rows whose scores have this sum and these sums of products.
+
+        The same place where there are none, or where they have hardly a variance in some
+        direction though the rows that it was made of have: too many, with far outliers among them.
+        """
+        if not count:
+            return self
         mean = total / count
-        covariance = products / count - np.outer(mean, mean)
-        covariance *= consistency_factor(len(mean), TRUSTED)
+        variances, axes = eigh(products / count - np.outer(mean, mean))
+        if variances[0] <= LEAST_VARIANCE:
+            return self
+        variances *= consistency_factor(len(mean), TRUSTED)
         back = lstsq(self.sphere.T, mean)
-        factor = np.linalg.cholesky(covariance)
-        sphere = solve_triangular(factor, self.sphere.T, lower=True).T
+        sphere = self.sphere @ (axes / np.sqrt(variances))
         return replace(self, centre=self.centre + back, sphere=sphere)
 
 
