@@ -249,19 +249,25 @@ def _purify(
     missing, even = programme.size - len(basis), np.ones(len(residual))
     if not missing:
         return theta, residual
-    for _ in range(missing):
+    held = np.zeros(len(residual), dtype=bool)  # in the span of the basis, where rounding moves
+    for _ in range(2 * missing):
         if basis.complete:
             break
         direction = basis.direction()
         change = programme.fitted(direction)
         change[basis.index] = 0.0
+        change[held] = 0.0
         step = least_along(programme, residual, change)
         if step is None or np.abs(change).max() < INDEPENDENT:
             break  # some rows of a table may leave a direction open that all of them do not
         share, entering = step
+        before = len(basis)
+        _enter(programme, basis, entering, even, 64 * EPS)
+        if len(basis) == before:
+            held[entering] = True
+            continue
         theta, residual = theta + share * direction, residual - share * change
         residual[entering] = 0.0
-        _enter(programme, basis, entering, even, 0.0)
         met = np.flatnonzero(np.abs(residual) <= min(rounding(residual, exact), exact))
         # those that move alike may well be the same row again
         _, first = np.unique(np.round(change[met], ALIKE), return_index=True)
