@@ -8,7 +8,7 @@ are said to be, and none far above that of the plane that y was made of ("worse"
 import numpy as np
 from _fuzz_descent import Descent
 from _fuzz_judge import ALLOWED, Verdict
-from _fuzz_objective import LONG, Formula, Objective, mad
+from _fuzz_objective import EPS, LONG, Formula, Objective, mad
 
 from robustreg import LTSRegressor, MMRegressor, SRegressor
 from robustreg.losses import LOSSES, tuning_constant
@@ -153,7 +153,8 @@ class _High:
             self.weight @ loss.rho(np.maximum(np.abs(self.residual) + sign * self.error, 0) / scale)
             for sign in (-1, 1)
         ]
-        if not reach[0] * (1 - 1e-6) <= target <= reach[1] * (1 + 1e-6) and self.full_rank():
+        right = reach[0] * (1 - 1e-6) <= target <= reach[1] * (1 + 1e-6)
+        if not right and self.full_rank() and model.converged_:
             words = f"sum w rho(z) is {reach[0]:.9g} to {reach[1]:.9g}, not {target:.9g}"
             found.append(Verdict("attributes", words))
         there = self.weight @ loss.rho(self.of_plane() / (scale * LONG(1 - 1e-6)))
@@ -210,7 +211,8 @@ class _High:
         low, high = (self._sum(np.maximum(raw + sign * error, 0), covered) for sign in (-1, 1))
         zero = self.weight.sum() * (2e-9 * self.frame.spread) ** 2
         exact = model.objective_ == 0 and low <= zero
-        right = low * (1 - 1e-6) <= model.objective_ <= high * (1 + 1e-6) + zero
+        low_end = low * (1 - 1e-6) - LONG(1e-320)  # a square may be too small for a double
+        right = low_end <= model.objective_ <= high * (1 + 1e-6) + zero
         if self.full_rank() and not right and not exact and model.converged_:
             words = f"objective_ {model.objective_:.9g} is not {low:.9g} to {high:.9g}"
             found.append(Verdict("objective", words))
@@ -224,9 +226,12 @@ class _High:
         return np.diff(within, prepend=LONG(0)) @ size[order] ** 2
 
     def rank(self):
-        A = np.sqrt(self.frame.share)[:, None] * Descent(self.frame).A
+        descent = Descent(self.frame)
+        A = np.sqrt(self.frame.share)[:, None] * descent.A
+        # columns that differ by the rounding of their entries are the same
+        tol = max(1e-9, 4 * EPS * float((self.frame.size_of_X / descent.scale).max()))
         A = (A / np.maximum(np.sqrt((A**2).sum(axis=0)), LONG("1e-4900"))).astype(float)
-        return int(np.linalg.matrix_rank(A, tol=1e-9)) if np.isfinite(A).all() else 0
+        return int(np.linalg.matrix_rank(A, tol=tol)) if np.isfinite(A).all() else 0
 
     def full_rank(self):
         return self.rank() == Descent(self.frame).k

@@ -98,7 +98,12 @@ def scales_of(model, X, dense, y, weight):
     found = []
     for solver in ("auto", "interior") if len(y) >= 2000 else ("auto",):
         helper = L1Regressor(fit_intercept=model.fit_intercept, solver=solver)
-        found.append(float(quietly(helper, X, y, weight).scale_))
+        try:
+            found.append(float(quietly(helper, X, y, weight).scale_))
+        except ValueError:  # its coefficients may be out of range where those of a penalty are not
+            power = np.frexp(np.append(np.abs(dense).max(axis=0), np.abs(y).max()))[1]
+            table = np.ldexp(dense, -power[:-1]), np.ldexp(y, -power[-1])
+            found.append(float(np.ldexp(quietly(helper, *table, weight).scale_, power[-1])))
     if 0.0 in found:
         found.append(1e-9 * float(objective_of(helper, dense, y, weight, 1.0).spread))
     return [scale for scale in dict.fromkeys(found) if scale > 0] or [1.0]
@@ -143,8 +148,12 @@ class Judge:
         twice = quietly(self.model, stack([self.X, self.X]), np.tile(self.y, 2), weight)
         same = np.allclose(twice.coef_, fit.coef, rtol=1e-9, atol=0)
         same = same and np.isclose(twice.intercept_, fit.intercept, rtol=1e-9, atol=0)
-        spread = 2e-9 * self.objective.spread
-        if not same or abs(twice.scale_ - fit.scale) <= 1e-6 * fit.scale + spread:
+        objective = self.objective
+        here = objective.residual(fit.coef, fit.intercept)
+        there = objective.residual(twice.coef_, twice.intercept_)
+        vague = np.abs(here - there) + objective.errors(fit.coef, fit.intercept)
+        allowed = 1e-6 * fit.scale + 2e-9 * objective.spread + 1.5 * vague.max()
+        if not same or abs(twice.scale_ - fit.scale) <= allowed:
             return []
         words = f"scale_ {fit.scale:.6g}, {twice.scale_:.6g} for all rows twice"
         return [Verdict("attributes", words)]
@@ -224,6 +233,10 @@ class Judge:
         size = np.abs(residual)
         error = 8 * objective.errors(fit.coef, fit.intercept) + 2e-9 * objective.spread
         off = size > error
+        # A fit's own zeros, as many as it has coefficients, are as near to 0 as equations of all
+        # of their rows together can be solved: next to a row far out that is what its terms allow.
+        own = np.argsort(size)[: objective.X.shape[1] + objective.fit_intercept]
+        off[own[size[own] <= min(error[own].max(), 1e-3 * fit.scale)]] = False
         low = mad(np.maximum(size - error, 0), objective.share, LONG(0))
         high = mad(size[off], objective.share[off], LONG(0)) if off.any() else LONG(0)
         high = max(high, mad(size, objective.share, LONG(0))) + 1.5 * error.max()

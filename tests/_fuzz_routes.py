@@ -155,18 +155,19 @@ class Routes:
         A = descent.A.astype(float)
         n, k = A.shape
         p = objective.X.shape[1]
-        if not np.isfinite(A).all():
-            return
         shift, unit = self._shift_and_unit()
         target = np.clip(((objective.y - shift) / unit).astype(float), -1e15, 1e15)
         low, high = objective.loss.slopes
         slope = np.append(objective.l1 / descent.scale, np.zeros(k - p))
         cost = np.concatenate([slope, slope, high * objective.share, -low * objective.share])
+        cost = cost.astype(float)  # slopes beside the smallest columns may be beyond
+        if not (np.isfinite(A).all() and np.isfinite(cost).all()):
+            return
         fixed = np.append(~descent.live, np.zeros(k - p, bool))
         below = fixed | np.append(np.full(p, objective.positive), np.zeros(k - p, bool))
         bounds = [(0, 0) if stop else (0, None) for stop in [*fixed, *below]]
         found = linprog(
-            cost.astype(float),
+            cost,
             A_eq=np.hstack([A, -A, np.eye(n), -np.eye(n)]),
             b_eq=target,
             bounds=bounds + [(0, None)] * (2 * n),
