@@ -21,6 +21,16 @@ def length(step: Array) -> float:
     return math.hypot(*step)
 
 
+def root_mean_square(values: Array, weight: Array | None = None) -> float:
+    """Weighted root mean square, whatever the size of the weights and of the squares is."""
+    root = np.ones(len(values)) if weight is None else np.sqrt(weight) / np.sqrt(weight.max())
+    largest = float(np.abs(values).max()) or 1.0
+    terms = root * (values / largest)
+    unit = float(np.abs(terms).max()) or 1.0
+    terms /= unit
+    return largest * (unit * math.sqrt(float(terms @ terms) / float(root @ root)))
+
+
 def two_valued(X: Array) -> Mask:
     """Columns with two different values, such as dummies."""
     low, high = X.min(axis=0), X.max(axis=0)

@@ -151,7 +151,7 @@ def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Ar
 def _into_l1(objective: Objective, slope: Array) -> float:
     """The factor, at most 1, with which slopes are within what an L1 norm alone can balance."""
     penalty = objective.penalty
-    if not penalty.slope or penalty.curvature:
+    if not penalty.slope or penalty.root_curvature:
         return 1.0
     with np.errstate(over="ignore"):  # nothing is left of nu then, and the bound is 0
         steepest = float(penalty.steepness(slope * objective.rows.unit).max(initial=0.0))
@@ -173,7 +173,7 @@ def _gap(
         penalty = objective.penalty
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
             slope = shrink * slope * objective.rows.unit
-            if penalty.positive and not penalty.curvature:
+            if penalty.positive and not penalty.root_curvature:
                 # What could not be projected away of slopes that nothing balances is no gain, but
                 # costs what it would if the optimum had coefficients twice as large.
                 slope -= 2.0 * np.maximum(slope - penalty.slope, 0.0)
@@ -204,8 +204,9 @@ def dual_point(objective: Objective, theta: Array) -> Array:
     beta, intercept, dsigma = objective.unpack(step)
     if not objective.joint:
         dsigma = 0.0
-    dz = -(objective.fitted(beta, intercept) + z * dsigma) / sigma
-    return nu + objective.curvature_weights(theta) * dz
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+        dz = -(objective.fitted(beta, intercept) + z * dsigma) / sigma
+        return nu + objective.curvature_weights(theta) * dz
 
 
 def _project(objective: Objective, nu: Array, excess: Array, mean: float) -> None:

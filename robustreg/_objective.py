@@ -272,7 +272,7 @@ class Objective(Design):
             hessian[-1, :-1] = hessian[:-1, -1]
             hessian[-1, -1] = sums.curve_zz
         hessian /= self.rows.total * sigma
-        if self.penalty.curvature:
+        if self.penalty.root_curvature:
             if self._pull is None:
                 self._pull = self.penalty_hessian()
             hessian[: self.k, : self.k] += self._pull
@@ -348,7 +348,7 @@ class Objective(Design):
 
     def penalty_slope(self, beta: Array) -> Array:
         """Gradient of the penalty's quadratic part by the blocks' coefficients."""
-        if not self.penalty.curvature:
+        if not self.penalty.root_curvature:
             return np.zeros(beta.shape)
         if not self.rows.scaled:  # coordinates, which the penalty is in, keep these in range
             return self.penalty.gradient(beta)
@@ -357,7 +357,7 @@ class Objective(Design):
 
     def penalty_hessian(self) -> Array:
         """Second derivative of the penalty in the coordinates u."""
-        return self._squared_in_units(math.sqrt(self.penalty.curvature))
+        return self._squared_in_units(self.penalty.root_curvature)
 
     def unit_pull(self) -> Array:
         """The same of half the squared norm of the coefficients."""

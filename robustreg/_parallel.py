@@ -15,6 +15,7 @@ from threading import RLock, Thread, get_ident, get_native_id
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from robustreg._compat import set_blas_threads
@@ -212,11 +213,12 @@ def map_ordered(
     placed = len(allowed) == n_threads
     if placed:
         workers.place(allowed)
+    handling = np.geterr()  # of floating-point errors, which every thread has its own
 
     def work() -> None:
         index = 0
         try:
-            with suppress(Empty):
+            with suppress(Empty), np.errstate(**handling):
                 while True:
                     index = todo.get_nowait()
                     results[index] = function(items[index])

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from robustreg._arrays import EPS, TINY, Array, Index, Mask
+from robustreg._arrays import EPS, TINY, Array, Index, Mask, root_mean_square
 from robustreg._range import (
+    FURTHEST_SCALE,
     in_range,
     out_of_range,
     penalty_in_range,
@@ -174,7 +175,7 @@ class Problem:
 
     def in_squared_units_of_y(self, value: float) -> float:
         """A sum of squares in the user's units."""
-        return in_range("objective", value * self.y_unit, self.y_unit)
+        return in_range("objective", in_range("objective", value, self.y_unit), self.y_unit)
 
     def in_units_of_objective(self, value: float) -> float:
         """A value of F in the user's units."""
@@ -217,8 +218,8 @@ class Problem:
         spread = 2.0 * reach / (FARTHEST * unit)
         far, beyond = _bring_in(y, spread)
         scale = self.scale
-        if scale is not None and self.loss.homogeneity != 1:
-            scale = scale / unit
+        if scale is not None and self.loss.homogeneity != 1:  # of which squares are to have ratios
+            scale = max(scale / unit, spread / FURTHEST_SCALE)
         return replace(
             self,
             y=y,
@@ -258,13 +259,16 @@ def make_problem(
 
     The unit of ``penalty`` is set here.
     """
+    given = weight
     if weight is not None:  # what is next to nothing beside the largest must not become 0
         weight = np.maximum(weight / weight.max(), TINY)
     quadratic = loss.homogeneity == 2
     # alpha needs the penalty's unit itself, which is a statistic of all rows
     step = 1 if penalty.alpha else max(1, len(y) // SURVEY_ROWS)
     rough = _power_of_two(float(max(y.max(), -y.min())))
-    centre, spread, width = _centre_and_spread(y, rough, weight, step, fit_intercept)
+    centre, width, spread = _centre_and_spread(y, rough, weight, step, fit_intercept)
+    if spread > 0.0 and not width:
+        width = root_mean_square(y / rough - centre, given)
     # The largest |y| may be an outlier: the unit is the spread's, unless squares are taken.
     two = _power_of_two(spread) if not quadratic else 1.0
     y_unit, centre, spread, width = rough * two, centre / two, spread / two, width / two
@@ -324,18 +328,17 @@ def _power_of_two(value: float) -> float:
 def _centre_and_spread(
     y: Array, unit: float, weight: Array | None, step: int, fit_intercept: bool
 ) -> tuple[float, float, float]:
-    """Weighted median (0 without an intercept), and two scales about it.
+    """Weighted median (0 without an intercept), the MAD about it, and a spread.
 
-    Both scales are the MAD; where that is 0, the first is that of the deviations that are
-    not 0, which gross errors cannot inflate, and the second the root mean square, which the
-    penalty's unit is defined by. Of every ``step``-th ``y / unit``, or of all where these do
-    not vary.
+    That is the MAD, and where it is 0, the MAD of the deviations that are not 0, which gross
+    errors cannot inflate. (The penalty's unit is their root mean square then.) Of every
+    ``step``-th ``y / unit``, or of all where these do not vary.
     """
     for stride in dict.fromkeys((step, 1)):
         sample = y[::stride] / unit
         part = None if weight is None else weight[::stride]
         centre = weighted_median(sample, part) if fit_intercept else 0.0
-        spread = width = mad(sample, part, center=centre)
+        width = spread = mad(sample, part, center=centre)
         if spread > 0.0:
             break
         moved = sample != centre
@@ -343,6 +346,5 @@ def _centre_and_spread(
             raise too_far_apart(y)
         if moved.any():
             spread = mad(sample[moved], None if part is None else part[moved], center=centre)
-            width = float(np.sqrt(np.average((sample - centre) ** 2, weights=part)))
             break
-    return centre, spread, width
+    return centre, width, spread

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import TINY, Array
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,14 @@ class ElasticNet:
         return self.alpha * (1.0 - self.l1_ratio) / self.unit
 
     @property
+    def root_curvature(self) -> float:
+        """Its square root, which is above 0 where there is a quadratic part, however weak."""
+        curvature = self.curvature
+        if curvature >= TINY or not self.alpha or self.l1_ratio == 1.0:
+            return math.sqrt(curvature)
+        return math.sqrt(self.alpha * (1.0 - self.l1_ratio)) / math.sqrt(self.unit)
+
+    @property
     def slope(self) -> float:
         """``alpha l1_ratio``, the slope of the L1 norm's part on either side of 0."""
         return self.alpha * self.l1_ratio
@@ -68,16 +76,19 @@ class ElasticNet:
         """Penalty of ``coef``; infinite where one must not be negative and is."""
         if self.positive and (coef < 0.0).any():
             return np.inf
-        value, slope, curvature = 0.0, self.slope, self.curvature
+        value, slope, root = 0.0, self.slope, self.root_curvature
         with np.errstate(over="ignore"):  # infinite is the right answer
-            if curvature:
-                scaled = math.sqrt(curvature) * coef  # neither may have a square
+            if root:
+                scaled = root * coef  # neither may have a square
                 value = 0.5 * float(scaled @ scaled)
             return value + slope * float(np.abs(coef).sum()) if slope else value
 
     def gradient(self, coef: Array) -> Array:
         """Gradient of the quadratic part, ``curvature * coef``."""
-        return self.curvature * coef if self.curvature else np.zeros_like(coef)
+        root = self.root_curvature
+        if not root or self.curvature >= TINY:
+            return self.curvature * coef if root else np.zeros_like(coef)
+        return root * (root * coef)
 
     def subgradient(self, coef: Array, near: Array, tiny: float = 0.0) -> Array:
         """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice.
@@ -99,11 +110,11 @@ class ElasticNet:
         ``alpha l1_ratio`` and infinite beyond; the caller guarantees such slopes there, up to
         rounding.
         """
-        if not self.curvature:
+        if not self.root_curvature:
             return 0.0
         excess = np.maximum(self.steepness(slope) - self.slope, 0.0)
         with np.errstate(over="ignore"):  # of columns beyond 1e150 rounding alone may be steep
-            excess /= math.sqrt(self.curvature)
+            excess /= self.root_curvature
             return 0.5 * float(excess @ excess)
 
     def steepness(self, slope: Array) -> Array:

@@ -240,12 +240,15 @@ class Rows:
     def residuals(self, coef: Array, intercept: float, residual: Array) -> Array:
         """The residuals of all rows, those of weight 0 included, in the problem's units.
 
-        Rows that the fit has seen keep the residuals that it has seen, to the last digit.
+        Rows that the fit has seen keep the residuals that it has seen, to the last digit. One that
+        it has not seen may be so far off that float64 has no number for it.
         """
         if self.kept is None:
             return residual
-        offset = intercept + self.problem.y_offset / self.problem.y_unit
-        found = self.y / self.problem.y_unit - (safe_sparse_dot(self.X, coef) + offset)
+        with np.errstate(over="ignore", invalid="ignore"):
+            offset = intercept + self.problem.y_offset / self.problem.y_unit
+            found = self.y / self.problem.y_unit - (safe_sparse_dot(self.X, coef) + offset)
+        found[np.isnan(found)] = np.inf
         found[self.kept] = residual
         return found
 

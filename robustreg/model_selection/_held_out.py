@@ -58,7 +58,8 @@ class HeldOut:
         own = problem.in_user_units(coefs, intercepts)
         coefs, intercepts = in_precision(self.dtype, *own)
         # a column after the other: sums over one lose the least digits
-        predictions = np.asfortranarray(safe_sparse_dot(self.X, coefs.T) + intercepts)
+        with np.errstate(over="ignore", invalid="ignore"):  # a score of infinity is no error
+            predictions = np.asfortranarray(safe_sparse_dot(self.X, coefs.T) + intercepts)
         scores = self._scores_by_column(predictions)
         if scores is not None:
             return scores

@@ -34,17 +34,20 @@ def exact_fit(
     problem: Problem, frame: Frame, programme: Streamed
 ) -> tuple[Candidate, OptimizeResult] | None:
     """The least-squares fit, where it is exact or there is nothing to fit."""
-    theta = least_squares(frame)
+    theta, objective = least_squares(frame), programme.objective
     residual = programme.residuals(theta)
-    value = programme.value(theta, residual)
-    if programme.size and not is_exact(problem, programme.objective, theta, value, residual):
+    zero = np.zeros(len(residual), dtype=bool)
+    _, intercept, sigma = objective.unpack(theta)
+    beta, moved = _coefficients(programme, frame, theta, zero)
+    if moved:
+        residual[: problem.n] = objective.y - objective.fitted(beta, intercept)
+    found = in_columns(objective, frame, beta, intercept, sigma)
+    value = objective.average(programme.losses(residual)[: problem.n])
+    value += problem.penalty.value(found.coef)  # the programme may count less of a steep one
+    if programme.size and not is_exact(problem, objective, theta, value, residual):
         return None
     gap = value if programme.size else 0.0
     fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
-    zero = np.zeros(len(residual), dtype=bool)
-    _, intercept, sigma = programme.objective.unpack(theta)
-    beta, _ = _coefficients(programme, frame, theta, zero)
-    found = in_columns(programme.objective, frame, beta, intercept, sigma)
     return Candidate(found, residual, zero, value, gap), fit
 
 
@@ -131,9 +134,16 @@ def judge(
     objective, n = programme.objective, programme.n
     _, intercept, sigma = objective.unpack(theta)
     beta, moved = _coefficients(programme, frame, theta, zero)
-    found = in_columns(programme.objective, frame, beta, intercept, sigma)
     if moved:
         residual[:n] = objective.y - objective.fitted(beta, intercept)
+        if objective.rows.fit_intercept and zero[:n].any():
+            # what that has moved the rows of the vertex by may be more than their terms' rounding
+            shift = float(np.median(residual[:n][zero[:n]]))
+            back = residual.copy()
+            back[:n] -= shift
+            if programme.value(theta, back) < programme.value(theta, residual):
+                intercept, residual[:] = intercept + shift, back
+    found = in_columns(objective, frame, beta, intercept, sigma)
     objective.take_residual(residual[:n])
     drop_rounding(objective, theta, np.flatnonzero(zero[:n]))
     value = objective.average(programme.losses(residual)[:n])

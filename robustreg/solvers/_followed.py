@@ -18,6 +18,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import EPS
 from robustreg._problem import FARTHEST, Problem
+from robustreg._range import out_of_range
 from robustreg.solvers._frame import Start
 from robustreg.solvers._report import LAST_PLACES
 
@@ -71,7 +72,10 @@ def _as_reported(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeR
     other rows differ by.
     """
     whole = problem.put_back(problem.y)
-    residual = whole - (safe_sparse_dot(problem.X, fit.coef) + fit.intercept)
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = whole - (safe_sparse_dot(problem.X, fit.coef) + fit.intercept)
+    if not np.isfinite(residual).all():
+        raise out_of_range("predictions", "rescale X or y")
     sigma = fit.sigma if problem.scale is None else problem.scale
     value = float(np.average(problem.losses(residual, sigma), weights=problem.weight))
     value += problem.loss.kappa * sigma * problem.joint + problem.penalty.value(fit.coef)

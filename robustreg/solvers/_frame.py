@@ -143,7 +143,7 @@ def _read(problem: Problem, standardise: bool = False) -> RowBlocks:
     rows = RowBlocks(
         problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise
     )
-    if problem.penalty.curvature:
+    if problem.penalty.root_curvature:
         rows.flat |= _root_pull(problem, rows) > OVERWHELMING
     return rows
 
@@ -179,7 +179,7 @@ def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
 
 def _pull(problem: Problem, rows: RowBlocks) -> Array:
     """The curvature of the penalty's quadratic part relative to the loss's, for every column."""
-    if not problem.penalty.curvature:
+    if not problem.penalty.root_curvature:
         return np.zeros(rows.p)
     return np.minimum(_root_pull(problem, rows), OVERWHELMING) ** 2
 

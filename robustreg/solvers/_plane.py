@@ -221,8 +221,10 @@ def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
     if on.any():
         weight = np.ones(int(on.sum())) if rows.weight is None else rows.weight[on]
         nu[on] = least_conjugate(objective, on, weight / rows.total, wanted, kinks)
-    if not objective.joint:
-        value = objective(theta)[0]  # at the given scale, next to 0 as it is
+    if not objective.joint:  # at the given scale, next to 0 as it is
+        with np.errstate(over="ignore", invalid="ignore"):
+            at_scale = objective(theta)[0]
+        value = at_scale if np.isfinite(at_scale) else value  # no residual has a number of scales
     gap = dual_gap_from(objective, theta, value, nu)
     return value, gap, nu
 

@@ -179,7 +179,7 @@ class Streamed(Programme):
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
         ridge: Array = np.zeros((objective.k, objective.k))
-        if objective.penalty.curvature:
+        if objective.penalty.root_curvature:
             ridge = objective.penalty_hessian()
         super().__init__(
             self._extend(objective.y, np.zeros(len(self.extra))),
@@ -269,7 +269,7 @@ def _penalty_rows(
     """
     penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
     with np.errstate(over="ignore"):
-        width = sharpness * (spread + penalty.curvature / spread / unit / unit)
+        width = sharpness * (spread + (penalty.root_curvature / unit) ** 2 / spread)
     width = np.minimum(width, np.finfo(np.float64).max)
     design = np.zeros((len(columns), objective.size))
     design[:, : objective.k] = width[:, None] * objective.basis[columns]

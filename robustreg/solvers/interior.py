@@ -61,7 +61,7 @@ def interior_point(
         ended = better(programme, frame, (theta, nu, nowhere), exactly), fit
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
-    if not outcome.success and fit.status != 1 and not problem.penalty.curvature:
+    if not outcome.success and fit.status != 1 and not problem.penalty.root_curvature:
         other = linprog(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)
         other.nit += fit.nit
         return min(outcome, other, key=lambda each: each.dual_gap)
@@ -116,7 +116,8 @@ def iterate(
             lower, steps = centred(programme, point.theta, LOWERED * mu, max_iter - iterations)
             iterations += steps
             point, mu = (lower, LOWERED * mu) if lower is not None else (point, mu)
-        moved = _step(programme, point, mu)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = _step(programme, point, mu)
         if moved is None:
             status, message = 2, "Numbers left the floating-point range."
             break

@@ -205,6 +205,8 @@ def _optimise(
         bound = problem.loss.conjugate_domain[1]
         value = objective.average(np.abs(objective.residual))
         value *= bound if np.isfinite(bound) else 1.0  # F at scale 0, or of its order
+        beta = objective.unpack(theta)[0]
+        value += objective.penalty.value(objective.rows.coefficients(beta))
         if is_exact(problem, objective, theta, value, objective.residual):
             fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
             return _Optimum(theta, fit, (value, value, np.zeros(problem.n)))

@@ -20,8 +20,11 @@ EXACT = 1e-6
 
 
 def off_plane(table: Table, absolute: Array) -> Array:
-    """The weight of the rows that candidates leave off, by their absolute residuals."""
-    return table.sum((absolute > table.zero).astype(np.float64))
+    """The weight of the rows that candidates leave off, by their absolute residuals.
+
+    Candidates far away have rows whose residuals are no numbers.
+    """
+    return table.sum((~(absolute <= table.zero)).astype(np.float64))
 
 
 class Criterion(Protocol):

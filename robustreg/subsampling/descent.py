@@ -157,6 +157,8 @@ def fit_on_plane(table: Table, theta: Array, steps: int = 0) -> Fit:
     """
     fit = Fit(theta, table.residuals(theta), 0.0, steps, converged=True)
     on = np.abs(fit.residual) <= table.zero
+    if not on.any():
+        return fit
     origin = replace(fit, theta=np.zeros_like(theta), residual=table.y)
     fits = (least_squares_on(table, on, origin), least_squares_on(table, on, fit), fit)
     far = [np.abs(one.residual[on]).sum() for one in fits]

@@ -20,6 +20,7 @@ TOGETHER = 8  # edges at most: more than that are hardly ever without a bad row
 PASSES = 10  # through all directions, at most
 MOVED = 1e-7  # of a row's length: products with edges of unit length below that are 0, rounded
 BATCH_ENTRIES = 2**18  # residuals of a batch of candidates
+LIMIT = 1e140  # of residuals of rows far out, whose squares have sums
 TIED = 1e-9  # relative: distances this close are equal
 
 
@@ -46,10 +47,9 @@ def plane_of_most_rows(table: Table, thetas: Array) -> Array:
         The best of the planes come to. What chance there is in the search comes from a seed of
         its own.
     """
-    if table.weight is not None:
-        table = replace(table, weight=table.weight / table.weight.max())  # sums are finite
-    planes = np.array([_climb(table, theta) for theta in thetas])
-    return planes[_best(table, planes, table.y)]
+    with np.errstate(over="ignore", invalid="ignore"):  # of rows far off
+        planes = np.array([_climb(table, theta) for theta in thetas])
+        return planes[_best(table, planes, table.y)]
 
 
 def _climb(table: Table, theta: Array) -> Array:
@@ -75,6 +75,8 @@ def _climb(table: Table, theta: Array) -> Array:
 
 def _directions(table: Table, on: Mask) -> Iterator[tuple[Array, Mask]]:
     """Edges of rows on the plane, one by one and with those that move the same rows; which rows."""
+    if not on.any():  # in these digits: beside gross y, those of a residual depend on the way to it
+        return
     length, seen = np.sqrt(np.einsum("ij,ij->i", table.q, table.q)), set()
     for basis in edges(table.take(np.flatnonzero(on)), BASES, RandomState(0)):
         moved = np.abs(basis.T @ table.q.T) > MOVED * length
@@ -98,6 +100,7 @@ def _best(table: Table, thetas: Array, y: Array) -> int:
     off, distance, height, level = np.empty((4, len(thetas)))
     for batch in slices(len(thetas), max(1, BATCH_ENTRIES // table.n)):
         residual = table.y - thetas[batch] @ table.q.T
+        residual = np.clip(np.where(np.isnan(residual), LIMIT, residual), -LIMIT, LIMIT)
         absolute, fitted = np.abs(residual), y - residual
         off[batch], distance[batch] = off_plane(table, absolute), table.sum(absolute)
         height[batch], level[batch] = table.sum(fitted * fitted), table.sum(fitted)

@@ -131,12 +131,14 @@ class Refinery:
 
         def work(batch: Array) -> tuple[Array, Array]:
             level = None
-            for _ in range(steps):
-                residual = self._residuals(batch)
-                weights, level = self.criterion.weigh(self.sample, np.abs(residual), level)
-                batch = batch + self._least_squares(weights, residual)
-            absolute = np.abs(self._residuals(batch))
-            return batch, self.criterion.values(self.sample, absolute, level)
+            # candidates far away come last
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                for _ in range(steps):
+                    residual = self._residuals(batch)
+                    weights, level = self.criterion.weigh(self.sample, np.abs(residual), level)
+                    batch = batch + self._least_squares(weights, residual)
+                absolute = np.abs(self._residuals(batch))
+                return batch, self.criterion.values(self.sample, absolute, level)
 
         parts = map_ordered(work, batches, self.n_threads)
         return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import RandomState
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import TINY, Array, Index
 from robustreg._linalg import lstsq
 from robustreg._parallel import map_ordered, slices
 from robustreg._problem import Problem, make_problem
@@ -197,7 +197,7 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
         problem = replace(problem, X=X)
     own = np.square(FAR / np.clip(reach, FAR, FARTHEST))
     if weight is not None:
-        own *= weight / weight.max()
+        own = np.maximum(own * (weight / weight.max()), TINY)
     frame = make_frame(replace(problem, weight=own))
     rows, basis = frame.rows, frame.basis
     q = np.empty((problem.n, basis.shape[1] + problem.fit_intercept))

@@ -1,0 +1,187 @@
+"""Rows of hardly any weight, rows far out, penalties beside exact fits: nothing silently wrong."""
+
+import warnings
+
+import numpy as np
+import pytest
+from _cases import clean
+
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    LTSRegressor,
+    MMRegressor,
+    MRegressor,
+    QuantileRegressor,
+    SRegressor,
+    huber_path,
+    l1_path,
+)
+from robustreg._parallel import map_ordered, one_blas_thread
+from robustreg.model_selection import L1RegressorCV
+from robustreg.subsampling.criteria import off_plane
+from robustreg.subsampling.descent import Fit, fit_on_plane
+from robustreg.subsampling.exact import plane_of_most_rows
+from robustreg.subsampling.table import Table
+
+CONVEX = [
+    HuberRegressor(),
+    HuberRegressor(scale="mad"),
+    HuberRegressor(0.15, scale=1.0, solver="lbfgs"),
+    MRegressor("log_cosh", alpha=0.1),
+    L1Regressor(),
+    L1Regressor(alpha=0.1, l1_ratio=0.5),
+    L2Regressor(alpha=0.1),
+    QuantileRegressor(0.3, solver="interior"),
+]
+SEARCHED = [
+    MRegressor("bisquare", random_state=0),
+    SRegressor(n_subsamples=50, random_state=0),
+    MMRegressor(n_subsamples=50, random_state=0),
+    LTSRegressor(n_subsamples=50, random_state=0),
+]
+
+
+@pytest.mark.parametrize(
+    "model", [HuberRegressor(2.0), HuberRegressor(2.0, solver="lbfgs"), L1Regressor()], ids=repr
+)
+def test_a_gross_y_without_weight_is_no_part_of_the_unit_of_a_penalty(model):
+    """Most y are 0, and the unit is a root mean square: of weights that have no square beside y."""
+    g = np.random.default_rng(0)
+    X, y, weight = g.normal(size=(40, 2)), np.zeros(40), np.full(40, 1e100)
+    y[:12] = g.normal(size=12) + X[:12, 0]
+    y[39], weight[39] = 1e195, 1e-308
+    model.set_params(alpha=0.01).fit(X[:39], y[:39])
+    expected = model.coef_, model.objective_
+    model.fit(X, y, weight)
+    np.testing.assert_allclose(model.coef_, expected[0], rtol=1e-6, atol=1e-9)
+    assert model.objective_ == pytest.approx(expected[1], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(L1Regressor(solver=name) for name in ("interior", "reduced", "simplex", "linprog")),
+        QuantileRegressor(0.4),
+        HuberRegressor(),
+        MRegressor("log_cosh", solver="working_set"),
+    ],
+    ids=repr,
+)
+def test_an_exact_fit_has_to_be_worth_its_penalty(model):
+    """All rows but one are next to nothing: least squares are exact, and cost 0.3 in F."""
+    X, y = np.eye(8)[:, :1], np.array([3.0, 0, 1, 2, 3, 4, 5, 7])
+    weight = np.array([1.0] + [1e-40] * 7)
+    model.set_params(alpha=0.1, l1_ratio=1.0).fit(X, y, weight)
+    assert model.converged_
+    np.testing.assert_array_equal(model.coef_, 0.0)
+    assert model.intercept_ == 3.0
+    assert model.objective_ <= 1e-38
+
+
+def test_an_exact_fit_on_a_path_has_to_be_worth_its_penalty():
+    X, y = np.eye(8)[:, :1], np.array([3.0, 0, 1, 2, 3, 4, 5, 7])
+    weight = np.array([1.0] + [1e-40] * 7)
+    for path in (l1_path, huber_path):
+        found = path(X, y, alphas=[1.0, 0.01], sample_weight=weight)
+        np.testing.assert_array_equal(found.coefs, 0.0)
+
+
+def test_the_vertex_of_dummies_in_all_units_leaves_no_more_than_rounding():
+    """A coefficient that is made 0 moves the rows of the vertex, and the intercept along."""
+    unit = [2.55697573e-11, 2.14095005e9, 6.77930425e6, 1.05315235e9]
+    group = np.array([0, 2, 2, 1, 2, 1, 0, 3])
+    X = np.eye(4)[group] * unit
+    y = np.array([1.0, 1.0, 1.0, -4.35035906, 1.0, -4.35035906, 1.0, -6.0160985])
+    weight = np.array([5.0, 2, 1, 1, 2, 1, 1, 2])
+    for solver in ("interior", "reduced"):
+        model = QuantileRegressor(0.617, alpha=0.454, l1_ratio=0.599, solver=solver)
+        model.fit(X, y, weight)
+        assert np.abs(y - model.predict(X)).max() <= 8 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize("model", CONVEX + SEARCHED, ids=lambda model: " ".join(str(model).split()))
+def test_a_row_of_weight_0_whose_prediction_is_no_number(model):
+    """Infinity minus infinity: it is as far off as can be, and the others are not concerned."""
+    X, y = clean()
+    X, y, weight = 1e-10 * X[:60], y[:60], np.ones(60)
+    weight[0] = 0.0
+    if hasattr(model, "alpha"):  # in these units no coefficient would be worth it
+        model.set_params(alpha=0.0)
+    model.fit(X, y, weight)
+    coef, weights = model.coef_, model.weights_
+    X[0] = [1e300, -1e300, 0.0] * np.sign(coef)
+    model.fit(X, y, weight)
+    np.testing.assert_allclose(model.coef_, coef, rtol=1e-9)
+    np.testing.assert_allclose(model.weights_[1:], weights[1:], rtol=1e-6)
+    assert model.outliers_[0]
+    if not isinstance(model, L2Regressor):
+        assert model.weights_[0] == 0.0
+
+
+@pytest.mark.parametrize("model", [HuberRegressor(3.0), MRegressor("pseudo_huber"), L1Regressor()])
+def test_coefficients_that_follow_a_far_y_out_of_range_are_refused(model):
+    X, y = np.arange(6.0)[:, None] % 2 * 1e-200, np.array([0.0, 1, 2, 1, 0, 1e150])
+    X[[1, 3]] = 0.0
+    with pytest.raises(ValueError, match="cannot be represented in float64"):
+        model.fit(X, y)
+
+
+def test_held_out_rows_that_are_predicted_out_of_range():
+    X, y = clean()
+    X[0, 0] = 1e120
+    with pytest.raises(ValueError, match="infinity"):
+        L1RegressorCV(alphas=[0.01], cv=3).fit(X, 1e200 * y)
+
+
+def test_threads_treat_floating_point_errors_as_their_caller():
+    with one_blas_thread(), np.errstate(over="ignore"), warnings.catch_warnings():
+        squares = map_ordered(lambda x: np.square(np.array([x])), [1e200] * 4, 2)
+    np.testing.assert_array_equal(np.concatenate(squares), np.inf)
+
+
+# ---- searches
+
+
+def table(q, y, weight=None):
+    return Table(np.array(q, float), np.array(y, float), weight, 1e-9, 1)
+
+
+def test_rows_whose_residuals_are_no_numbers_are_off_a_plane():
+    rows = table(np.ones((3, 1)), np.zeros(3))
+    np.testing.assert_array_equal(off_plane(rows, np.array([[np.nan, np.inf, 0.0]])), [2.0])
+
+
+def test_the_plane_of_most_rows_with_a_row_at_the_end_of_the_range():
+    """Residuals of one of the planes overflow, and the other one is chosen all the same."""
+    q = np.c_[np.r_[np.arange(9.0), 1e15], np.ones(10)]
+    rows = table(q, np.r_[2.0 * np.arange(9), 0.0])
+    found = plane_of_most_rows(rows, np.array([[1e300, 0.0], [2.0, 0.0]]))
+    np.testing.assert_array_equal(found, [2.0, 0.0])
+
+
+def test_a_plane_that_rounding_takes_from_its_rows_stays_where_it_is():
+    rows = table(np.ones((4, 1)), [1.0, 2.0, 3.0, 4.0])
+    fit = Fit(np.array([0.5]), rows.residuals(np.array([0.5])), 0.0, 1, True)
+    assert fit_on_plane(rows, fit.theta).theta[0] == 0.5
+
+
+@pytest.mark.parametrize("model", SEARCHED, ids=repr)
+def test_candidates_far_beyond_the_table_are_no_trouble(model):
+    """An elemental fit through a row at the end of the range has residuals without squares."""
+    X, y = clean()
+    X, y = X[:40], y[:40]
+    y[0], weight = 1e6, np.full(40, 1.7e308)
+    expected = model.fit(X, y, weight).coef_
+    X[0, 1] = y[0] = 1e285
+    model.fit(X, y, weight)
+    assert model.weights_[0] == 0.0
+    np.testing.assert_allclose(model.coef_, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("y_unit", [1e160, 1e300])
+def test_a_sum_of_squares_out_of_range_is_refused(y_unit):
+    X, y = clean()
+    with pytest.raises(ValueError, match="objective of this fit cannot be represented"):
+        LTSRegressor(random_state=0).fit(X, y_unit * y)
