@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import Array, Mask
-from robustreg._precise import precise_slopes
+from robustreg._precise import precise_residual, precise_slopes
 from robustreg._rows import RowBlocks, product
 from robustreg.losses import ConvexLoss
 
@@ -65,7 +65,7 @@ def block_sums(
     part: slice,
     target: Array,
     beta: Array,
-    shift: float,
+    intercept: float,
     sigma: float,
     loss: ConvexLoss,
     residual: Array,
@@ -82,7 +82,7 @@ def block_sums(
     """
     block, weight = rows.read(part), rows.weights(part)
     if not known:
-        write_residual(block, target, beta, shift, residual)
+        write_residual(rows, block, target, beta, intercept, residual, precise)
     z = residual / sigma
     psi = loss.psi(z)
     weighted = psi if weight is None else weight * psi
@@ -119,10 +119,21 @@ def block_sums(
     )
 
 
-def write_residual(block: Any, target: Array, beta: Array, shift: float, out: Array) -> None:
-    """``target`` minus ``block @ beta + shift``."""
+def write_residual(
+    rows: RowBlocks,
+    block: Any,
+    target: Array,
+    beta: Array,
+    intercept: float,
+    out: Array,
+    precise: bool = False,
+) -> None:
+    """``target`` minus ``(block - offset) @ beta + intercept``."""
+    if precise:
+        out[:] = precise_residual(target, block, rows.offset, beta, intercept)
+        return
     np.subtract(target, product(block, beta), out=out)
-    out -= shift
+    out -= intercept - float(rows.offset @ beta)
 
 
 def has_moved(loss: ConvexLoss, fresh: Array, curvature: Array) -> Mask:

@@ -8,17 +8,64 @@ of Lee, Battle, Raina and Ng (2007).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array, Index, Mask
 
 BALANCED = 64 * EPS  # of the terms of a slope: rounding
+BALANCED_BY_ROOT = EPS  # the same where a matrix has the digits for steps along narrow valleys
 FEW = 10  # variables that may become free at once, besides as many as are free already
 LEAST_PIVOT = 1e-13  # squared pivots below this share of the largest say that a matrix is singular
+
+
+@dataclass(frozen=True)
+class Root:
+    """A matrix ``R'R`` known by its root R, which has the root of its condition number, too.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (m, k)
+        R.
+    terms : float or None
+        Where gradients that go with it have the digits of their terms: how large these are.
+    """
+
+    factor: Array
+    terms: float | None = None
+
+    @cached_property
+    def square(self) -> Array:
+        """The matrix itself, with the digits that are left of it."""
+        return self.factor.T @ self.factor
+
+    def __matmul__(self, vector: Array) -> Array:
+        return self.factor.T @ (self.factor @ vector)
+
+    def part(self, index: Index) -> Root:
+        """The rows and columns of some variables."""
+        return replace(self, factor=self.factor[:, index])
+
+    def plus(self, diagonal: float) -> Root:
+        """The matrix plus a multiple of the identity."""
+        size = self.factor.shape[1]
+        factor = np.vstack([self.factor, np.sqrt(diagonal) * np.eye(size)])
+        return replace(self, factor=factor)
+
+    def solve(self, side: Array) -> Array | None:
+        """The solution for a side; None where a pivot is below ``EPS`` of the largest."""
+        triangle = qr(self.factor, mode="r", check_finite=False)[0][: self.factor.shape[1]]
+        pivots = np.abs(triangle.diagonal())
+        singular = len(triangle) < len(side) or not pivots.min() >= EPS * pivots.max()
+        return None if singular else lapack.dpotrs(triangle, side)[0]
+
+
+def squared(matrix: Array | Root) -> Array:
+    """The entries of a matrix that is given, or given by its root."""
+    return matrix.square if isinstance(matrix, Root) else matrix
 
 
 @dataclass(frozen=True)
@@ -41,6 +88,10 @@ class Kinks:
         """Variables with a kink at 0."""
         return (self.slopes > 0) | self.positive
 
+    def allowed(self, x: Array) -> Array:
+        """The nearest point that keeps the constraints, for one that rounding has taken beyond."""
+        return np.where(self.positive, np.maximum(x, 0.0), x)
+
     def change(self, x: Array, step: Array) -> float:
         """``h(x + step) - h(x)`` for steps that keep the constraints."""
         return float(self.slopes @ (np.abs(x + step) - np.abs(x)))
@@ -61,7 +112,7 @@ class Kinks:
         return np.where((x == 0) & self.bent, at_zero, sides)
 
 
-def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> Array | None:
+def quadratic_step(hessian: Array | Root, gradient: Array, x: Array, kinks: Kinks) -> Array | None:
     """The d that minimises ``gradient'd + d'hessian d / 2 + h(x + d)``; zeros are exact.
 
     Some variables are free, the bent ones among them with a given sign; the others are 0.
@@ -75,7 +126,7 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     # d itself is summed up, for as the difference of points it would have their rounding
     d, y, bent = np.zeros(len(x)), x.copy(), kinks.bent
     with np.errstate(invalid="ignore"):
-        noise = BALANCED * (np.abs(gradient) + np.abs(hessian) @ np.abs(x))
+        noise = _noise(hessian, gradient, x)
     if not noise.max(initial=0.0) < np.inf:
         return None
     free = (y != 0) | ~bent
@@ -106,6 +157,8 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
         d, y = d + move, target
         slope = gradient + hessian @ d
         excess = kinks.excess(y, slope)
+        if isinstance(hessian, Root) and hessian.terms is not None:
+            noise = BALANCED * (hessian.terms + np.abs(hessian.square) @ np.abs(d))
         entered = _steepest(~free & (np.abs(excess) > noise), excess, int(free.sum()) + FEW)
         if not entered.any():
             break
@@ -113,8 +166,14 @@ def quadratic_step(hessian: Array, gradient: Array, x: Array, kinks: Kinks) -> A
     return d
 
 
+def _noise(hessian: Array | Root, gradient: Array, x: Array) -> Array:
+    """What rounding may change of slopes: of the gradient at x, and of the model's."""
+    noise = np.abs(gradient) + np.abs(squared(hessian)) @ np.abs(x)
+    return (BALANCED_BY_ROOT if isinstance(hessian, Root) else BALANCED) * noise
+
+
 def _stop(
-    hessian: Array, y: Array, move: Array, free: Mask, turned: Mask
+    hessian: Array | Root, y: Array, move: Array, free: Mask, turned: Mask
 ) -> tuple[Array, float, Index]:
     """The way along a move with variables stopped at 0, as far as the sum falls.
 
@@ -128,15 +187,15 @@ def _stop(
     share = y[index] / -move[index]
     order = np.argsort(share, kind="stable")
     index, share, count = index[order], share[order], len(index)
-    metric = hessian[np.ix_(inner, inner)]
-    height = move[inner] @ metric @ move[inner]
+    metric = _part(hessian, inner)
+    height = move[inner] @ (metric @ move[inner])
     while True:
         last = share[count - 1] if count < len(index) else 1.0
         stopped = index[share <= last]
         trial = y + last * move
         trial[stopped] = 0.0
         left = (trial - y - move)[inner]
-        if count == 1 or left @ metric @ left < height:
+        if count == 1 or left @ (metric @ left) < height:
             return trial, float(last), stopped
         count //= 2
 
@@ -151,13 +210,20 @@ def _steepest(mask: Mask, excess: Array, most: int) -> Mask:
     return chosen
 
 
-def _newton_step(hessian: Array, slope: Array, free: Mask) -> Array | None:
+def _part(matrix: Array | Root, index: Index) -> Array | Root:
+    """The rows and columns of some variables."""
+    return matrix.part(index) if isinstance(matrix, Root) else matrix[np.ix_(index, index)]
+
+
+def _newton_step(hessian: Array | Root, slope: Array, free: Mask) -> Array | None:
     """The step of the free variables to where their slopes are 0; 0 for the others."""
     index = np.flatnonzero(free)
     out = np.zeros(len(slope))
     if not len(index):
         return out
-    step = cholesky_solve(hessian[np.ix_(index, index)], -slope[index])
+    part = _part(hessian, index)
+    side = -slope[index]
+    step = part.solve(side) if isinstance(part, Root) else cholesky_solve(part, side)
     if step is None or not np.isfinite(step).all():
         return None
     out[index] = step

@@ -60,7 +60,7 @@ class Objective(Design):
     rounding : float
         Differences of F up to here are rounding: a unit in the last place of the spread of y.
     precise : bool
-        Take the gradient's sums over (dense) rows in twice the working precision.
+        Take residuals and the gradient's sums over (dense) rows in twice the working precision.
 
     Attributes
     ----------
@@ -184,7 +184,6 @@ class Objective(Design):
         if theta.tobytes() == self._theta:
             return self.sums
         beta, intercept, sigma = self.unpack(theta)
-        shift = intercept - float(self.rows.offset @ beta)
         place = self._location(theta)
         known = self._place is not None and bool((place == self._place).all())
         self._place = None  # until the residuals of all blocks are there
@@ -196,7 +195,7 @@ class Objective(Design):
                 part,
                 self.y[part],
                 beta,
-                shift,
+                intercept,
                 sigma,
                 self.loss,
                 self.residual[part],
@@ -281,11 +280,12 @@ class Objective(Design):
     def residuals(self, theta: Array) -> Array:
         """``y`` minus the prediction at ``theta``."""
         beta, intercept, _ = self.unpack(theta)
-        out, shift = np.empty(self.rows.n), intercept - float(self.rows.offset @ beta)
+        rows, out = self.rows, np.empty(self.rows.n)
 
         def work(chunk: list[slice]) -> None:
             for part in chunk:
-                write_residual(self.rows.read(part), self.y[part], beta, shift, out[part])
+                block, target = rows.read(part), self.y[part]
+                write_residual(rows, block, target, beta, intercept, out[part], self.precise)
 
         self.rows.walk(work)
         return out

@@ -30,6 +30,28 @@ def precise_slopes(values: Array, block: Array, offset: Array) -> tuple[float, A
     return float(total[0] + lost[0]), high + low
 
 
+def precise_residual(
+    target: Array, block: Array, offset: Array, beta: Array, intercept: float
+) -> Array:
+    """``target - (block - offset) @ beta - intercept``, as good as exact before it is rounded.
+
+    The terms of columns far from 0, or nearly collinear, are far larger than residuals are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> block, beta = np.array([[1e16, 1e16]]), np.array([1.0, -1.0])
+    >>> print(precise_residual(np.array([2.0]), block + [[2.0, 0.0]], np.zeros(2), beta, 1.0))
+    [-1.]
+    """
+    moved, lost = _add_up(*(part[:, None] for part in _product(offset, beta)))
+    products, errors = _product(block.T, -beta[:, None])
+    constants = np.array([-intercept, moved[0], lost[0]])
+    terms = np.vstack([target, *(np.full(len(target), each) for each in constants), products])
+    high, low = _add_up(terms, np.vstack([np.zeros((4, len(target))), errors]))
+    return high + low
+
+
 def _add_up(values: Array, errors: Array) -> tuple[Array, Array]:
     """Sums of columns and of all rounding errors: one half is added to the other until one row."""
     lost = errors.sum(axis=0)

@@ -54,6 +54,14 @@ def test_an_exact_fit_under_a_weak_penalty(loss):
     np.testing.assert_allclose(model.predict(X), y, atol=1e-8 * np.ptp(y))
 
 
+@pytest.mark.parametrize("seed", [12, 31, 38, 52])
+def test_squares_that_are_next_to_nothing_beside_a_weak_penalty(seed):
+    """All but exact fits, which a singular matrix of products does not tell from each other."""
+    X, y, penalty = table(seed)
+    model = MRegressor("half_squared", scale="mad", **penalty).fit(X, y)
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+
+
 @pytest.mark.parametrize("seed", range(40, 46))
 def test_squares_agree_with_scikit_learn(seed):
     X, y, penalty = table(seed)

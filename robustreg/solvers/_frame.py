@@ -213,6 +213,11 @@ def make_objective(
     )
 
 
+def is_small(rows: RowBlocks, entries: int) -> bool:
+    """Whether rows are dense and few enough for sums in twice the working precision."""
+    return rows.n * rows.p <= entries and not rows.sparse
+
+
 def pack(objective: Objective, frame: Frame, start: Start) -> Array:
     """``theta`` of a start; coefficients outside of the coordinates' range are dropped."""
     rows, total = frame.rows, frame.rows.total

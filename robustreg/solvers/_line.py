@@ -72,7 +72,8 @@ def search(
         if count == 1 and reach > 1.0 and trial.slope_along(step) < -FALLING * abs(change):
             slope = _total_slope(slope_along(point.x, step), point, step)
             share = _beyond(slope, reach)
-            further = at(point.x + share * step)
+            place = point.x + share * step
+            further = at(place if point.kinks is None else point.kinks.allowed(place))
             if negligible or further.value < trial.value:
                 return further, 2, share
             return trial, 2, 1.0

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import EPS, Array, Index, length
 from robustreg._compat import minres
-from robustreg._kinks import LEAST_PIVOT, Kinks, cholesky_solve, quadratic_step
+from robustreg._kinks import LEAST_PIVOT, Kinks, Root, cholesky_solve, quadratic_step, squared
 from robustreg.solvers._line import Point, search
 
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
@@ -26,6 +26,7 @@ FEW_KINKS = 1e-3  # scales: shorter steps are taken to cross no kinks of psi
 MAX_STALLED, MAX_STALLED_ON_SLOPE = 4, 40
 LEVEL = 1e-6  # of the gradient's typical terms
 MAX_DAMPING = 1e8
+LEAST_DAMPING = 1e-9  # relative to the largest curvature; of a root it goes squared
 FARTHEST = 1e12  # a step that damping keeps short is lengthened at most so many times
 NO_DAMPING = 1e-5  # relative to the largest curvature
 STATUS = {
@@ -136,7 +137,7 @@ def semismooth_newton(
         if step_length <= xtol and (negligible or not damping):
             status = 0
             if step_length > 0.1 * xtol:  # one more evaluation brings the gradient to rounding
-                point, evaluations = _polish(at, point, step), evaluations + 1
+                point, evaluations = _polish(at, point, min(1.0, room) * step), evaluations + 1
             break
         lost = -change <= STUCK * abs(point.value) + rounding
         if room < 1.0:
@@ -150,7 +151,7 @@ def semismooth_newton(
             status = 2 if damping >= MAX_DAMPING else 1
             damping = max(10.0 * damping, 1e-2)
             continue
-        if lost and stalls.end(trial.slope, typical):
+        if negligible and stalls.end(trial.slope, typical, lost):
             status = 2
         point = trial
         if share >= 0.5:
@@ -174,21 +175,24 @@ def semismooth_newton(
 
 @dataclass
 class _Stalls:
-    """Steps whose decrease is lost in the rounding of the value: slopes tell how far they lead."""
+    """Steps whose decrease may be rounding of the value: slopes tell how far they lead."""
 
     count: int = 0
     smallest: float = np.inf
 
-    def end(self, slope: float, typical: Callable[[], float]) -> bool:
-        """Whether one more such step ends the iteration, at a slope, beside its typical terms."""
+    def end(self, slope: float, typical: Callable[[], float], lost: bool) -> bool:
+        """Whether one more such step ends the iteration, at a slope, beside its typical terms.
+
+        ``lost``: its decrease is rounding for certain.
+        """
         self.count = 0 if slope <= 0.5 * self.smallest else self.count + 1
         self.smallest = min(self.smallest, slope)
         if self.count < MAX_STALLED:
             return False
-        return self.count >= MAX_STALLED_ON_SLOPE or slope <= LEVEL * typical()
+        return self.count >= MAX_STALLED_ON_SLOPE or (lost and slope <= LEVEL * typical())
 
 
-Solve = Callable[[Array, Point, float], Array | None]
+Solve = Callable[[Any, Point, float], Array | None]
 
 
 def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Array], Any]:
@@ -205,27 +209,40 @@ def _lower(bounds: Any, size: int) -> Array:
 
 
 def _newton_step(
-    hessian: Array | LinearOperator, point: Point, damping: float, solve: Solve
+    hessian: Array | Root | LinearOperator, point: Point, damping: float, solve: Solve
 ) -> tuple[Array | None, float]:
     """Solve for the step, damping until the matrix is positive definite; None: it is not finite."""
     if isinstance(hessian, LinearOperator):
         return minres(hessian, -point.gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
     while damping <= 10.0 * MAX_DAMPING:
-        damped = hessian
-        if damping:
-            reference = float(np.max(np.diag(hessian), initial=0.0)) or 1.0
-            damped = hessian + damping * reference * np.eye(len(hessian))
-        step = solve(damped, point, 0.0 if damping else LEAST_PIVOT)
+        step = solve(_damped(hessian, damping), point, 0.0 if damping else LEAST_PIVOT)
         if step is not None:
             return step, damping
-        damping = max(10.0 * damping, 1e-9)
+        damping = _more(damping, hessian)
     return None, damping
 
 
-def _model_step(hessian: Array, point: Point, least: float) -> Array | None:
+def _damped(hessian: Array | Root, damping: float) -> Array | Root:
+    """The matrix plus a multiple of the identity, relative to the largest curvature."""
+    if not damping:
+        return hessian
+    reference = float(np.max(np.diag(squared(hessian)), initial=0.0)) or 1.0
+    if isinstance(hessian, Root):
+        return hessian.plus(damping * reference)
+    return hessian + damping * reference * np.eye(len(hessian))
+
+
+def _more(damping: float, hessian: Array | Root) -> float:
+    """Ten times the damping, or the least that makes a difference to a singular matrix."""
+    return max(10.0 * damping, LEAST_DAMPING**2 if isinstance(hessian, Root) else LEAST_DAMPING)
+
+
+def _model_step(hessian: Array | Root, point: Point, least: float) -> Array | None:
     """The minimiser of the quadratic model; None where its matrix is singular."""
     if point.kinks is not None:
         return quadratic_step(hessian, point.gradient, point.x, point.kinks)
+    if isinstance(hessian, Root):
+        return hessian.solve(-point.gradient)
     return cholesky_solve(hessian, -point.gradient, least)
 
 
@@ -264,7 +281,7 @@ def _perspective_step(hessian: Array, point: Point, least: float) -> Array | Non
 
 
 def _propose(
-    hessian: Array | LinearOperator,
+    hessian: Array | Root | LinearOperator,
     point: Point,
     damping: float,
     lower: Array,
@@ -278,7 +295,7 @@ def _propose(
         if not (room < MIN_ROOM and damping < MAX_DAMPING):
             return step, damping, room
         # a mix of directions, not a tiny step
-        step, damping = _newton_step(hessian, point, max(10.0 * damping, 1e-9), solve)
+        step, damping = _newton_step(hessian, point, _more(damping, hessian), solve)
     return None, damping, 0.0
 
 

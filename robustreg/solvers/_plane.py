@@ -24,9 +24,10 @@ from robustreg.losses import Absolute
 from robustreg.scale._median import mad
 from robustreg.solvers._exact import drop_rounding
 from robustreg.solvers._frame import Frame, carry, make_frame, make_objective, unpack
+from robustreg.solvers._minimise import width
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Streamed
-from robustreg.solvers._report import LAST_PLACES, is_certified
+from robustreg.solvers._report import LAST_PLACES, is_certified, is_rounding
 from robustreg.solvers._vertex import through, vertex
 from robustreg.solvers.interior import first_theta, iterate
 
@@ -74,7 +75,7 @@ def _scale_of_residuals(problem: Problem, objective: Objective, least: float) ->
     """
     size = np.abs(objective.residual)
     scale = max(mad(size, problem.weight, center=0.0), least)
-    if scale * objective.loss.conjugate_domain[1] / objective.loss.curvature >= size.min():
+    if scale * width(objective.loss) >= size.min():
         return scale
 
     def is_low(scale: float) -> bool:
@@ -202,10 +203,12 @@ def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
     objective.take_residual(residual)
     on = np.abs(residual) <= exact
     drop_rounding(objective, theta, np.flatnonzero(on))
+    beta, intercept, _ = objective.unpack(theta)
+    if np.isfinite(bound):  # beside gross errors that are followed, others may lie anywhere near
+        on |= is_rounding(rows, objective.y, residual, beta, intercept)
     if not (on.all() or np.isfinite(bound)):
         # without a bound on psi, nothing but an exact fit has a limit
         return np.inf, np.inf, np.zeros_like(residual)
-    beta = objective.unpack(theta)[0]
     value = objective.penalty.value(rows.coefficients(beta))
     signs = np.where(on, 0.0, np.sign(residual))
     if np.isfinite(bound):
@@ -260,7 +263,7 @@ def least_conjugate(
     # the slopes, the dual function has no minimum
     bound = loss.conjugate_domain[1]
     most = float(share.sum() * loss.conjugate(bound))
-    unit = bound / loss.curvature if np.isfinite(bound) else 1.0  # of z, where psi bends
+    unit = width(loss) if np.isfinite(bound) else 1.0  # of z, where psi bends
     options = {
         "max_iter": 50,
         "kinks": kinks,

@@ -7,7 +7,14 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._certificate import dual_gap
 from robustreg._problem import Problem
-from robustreg.solvers._frame import Start, least_squares, make_frame, make_objective, unpack
+from robustreg.solvers._frame import (
+    Start,
+    is_small,
+    least_squares,
+    make_frame,
+    make_objective,
+    unpack,
+)
 from robustreg.solvers._report import null_result, result
 
 MAX_REFINEMENTS = 4
@@ -31,8 +38,7 @@ def direct(
         return null_result(problem)
     frame = make_frame(problem)
     # Nearly collinear columns magnify the rounding of the gradient; on little data it is spared.
-    precise = problem.n * problem.p <= SMALL and not frame.rows.sparse
-    precise = precise and frame.inflation > COLLINEAR
+    precise = is_small(frame.rows, SMALL) and frame.inflation > COLLINEAR
     objective = make_objective(problem, frame, curvature=False, precise=precise)
     theta = least_squares(frame)
     value, gradient = objective(theta)

@@ -11,10 +11,16 @@ from robustreg._arrays import Array, Index
 from robustreg._certificate import dual_gap_from
 from robustreg._objective import Objective
 from robustreg._problem import LEAST_SCALE, Problem
-from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
+from robustreg.solvers._frame import Frame, Start, make_objective, make_scaled_frame, pack
 from robustreg.solvers._minimise import XTOL
 from robustreg.solvers._report import null_result, result
-from robustreg.solvers.smooth import newton_primal_dual
+from robustreg.solvers.smooth import (
+    PrimalDual,
+    better_of,
+    from_above_primal_dual,
+    is_stuck,
+    newton_primal_dual,
+)
 
 FEW = 20  # columns of the first set, besides those of a start
 ROUGH_XTOL = 1e-2  # length of the last Newton step, in scales, while columns still enter
@@ -36,6 +42,18 @@ def working_set(
         return null_result(problem)
     frame = make_scaled_frame(problem)
     objective = make_objective(problem, frame, curvature=False)
+    part, columns = _grown(problem, objective, start, max_iter, tol)
+    fit = _in_all_columns(problem, frame, objective, part, columns, tol)
+    if not is_stuck(fit, max_iter, problem.n * len(columns)):
+        return fit
+    part, columns = _grown_from_above(problem, objective, columns, max_iter, tol)
+    return better_of(fit, _in_all_columns(problem, frame, objective, part, columns, tol))
+
+
+def _grown(
+    problem: Problem, objective: Objective, start: Start | None, max_iter: int, tol: float
+) -> tuple[PrimalDual, Index]:
+    """The fit to a set of columns that no other ones enter, if iterations last, and the set."""
     columns, used, xtol = _first_set(problem, objective, start), 0, ROUGH_XTOL
     while True:
         within = None if start is None else replace(start, coef=start.coef[columns])
@@ -52,6 +70,34 @@ def working_set(
     part.fit.nit = used
     if len(entering) or xtol > XTOL:
         part.fit.update(status=1, message="max_iter reached.")
+    return part, columns
+
+
+def _grown_from_above(
+    problem: Problem, objective: Objective, columns: Index, max_iter: int, tol: float
+) -> tuple[PrimalDual, Index]:
+    """The same by continuation from large scales, for problems whose fits get stuck."""
+    used = 0
+    while True:
+        part = from_above_primal_dual(problem.columns(columns), max_iter, tol)
+        used += part.fit.nit
+        entering = _entering(objective, part.nu, columns)
+        if not len(entering):
+            part.fit.nit = used
+            return part, columns
+        columns = np.union1d(columns, entering)
+
+
+def _in_all_columns(
+    problem: Problem,
+    frame: Frame,
+    objective: Objective,
+    part: PrimalDual,
+    columns: Index,
+    tol: float,
+) -> OptimizeResult:
+    """The fit to some columns as one to all, with its certificate."""
+    found = _in_all(part.found, columns, problem.p)
     objective.take_residual(part.residual)
     theta = pack(objective, frame, found)
     gap = dual_gap_from(objective, theta, part.value, part.nu, coef=found.coef, cleaning=0)

@@ -1,0 +1,110 @@
+"""Continuation in the scale: fits of large scales lead to those of small ones.
+
+The curvature that Newton's method sees is that of the rows in the centre of the loss. At a
+scale at which all rows are there F is a parabola; at one so small that hardly any is, F is
+piecewise linear but for narrow bends, and steps see only the few rows that they are at.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from scipy.optimize import brentq
+
+from robustreg._arrays import EPS, Array
+from robustreg._objective import Objective
+from robustreg._problem import Problem
+from robustreg.scale._median import mad
+from robustreg.solvers._frame import Frame, is_small, make_objective
+from robustreg.solvers._minimise import XTOL, minimise_newton, width
+from robustreg.solvers._plane import Limit
+
+TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
+STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
+STAGE_XTOL, STAGE_STEPS = 1e-2, 25  # last step of a stage, in scales, and its most steps
+RATIO = 0.25  # of scales one after the other on the way from the largest
+SCALE_XTOL, MAX_SCALES = 1e-14, 20  # of the logarithm of a joint scale, and how many are tried
+SMALL = 2**13  # entries of X
+FAINT = 1e-12  # of F: beside what is left of gross errors a joint scale that has no more is any
+
+
+def approach(
+    problem: Problem, frame: Frame, objective: Objective, theta: Array, max_iter: int
+) -> tuple[Array, int]:
+    """A start for a fixed scale far below the residuals', where psi' is mostly 0.
+
+    By continuation in the scale; where that is slow, or the scale next to 0, from the limit 0.
+    """
+    scale, narrow, used = objective.scale, min(1.0, width(problem.loss)), 0
+    target = narrow * scale
+    if problem.loss.homogeneity == 2:
+        return theta, used
+    stage = mad(objective.locate(theta), problem.weight, center=0.0)
+    slow = target < TINY_SCALE * max(stage, problem.spread)
+    while stage * STAGE > target and used < max_iter and not slow:
+        objective.set_scale(stage / narrow)
+        steps = min(STAGE_STEPS, max_iter - used)
+        fit = minimise_newton(objective, theta, steps, STAGE_XTOL, floor=0.0)
+        theta, used, stage = fit.x, used + fit.nit, stage * STAGE
+        slow = fit.nit >= STAGE_STEPS and fit.status == 1
+    objective.set_scale(scale)
+    if slow and frame.moments is not None:
+        theta = Limit(problem, frame, objective).solve(theta)
+    return theta, used
+
+
+def careful_objective(problem: Problem, frame: Frame) -> Objective:
+    """The objective with all digits of the gradient, where that does not take too long."""
+    return make_objective(problem, frame, precise=is_small(frame.rows, SMALL))
+
+
+def from_above(problem: Problem, frame: Frame, max_iter: int) -> tuple[Array, int]:
+    """A point next to the optimum, for problems whose fits get stuck, and the steps it took.
+
+    Scales fall from one at which all rows are in the centre of the loss, each fit being the start
+    of the next. A given scale is approached in that way. A joint one solves the equation
+    ``mean(rho*(psi)) = kappa`` with the coefficients that are best for the scale: F, least over
+    these, is convex in the scale, and the difference of the two sides is its slope. Where that
+    does not vanish at any scale that is not next to 0, or nothing in F, the last one is returned.
+    """
+    fixed = careful_objective(problem if problem.scale else replace(problem, scale=1.0), frame)
+    theta, used, xtol, value = np.zeros(fixed.size), 0, STAGE_XTOL, 0.0
+
+    def fit_at(scale: float) -> None:
+        nonlocal theta, used, value
+        fixed.set_scale(scale)
+        if not fixed.size:  # neither columns nor an intercept
+            return
+        fit = minimise_newton(fixed, theta, min(STAGE_STEPS, max_iter), xtol, 0.0, rooted=True)
+        theta, used, value = fit.x, used + fit.nit, fit.fun
+
+    @cache  # which makes the ends of an interval what they were when it was found
+    def slope(log_scale: float) -> float:
+        scale = math.exp(log_scale)
+        fit_at(scale)
+        conjugate = problem.loss.conjugate_of_psi(fixed.locate(theta) / scale)
+        return problem.loss.kappa - fixed.average(conjugate)
+
+    highest = problem.farthest / min(1.0, width(problem.loss))
+    if problem.scale is not None:
+        if problem.loss.homogeneity != 2:  # else F is the same at all scales
+            stages = math.log(problem.scale / highest) / math.log(RATIO)
+            for power in range(math.ceil(stages)):
+                fit_at(highest * RATIO**power)
+        return theta, used
+    step, high = -math.log(RATIO), math.log(highest)
+    while slope(high) < 0.0:
+        high += step
+    low = high - step
+    while slope(low) > 0.0:
+        if math.exp(low) < max(EPS * problem.spread, FAINT * value / problem.loss.kappa):
+            break
+        low, high = low - step, low
+    if slope(low) < 0.0:
+        xtol = XTOL
+        low = float(brentq(slope, low, high, xtol=SCALE_XTOL, maxiter=MAX_SCALES, disp=False))
+        fit_at(math.exp(low))
+    return np.append(theta, math.exp(low)), used
