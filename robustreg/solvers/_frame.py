@@ -268,7 +268,7 @@ def in_columns(
     coef = rows.coefficients(beta)  # whoever reports them sees to it
     if rows.scaled and np.abs(coef).min() < TINY:  # blocks with units have spreads near 1
         lost = np.abs(beta - coef * rows.unit) > LOST * objective.rounding
-        coef = np.where(lost, np.nan, coef)
+        coef = np.where(lost & (np.abs(coef) < TINY), np.nan, coef)
     moved = intercept - origin if rows.fit_intercept else 0.0
     return Start(coef, moved, sigma, frame.certain)
 
