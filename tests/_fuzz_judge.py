@@ -7,6 +7,7 @@ A fit is taken at its public attributes. F there comes from ``_fuzz_objective``,
 from dataclasses import dataclass
 
 import numpy as np
+from _fuzz_descent import point
 from _fuzz_objective import LONG, Formula, Objective, mad
 from _fuzz_routes import Routes, quietly
 from scipy import sparse
@@ -14,7 +15,8 @@ from scipy import sparse
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
 from robustreg.losses import get_loss
 
-#: What may be wrong, gravest first. "alarm" is a warning at the optimum, "stuck" one elsewhere.
+#: What may be wrong, gravest first. "alarm" is a warning at the optimum, "stuck" one elsewhere, and
+#: "digits" one where doubles cannot hold the optimum, which is not wrong.
 KINDS = (
     "wrong",  # converged, but F is lower elsewhere
     "certificate",  # F is lower somewhere than objective_ - dual_gap_
@@ -25,12 +27,14 @@ KINDS = (
     "hang",
     "alarm",
     "stuck",
+    "digits",
     "worse",  # a search has missed the plane that y was made of
     "refused",
     "slow",
 )
 PRECISE = 1e-9  # of F: what objective_ and certificates may be off
 ALLOWED = 16  # times what rounding the terms of the residuals may change
+NEIGHBOURS = 15  # of a point, that it might be rounded to
 
 
 @dataclass
@@ -216,11 +220,30 @@ class Judge:
         if fit.converged and excess > 1.001 * limit:
             found.append(Verdict("wrong", words))
         elif warned:
-            found.append(Verdict("stuck" if excess > 1.001 * limit else "alarm", words))
+            kind = "stuck" if excess > 1.001 * limit else "alarm"
+            found.append(Verdict("digits" if self._lacks_digits(there, fit.tol) else kind, words))
         if fit.converged and fit.gap > LONG(fit.tol) * abs(stated) * 1.01 + slack + allowed:
             words = f"dual_gap_ {fit.gap:.3g} at objective_ {stated:.3g}, though converged_"
             found.append(Verdict("attributes", words))
         return found
+
+    def _lacks_digits(self, at, tol):
+        """Whether rounding a point to doubles mostly changes F by more than the tolerance.
+
+        The intercept makes up for what rounding the coefficients changes at the mean row.
+        """
+        objective, changes = self.objective, []
+        coef, intercept = np.asarray(at.coef, LONG), LONG(at.intercept)
+        centre = objective.share @ objective.X if objective.fit_intercept else 0 * coef
+        for _ in range(NEIGHBOURS):
+            off, last = (
+                np.spacing(np.abs(np.asarray(number, float))) * self.rng.uniform(-0.5, 0.5, shape)
+                for number, shape in ((coef, len(coef)), (intercept, None))
+            )
+            off = np.where(coef == 0, 0, off)
+            moved = intercept - centre @ off + last * objective.fit_intercept
+            changes.append(abs(point(objective, coef + off, moved).value - at.value))
+        return np.median(changes) > LONG(tol) * abs(at.value)
 
     def _scale(self, fit, found):
         """Whether the MAD of the residuals can be the scale, whatever zeros are left out."""

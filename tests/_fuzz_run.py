@@ -169,7 +169,7 @@ def _judge(case, found, outcome):
         outcome.fits += 1
         judge = Judge(model, case.X, dense, case.y, case.weight, case.plane, rng)
         verdicts += judge.verdicts(fit, outcome.warned and not fit.converged)
-    if outcome.warned and not {"alarm", "stuck"} & {verdict.kind for verdict in verdicts}:
+    if outcome.warned and not {"alarm", "stuck", "digits"} & {verdict.kind for verdict in verdicts}:
         verdicts.append(Verdict("alarm", "of a fit on the way"))
     return verdicts
 

@@ -49,7 +49,7 @@ def main(arguments=None):
         outcomes.append(outcome)
         first = {verdict.kind: verdict for verdict in reversed(outcome.verdicts)}
         for verdict in first.values():
-            if options.quiet and verdict.kind in ("alarm", "stuck", "refused", "slow"):
+            if options.quiet and verdict.kind in ("alarm", "stuck", "digits", "refused", "slow"):
                 continue
             print(f"{verdict.kind}: {outcome.words}\n    {verdict.words}", flush=True)
     if options.one:
