@@ -88,7 +88,8 @@ class ElasticNet:
         root = self.root_curvature
         if not root or self.curvature >= TINY:
             return self.curvature * coef if root else np.zeros_like(coef)
-        return root * (root * coef)
+        with np.errstate(over="ignore", invalid="ignore"):  # as in F
+            return root * (root * coef)
 
     def subgradient(self, coef: Array, near: Array, tiny: float = 0.0) -> Array:
         """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice.

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from _cases import clean
+from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import (
     HuberRegressor,
@@ -185,3 +186,30 @@ def test_a_sum_of_squares_out_of_range_is_refused(y_unit):
     X, y = clean()
     with pytest.raises(ValueError, match="objective of this fit cannot be represented"):
         LTSRegressor(random_state=0).fit(X, y_unit * y)
+
+
+@pytest.mark.parametrize("model", [HuberRegressor(), L1Regressor()], ids=repr)
+@pytest.mark.parametrize("gross", [1e12, 1e14])
+def test_coefficients_of_0_beside_huge_ones(model, gross):
+    """A constant column has none, which is no sign of coefficients that float64 cannot hold."""
+    g = np.random.default_rng(0)
+    X, y = g.normal(size=(6, 9)), g.normal(size=6)
+    X[:, 0] += 1e9
+    X[:, 1] = 7.3
+    X[:, 3] = X[:, 2] * (1 + 1e-9 * g.normal(size=6))
+    y[0] = gross
+    model.fit(X, y)
+    assert model.coef_[1] == 0.0
+    np.testing.assert_allclose(model.predict(X), y, rtol=0, atol=1e-6 * gross)
+
+
+@pytest.mark.parametrize("model", [HuberRegressor(), HuberRegressor(scale=1.0), L1Regressor()])
+def test_a_faint_row_that_is_all_of_a_column(model):
+    """To F the last row is nothing, and the others have an exact fit, found or not."""
+    X = np.array([[-0.1, 0.0], [0.1, 1.0], [-0.2, 2.0], [0.1, 2.5e203]])
+    y, weight = np.array([2.0, 0.3, 1.9, 0.0]), np.array([1.0, 1.0, 1.0, 1e-300])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = model.fit(X, y, weight)
+    assert model.objective_ - model.dual_gap_ <= 1e-9
+    assert not model.converged_ or model.objective_ <= 1e-9

@@ -31,6 +31,7 @@ from scipy.optimize import OptimizeResult
 from robustreg._problem import Problem
 from robustreg.losses import ConvexLoss, Loss, get_loss
 from robustreg.solvers._followed import following
+from robustreg.solvers._refined import refined
 from robustreg.solvers.direct import direct
 from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import linprog
@@ -125,7 +126,9 @@ _SPECS: dict[str, SolverSpec] = {
         linprog, "homogeneous", joint_scale=False, ridge=False, l1=True, positive=True
     ),
 }
-SOLVERS = {name: replace(spec, solve=following(spec.solve)) for name, spec in _SPECS.items()}
+SOLVERS = {
+    name: replace(spec, solve=following(refined(spec.solve))) for name, spec in _SPECS.items()
+}
 
 
 def solver_names() -> list[str]:

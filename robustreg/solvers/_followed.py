@@ -23,6 +23,7 @@ from robustreg.solvers._frame import Start
 from robustreg.solvers._report import LAST_PLACES
 
 DOUBT = 8.0
+TOL = 1e-7  # as of the solvers
 ROUNDS = 4  # ever larger y are let in; in the last one all of them
 
 Solve = Callable[..., OptimizeResult]
@@ -54,7 +55,7 @@ def _followed(
         fit = _in_units(solve(wider, start=start, **kept), unit)
         if not fit.followed:
             break
-    return _as_reported(problem, fit, kept.get("tol", 0.0))
+    return _as_reported(problem, fit, kept.get("tol", TOL))
 
 
 def _in_proportion(problem: Problem, fit: OptimizeResult, factor: float) -> Start | None:

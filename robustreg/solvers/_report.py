@@ -16,6 +16,9 @@ from robustreg.solvers._frame import Start
 
 LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
 SUMMED = 1e-12  # of a sum: what adding it up in another order may change
+# Rows of weights below this share of the largest, which reach so many times as far as others do in
+# some column, both times the root of their weights.
+FAINT_WEIGHT, OVERSHADOWED = 1e-20, 1e6
 FAINT = 1e-6  # of a y that was brought in: residuals below are none
 
 
@@ -39,7 +42,8 @@ def result(
     and that the optimiser itself ended because its last step was negligible or nothing
     decreased any more.
     """
-    gap = gap if found.certain and gap <= value else value  # F is nowhere negative
+    certain = found.certain and not _is_overshadowed(problem)
+    gap = gap if certain and gap <= value else value  # F is nowhere negative
     certified = is_certified(problem, found, residual, value, gap, tol)
     followed = 0.0
     if residual is not None and len(problem.far):
@@ -49,7 +53,7 @@ def result(
     message = fit.message
     if followed:
         message = "The fit follows a y of more than 1e15 times the spread of the others."
-    elif not (certified or found.certain):
+    elif not (certified or certain):
         message = "Beside rows so far out in X the others do not differ in double precision."
     elif not certified:
         unit = problem.objective_unit
@@ -63,11 +67,37 @@ def result(
         fun=value,
         dual_gap=min(gap, value),
         nit=fit.nit,
+        status=fit.status,
         rank=rank,
         success=bool(certified and not followed and fit.status not in (1, 5)),
         followed=followed,
         message=message,
     )
+
+
+def _is_overshadowed(problem: Problem) -> bool:
+    """Whether rows of hardly any weight, but far out in X, are what a column consists of.
+
+    They may count for nothing in F, which sees their first power, while beside their squares the
+    other rows do not differ in that column.
+    """
+    weight = problem.weight
+    if weight is None or weight.min() >= FAINT_WEIGHT:
+        return False
+    faint, root = weight < FAINT_WEIGHT, np.sqrt(weight)
+
+    def largest(rows: Mask) -> Array:
+        """The largest of ``sqrt(w) |x|``, about the row of most weight where X can be centred."""
+        if issparse(problem.X):
+            scaled = abs(problem.X[rows]).multiply(root[rows, None]).tocsr()
+            return scaled.max(axis=0).toarray().ravel()
+        X = problem.X[rows].astype(np.float64)
+        if problem.fit_intercept:
+            X -= problem.X[np.argmax(weight)]
+        return (np.abs(X) * root[rows, None]).max(axis=0)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        return not np.all(largest(faint) <= OVERSHADOWED * largest(~faint))
 
 
 def is_certified(
@@ -100,15 +130,21 @@ def _rounding(problem: Problem, found: Start, residual: Array, value: float) -> 
 
     Where all are, that is F but for its penalty: a joint scale is one of rounding, too.
     """
-    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
-    beta = found.coef * rows.unit
-    zero = is_rounding(rows, problem.y, residual, beta, found.intercept + beta @ rows.origin)
+    zero = exactly_fitted(problem, found, residual)
     if zero.all():
         return value - problem.penalty.value(found.coef)
     sigma = found.sigma if problem.scale is None else problem.scale
     losses = problem.losses(residual[zero], sigma)
     weight = 1.0 if problem.weight is None else problem.weight[zero]
-    return float(np.sum(weight * losses)) / rows.total
+    total = problem.n if problem.weight is None else problem.weight.sum()
+    return float(np.sum(weight * losses)) / total
+
+
+def exactly_fitted(problem: Problem, found: Start, residual: Array) -> Mask:
+    """The rows of a fit whose residuals are no larger than the rounding of their terms."""
+    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    beta = found.coef * rows.unit
+    return is_rounding(rows, problem.y, residual, beta, found.intercept + beta @ rows.origin)
 
 
 def is_rounding(rows: RowBlocks, y: Array, residual: Array, beta: Array, intercept: float) -> Mask:
