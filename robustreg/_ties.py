@@ -26,10 +26,10 @@ def interpolated_share(X: Any, y: Array, weight: Array | None, zero: Mask, rank:
     """
     own, missed = np.ones(int(zero.sum())) if weight is None else weight[zero], ~zero
     single = 1.0 if weight is None else float(weight[missed].max(initial=0.0))
-    if len(own) <= rank and own.max() <= SLACK * single:
-        return 1.0  # the rows of a vertex, which are independent
     label = np.unique(_codes(X[zero]), return_inverse=True)[1]
     size = np.bincount(label, own)
+    if len(size) == len(own) <= rank and own.max() <= SLACK * single:
+        return 1.0  # the rows of a vertex, which are independent, and not the same
     share = min(1.0, rank / len(size))
     if size.max() <= SLACK * single or missed.sum() == 0:
         return share

@@ -241,6 +241,15 @@ def test_from_far_away(loss, scale, penalty):
     assert fit.fun == pytest.approx(other.fun, rel=2e-7)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_columns_whose_squares_are_out_of_range(unit):
+    X, y = contaminated(n=40, p=4)
+    tables = (X, X * unit)
+    fits = [refined(uncertified)(problem_of(X, y, Huber(), None, ElasticNet())) for X in tables]
+    assert all(fit.success for fit in fits)
+    np.testing.assert_allclose(fits[1].coef * unit, fits[0].coef, rtol=1e-6)
+
+
 @pytest.mark.parametrize("low", [-0.3, -np.inf])
 def test_barrier(low):
     """Its slope balances the barriers, and has the derivatives that it says."""

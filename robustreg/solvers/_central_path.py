@@ -50,7 +50,7 @@ class CentralPath(Steps[Barrier]):
             self.place = replace(self.place, sigma=Precise(scale))
         if problem.penalty.kinked:
             k = len(self.ridge)
-            self.kinks = Barrier(*self.kink_bounds(), np.full(k, self.mu / k))
+            self.kinks = Barrier(*self.kink_bounds(), np.full(k, self.mu / max(k, 1)))
         if problem.penalty.positive:
             inner = np.maximum(self.place.u.high, LEAST * problem.spread)
             self.place = replace(self.place, u=Precise(inner))

@@ -26,7 +26,7 @@ from robustreg.solvers._report import exactly_fitted, result
 from robustreg.solvers._steps import Place
 
 LITTLE = 2**21  # rows times squared columns of problems that are refined,
-WORK, MAX_STEPS = 2**25, 200  # ... the same times steps, and the number of these, at most
+WORK, MAX_STEPS = 2**24, 200  # ... the same times steps, and the number of these, at most
 ENOUGH = 50  # iterations: who allows fewer wants them to end there
 PATIENCE, PROGRESS = 6, 0.5  # steps that end it unless the gap has come down to this share
 CLOSE = 0.1  # of tol: a gap that is small enough
@@ -155,7 +155,9 @@ class _Table:
             constant = (self.X[0] == self.X).all(axis=0)
             self.centre = np.where(constant, self.X[0], self.share @ self.X)
         design = Precise(self.X) - self.centre
-        spread = np.sqrt(self.share @ np.square(design.high))
+        largest = np.abs(design.high).max(axis=0)
+        own = design.high / np.where(largest > 0.0, largest, 1.0)  # whose squares are in range
+        spread = largest * np.sqrt(self.share @ np.square(own))
         self.live: Index = np.flatnonzero(spread)
         self.unit = np.ldexp(1.0, np.frexp(spread[self.live])[1])
         design = design[:, self.live] * (1.0 / self.unit)
