@@ -68,7 +68,7 @@ def _outcomes(seeds, jobs):
     while left:
         # fork would copy what the parent has imported, threads included; spawn starts afresh
         with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-            results = pool.imap_unordered(run, left)
+            results = pool.imap_unordered(run, tuple(left))  # which is read as it goes
             try:
                 while True:
                     outcome = results.next(timeout=SILENT)
