@@ -164,6 +164,8 @@ def _step(programme: Programme, point: Point, mu: float) -> Point | None:
 
 def _solver(matrix: Array) -> Callable[[Array], Array]:
     """Solves equations with a (finite) matrix, in the sense of least squares if it is singular."""
+    if not len(matrix):  # which SciPy 1.11 has no solution for
+        return lambda side: side
     try:
         factor = cho_factor(matrix, check_finite=False)
     except LinAlgError:
