@@ -201,6 +201,7 @@ PENALTIES = {
 
 LOSSES = [
     *((loss, scale) for loss in SMOOTH_LOSSES.values() for scale in (None, 0.7)),
+    (Huber(), 1e-14),
     (Absolute(), 1.0),
     (Quantile(0.3), 1.0),
 ]

@@ -21,6 +21,7 @@ from robustreg._problem import Problem
 from robustreg.solvers._central_path import CentralPath
 from robustreg.solvers._columns import Columns
 from robustreg.solvers._frame import Start, make_frame
+from robustreg.solvers._minimise import width
 from robustreg.solvers._proximal import Proximal
 from robustreg.solvers._report import exactly_fitted, result
 from robustreg.solvers._steps import Place
@@ -29,6 +30,7 @@ LITTLE = 2**21  # rows times squared columns of problems that are refined,
 WORK, MAX_STEPS = 2**24, 200  # ... the same times steps, and the number of these, at most
 ENOUGH = 50  # iterations: who allows fewer wants them to end there
 PATIENCE, PROGRESS = 6, 0.5  # steps that end it unless the gap has come down to this share
+NARROW = 1e-6  # of the spread of y: the centre of a loss at a fixed scale that is next to 0
 CLOSE = 0.1  # of tol: a gap that is small enough
 TOL = 1e-7  # as of the solvers
 
@@ -66,7 +68,7 @@ def _refine(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeResult
             _follow(path, best, tol)
             steps = path.proximal()
             _descend(table, steps, best, tol, 2 * PATIENCE)
-            if at_zero:  # which may have been next to the scale
+            if at_zero and problem.joint:  # which may have been next to the scale
                 other = Proximal(problem, table.columns, steps.at_scale_of_residuals())
                 _descend(table, other, best, tol, 2 * PATIENCE)
     message = "No further decrease in twice the working precision."
@@ -107,9 +109,12 @@ class _Best:
 
 
 def _scales(problem: Problem, fit: OptimizeResult) -> tuple[bool, ...]:
-    """Whether to begin at a scale of 0: not, only, or after all."""
-    if not problem.joint or not np.isfinite(problem.loss.conjugate_domain[1]):
+    """Whether to take the scale for 0 from the beginning: not, only, or after all."""
+    loss = problem.loss
+    if loss.homogeneity == 1 or not np.isfinite(loss.conjugate_domain[1]):
         return (False,)
+    if problem.scale is not None:  # F is that of scale 0 but for a multiple of the scale
+        return (False, True) if problem.scale * width(loss) < NARROW * problem.spread else (False,)
     return (False, True) if fit.sigma > 0.0 else (True,)
 
 
@@ -196,7 +201,7 @@ class _Table:
         coef = np.zeros(problem.p)
         coef[self.live] = u / self.unit
         intercept = float((place.intercept - (Precise(self.centre) * coef).sum()).rounded())
-        sigma = float(place.sigma.high)
+        sigma = float(place.sigma.high) if problem.scale is None else problem.scale
         residual = (problem.y - Precise(self.X) @ coef - intercept).rounded()
         value = steps.value_of(residual) + problem.penalty.value(coef)
         return Start(coef, intercept, sigma), residual, value
