@@ -15,8 +15,13 @@ Codes = NDArray[np.uint64]
 SLACK = 1.0 + 1e-9  # sums of equal weights in another order
 
 
-def interpolated_share(X: Any, y: Array, weight: Array | None, zero: Mask, rank: int) -> float:
+def interpolated_share(
+    X: Any, y: Array, weight: Array | None, zero: Mask, rank: int, vertex: bool = True
+) -> float:
     """Share of the zero residuals' weight that a fit of some rank has made itself.
+
+    At a ``vertex`` that are no more rows than its rank, which are independent; under a ridge they
+    may be the same.
 
     In general position a fit by least absolute deviations passes through as many rows as its
     rank, whatever the noise. Of m different rows that it passes through these are the share
@@ -26,10 +31,10 @@ def interpolated_share(X: Any, y: Array, weight: Array | None, zero: Mask, rank:
     """
     own, missed = np.ones(int(zero.sum())) if weight is None else weight[zero], ~zero
     single = 1.0 if weight is None else float(weight[missed].max(initial=0.0))
+    if vertex and len(own) <= rank and own.max() <= SLACK * single:
+        return 1.0
     label = np.unique(_codes(X[zero]), return_inverse=True)[1]
     size = np.bincount(label, own)
-    if len(size) == len(own) <= rank and own.max() <= SLACK * single:
-        return 1.0  # the rows of a vertex, which are independent, and not the same
     share = min(1.0, rank / len(size))
     if size.max() <= SLACK * single or missed.sum() == 0:
         return share

@@ -266,3 +266,12 @@ def test_a_candidate_has_half_of_the_rows_in_reach():
 def test_when_a_scale_has_collapsed(trust, weight, delta, scale, collapsed):
     weight = None if weight is None else np.array(weight)
     assert has_collapsed(np.array(trust), weight, delta=delta, scale=scale) == collapsed
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_rows_twice_under_a_ridge(l1_ratio):
+    """The rank is that of the coordinates then, and repeated rows are no vertex."""
+    X, y = np.array([[3.0, 1, -6], [1, 0, -2], [3, 1, -6], [1, 0, -2]]), np.array([0, -0.5, 0, 0])
+    model = L1Regressor(alpha=0.3, l1_ratio=l1_ratio)
+    once, twice = (model.fit(*table).scale_ for table in ((X, y), (np.r_[X, X], np.r_[y, y])))
+    assert once == pytest.approx(twice, rel=1e-9)

@@ -300,7 +300,8 @@ def noise_mad(problem: Problem, fit: OptimizeResult) -> float:
         zero |= fit.on_fit
         residual = np.where(zero, 0.0, residual)
     if zero.any():
-        left_out = interpolated_share(problem.X, problem.y, problem.weight, zero, fit.rank)
+        vertex = not problem.penalty.root_curvature
+        left_out = interpolated_share(problem.X, problem.y, problem.weight, zero, fit.rank, vertex)
     scale = residual_mad(
         residual, problem.weight, zero=problem.exact, left_out=left_out, center=center
     )
