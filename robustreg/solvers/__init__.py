@@ -40,13 +40,7 @@ from robustreg.solvers.simplex import share_of_zeros, simplex
 from robustreg.solvers.smooth import lbfgs, newton
 from robustreg.solvers.working_set import working_set
 
-__all__ = [
-    "SOLVERS",
-    "SolverSpec",
-    "select_solver",
-    "share_of_zeros",
-    "solver_names",
-]
+__all__ = ["SOLVERS", "SolverSpec", "select_solver", "share_of_zeros", "solver_names"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from robustreg._precise import Precise
 from robustreg._problem import Problem
 from robustreg.solvers._columns import Columns
 from robustreg.solvers._envelope import Barrier
+from robustreg.solvers._minimise import width
 from robustreg.solvers._proximal import Proximal
 from robustreg.solvers._steps import Place, Slopes, Step, Steps
 
@@ -46,7 +47,7 @@ class CentralPath(Steps[Barrier]):
             self.rows = Barrier(*self.row_bounds(), np.full(problem.n, self.mu))
         elif problem.scale is not None and np.isfinite(high):
             self.narrows = True
-            scale = max(size * problem.loss.curvature / high, problem.scale)
+            scale = max(size / width(problem.loss), problem.scale)
             self.place = replace(self.place, sigma=Precise(scale))
         if problem.penalty.kinked:
             k = len(self.ridge)
@@ -64,12 +65,10 @@ class CentralPath(Steps[Barrier]):
         """Look at the place, and move one step on; False where no step is defined."""
         residual = self._residual(self.place)
         here = self._slopes(self.place, residual)
-        equations = self._equations(here)
-        if equations is None:
+        newton = self._newton(here)
+        if newton is None:
             return False
-        step = self._step(equations, self._gradient(self.place, here))
-        if not step.is_finite():
-            return False
+        equations, step = newton
         self._bound(here, step)
         if step.decrement() <= CENTRED * self.mu and not self._has_ended():
             drifted = self._drifted(here)

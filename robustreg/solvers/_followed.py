@@ -20,10 +20,9 @@ from robustreg._arrays import EPS
 from robustreg._problem import FARTHEST, Problem
 from robustreg._range import out_of_range
 from robustreg.solvers._frame import Start
-from robustreg.solvers._report import LAST_PLACES
+from robustreg.solvers._report import LAST_PLACES, TOL
 
 DOUBT = 8.0
-TOL = 1e-7  # as of the solvers
 ROUNDS = 4  # ever larger y are let in; in the last one all of them
 
 Solve = Callable[..., OptimizeResult]

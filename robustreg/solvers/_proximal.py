@@ -64,12 +64,10 @@ class Proximal(Steps[Smoothed]):
         """Look at the place, and move one step on; False where no step is defined."""
         kept = self.rounds > 0
         here = self._slopes(self.place, self._residual(self.place), kept)
-        equations = self._equations(here)
-        if equations is None:
+        newton = self._newton(here)
+        if newton is None:
             return False
-        step = self._step(equations, self._gradient(self.place, here))
-        if not step.is_finite():
-            return False
+        _, step = newton
         nu, kinked = self._bound(here, step), here.kinked + step.u * here.kink_curvature
         before = self._inside()
         share = 1.0 if kept else self._share(here, step)

@@ -23,16 +23,14 @@ from robustreg.solvers._columns import Columns
 from robustreg.solvers._frame import Start, make_frame
 from robustreg.solvers._minimise import width
 from robustreg.solvers._proximal import Proximal
-from robustreg.solvers._report import exactly_fitted, result
+from robustreg.solvers._report import ENOUGH, TOL, exactly_fitted, result
 from robustreg.solvers._steps import Place
 
 LITTLE = 2**21  # rows times squared columns of problems that are refined,
 WORK, MAX_STEPS = 2**24, 200  # ... the same times steps, and the number of these, at most
-ENOUGH = 50  # iterations: who allows fewer wants them to end there
 PATIENCE, PROGRESS = 6, 0.5  # steps that end it unless the gap has come down to this share
 NARROW = 1e-6  # of the spread of y: the centre of a loss at a fixed scale that is next to 0
 CLOSE = 0.1  # of tol: a gap that is small enough
-TOL = 1e-7  # as of the solvers
 
 Solve = Callable[..., OptimizeResult]
 

@@ -14,6 +14,8 @@ from robustreg._problem import Problem
 from robustreg._rows import NotFiniteError, RowBlocks
 from robustreg.solvers._frame import Start
 
+TOL = 1e-7  # the tolerance of solvers that are not told one
+ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
 LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
 SUMMED = 1e-12  # of a sum: what adding it up in another order may change
 # Rows of weights below this share of the largest, which reach so many times as far as others do in

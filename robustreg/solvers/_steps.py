@@ -62,10 +62,6 @@ class Step:
     fitted: Precise
     sigma: Precise
 
-    def is_finite(self) -> bool:
-        """Whether it is one."""
-        return bool(np.isfinite(self.theta.high).all())
-
     def decrement(self) -> float:
         """By how much F falls along it, to first order."""
         return -float((self.gradient * self.theta).sum().rounded())
@@ -205,6 +201,14 @@ class Steps(Generic[E]):
             equations = Equations(rows, weight, pull + self.damping * steepest)
         return None if equations.singular else equations
 
+    def _newton(self, here: Slopes) -> tuple[Equations, Step] | None:
+        """The equations at the place and the Newton step; None where there is none."""
+        equations = self._equations(here)
+        if equations is None:
+            return None
+        step = self._step(equations, self._gradient(self.place, here))
+        return (equations, step) if np.isfinite(step.theta.high).all() else None
+
     def _step(self, equations: Equations, gradient: Precise) -> Step:
         """The Newton step of a gradient."""
         along, theta = self.columns.along, equations.solve(-gradient)
@@ -245,7 +249,7 @@ class Steps(Generic[E]):
 
         first = -step.decrement()
         noise = EPS * float(share @ np.abs(here.nu.high * step.fitted.high))
-        return least_along(slope, first, noise, self._farthest(step))
+        return least_share(slope, first, noise, self._farthest(step))
 
     def _farthest(self, step: Step) -> float:
         """How many steps may be gone in its direction: a scale remains positive."""
@@ -293,7 +297,7 @@ class Equations:
         return x
 
 
-def least_along(slope: Callable[[float], float], first: float, noise: float, most: float) -> float:
+def least_share(slope: Callable[[float], float], first: float, noise: float, most: float) -> float:
     """Where the slope of a convex function, which is ``first`` < 0 at 0, is about 0.
 
     1 where it is small there already, or ``first`` is ``noise``; at most ``most``.

@@ -30,14 +30,13 @@ from robustreg.solvers._minimise import (
     minimise_newton,
 )
 from robustreg.solvers._optimum import Optimum, optimise, optimise_from_above
-from robustreg.solvers._report import null_result, result
+from robustreg.solvers._report import ENOUGH, null_result, result
 
 PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
 PILOT_SHARE = 50
 MIN_PILOT = 1000
 MIN_ENTRIES = 250_000  # below, a pilot costs more than the steps it saves
 MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
-PATIENCE = 50  # iterations: whoever allows fewer is content with less than an optimum
 MAX_ENTRIES = 2_000_000  # of X, for which the hundreds of steps of a continuation are affordable
 
 
@@ -144,7 +143,7 @@ def _certified(
 
 def is_stuck(fit: OptimizeResult, max_iter: int, entries: int) -> bool:
     """Whether a fit has not converged although it was given time, and there is time for another."""
-    return not (fit.success or fit.followed) and max_iter >= PATIENCE and entries <= MAX_ENTRIES
+    return not (fit.success or fit.followed) and max_iter >= ENOUGH and entries <= MAX_ENTRIES
 
 
 def better_of(fit: OptimizeResult, again: OptimizeResult) -> OptimizeResult:
