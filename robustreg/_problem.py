@@ -91,6 +91,10 @@ class Problem:
         """Whether the scale is estimated jointly."""
         return self.scale is None
 
+    def scale_or(self, sigma: float) -> float:
+        """The given scale, or the one that was estimated jointly."""
+        return sigma if self.scale is None else self.scale
+
     @property
     def exact(self) -> float:
         """Residuals up to this size count as exact fits: 1e-9 of the spread of y."""

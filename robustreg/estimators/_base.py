@@ -173,7 +173,7 @@ class LinearRegressor(LinearEstimator):
         self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
     ) -> Array:
         """``psi(z) / z`` relative to its value at 0, at the scale the loss was given."""
-        sigma = fit.sigma if problem.scale is None else problem.scale
+        sigma = problem.scale_or(fit.sigma)
         if sigma <= 2.0 * problem.exact:
             return (np.abs(residual) <= problem.exact).astype(np.float64)
         weights = problem.loss.weights(residual / sigma)

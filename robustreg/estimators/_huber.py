@@ -225,7 +225,7 @@ class HuberRegressor(ScaledRegressor):
 
 def _has_scale(problem: Problem, fit: OptimizeResult) -> bool:
     """Whether the scale of a fit, or of the L1 fit, is not that of an exact one."""
-    return bool((fit.sigma if problem.scale is None else problem.scale) > 2.0 * problem.exact)
+    return bool(problem.scale_or(fit.sigma) > 2.0 * problem.exact)
 
 
 def _delta_of_residuals(problem: Problem, fit: OptimizeResult) -> float | None:

@@ -76,7 +76,7 @@ def _as_reported(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeR
         residual = whole - (safe_sparse_dot(problem.X, fit.coef) + fit.intercept)
     if not np.isfinite(residual).all():
         raise out_of_range("predictions", "rescale X or y")
-    sigma = fit.sigma if problem.scale is None else problem.scale
+    sigma = problem.scale_or(fit.sigma)
     value = float(np.average(problem.losses(residual, sigma), weights=problem.weight))
     value += problem.loss.kappa * sigma * problem.joint + problem.penalty.value(fit.coef)
     # where rounding has changed F, it may have changed the bound by as much, and some more

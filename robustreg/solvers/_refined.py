@@ -187,7 +187,7 @@ class _Table:
         intercept = Precise(fit.intercept)
         if self.problem.fit_intercept:
             intercept = intercept + (Precise(self.centre[self.live]) * coef).sum()
-        sigma = fit.sigma if self.problem.scale is None else self.problem.scale
+        sigma = self.problem.scale_or(fit.sigma)
         return Place(Precise(coef * self.unit), intercept, Precise(sigma))
 
     def found(self, steps: Proximal) -> tuple[Start, Array, float]:
@@ -199,7 +199,7 @@ class _Table:
         coef = np.zeros(problem.p)
         coef[self.live] = u / self.unit
         intercept = float((place.intercept - (Precise(self.centre) * coef).sum()).rounded())
-        sigma = float(place.sigma.high) if problem.scale is None else problem.scale
+        sigma = problem.scale_or(float(place.sigma.high))
         residual = (problem.y - Precise(self.X) @ coef - intercept).rounded()
         value = steps.value_of(residual) + problem.penalty.value(coef)
         return Start(coef, intercept, sigma), residual, value

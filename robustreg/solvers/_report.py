@@ -135,7 +135,7 @@ def _rounding(problem: Problem, found: Start, residual: Array, value: float) -> 
     zero = exactly_fitted(problem, found, residual)
     if zero.all():
         return value - problem.penalty.value(found.coef)
-    sigma = found.sigma if problem.scale is None else problem.scale
+    sigma = problem.scale_or(found.sigma)
     losses = problem.losses(residual[zero], sigma)
     weight = 1.0 if problem.weight is None else problem.weight[zero]
     total = problem.n if problem.weight is None else problem.weight.sum()
@@ -171,7 +171,7 @@ def _put_back(
     r, (low, high) = residual[far], problem.loss.conjugate_domain
     total = problem.n if problem.weight is None else problem.weight.sum()
     share = (1.0 if problem.weight is None else problem.weight[far]) / total
-    sigma = found.sigma if problem.scale is None else problem.scale
+    sigma = problem.scale_or(found.sigma)
     bound, rise = np.where(beyond > 0, high, low), np.maximum(high * beyond, low * beyond)
     apart = r * np.sign(beyond) > FAINT * np.abs(problem.y[far])
     if sigma > 0.0:

@@ -138,8 +138,7 @@ class Steps(Generic[E]):
 
     def value_of(self, residual: Array) -> float:
         """F without its penalty, of residuals."""
-        scale = self.problem.scale
-        sigma = float(self.place.sigma.high) if scale is None else scale
+        sigma = self.problem.scale_or(float(self.place.sigma.high))
         losses = self.problem.losses(residual, sigma)
         own = self.loss.kappa * sigma if self.problem.joint else 0.0
         return float(Precise(self.columns.share * losses).sum().rounded()) + own
