@@ -144,9 +144,10 @@ class LTSRegressor(SubsamplingRegressor):
         fit, scale, reach = raw, raw_scale, max(edge, table.zero)
         if self.reweight:
             reach = max(CUTOFF * raw_scale, table.zero)
-            fit = least_squares_on(table, np.abs(raw.residual) <= reach, raw)
+            kept = np.abs(raw.residual) <= reach
+            fit = sample.descend(raw, lambda rest, theta: least_squares_on(rest, kept, theta))
             scale = reweighted_scale(table, raw.residual, fit.residual, reach, covered)
-        distance = np.abs(rows.residuals(*sample.coordinates.to_coef(raw.theta), raw.residual))
+        distance = np.abs(rows.residuals(*sample.coefficients(raw), raw.residual))
         coef, intercept = in_user_units(sample, raw, rows.dtype)
         found = attributes_of(sample, rows, fit, scale, np.zeros_like)
         problem = sample.problem

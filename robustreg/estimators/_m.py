@@ -25,7 +25,7 @@ from robustreg.estimators._subsampling import (
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
 from robustreg.scale._median import residual_mad
 from robustreg.solvers import SOLVERS, absolute_solver
-from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly, fit_on_plane
+from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
 
 L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
@@ -272,7 +272,12 @@ class MRegressor(ScaledRegressor):
     def _descend(self, sample: Sample, loss: Loss, start: Fit) -> Fit:
         """The M-estimate next to the S-estimate."""
         if self.scale == "joint":
-            return descend_jointly(sample.table, loss, _start_loss(), start, self.max_iter)
+            return sample.descend(
+                start,
+                lambda table, theta: descend_jointly(
+                    table, loss, _start_loss(), theta, start.scale, self.max_iter
+                ),
+            )
         if self.scale == "s":
             scale = start.scale
         elif self.scale == "mad":
@@ -281,8 +286,11 @@ class MRegressor(ScaledRegressor):
             problem = sample.problem
             scale = scale_in_units(float(self.scale), problem.y_unit, problem.spread)
         if scale == 0.0:
-            return fit_on_plane(sample.table, start.theta)  # most rows lie on one
-        return descend_at_scale(sample.table, loss, start.theta, scale, self.max_iter)
+            return sample.on_plane(start)  # most rows lie on one
+        return sample.descend(
+            start,
+            lambda table, theta: descend_at_scale(table, loss, theta, scale, self.max_iter),
+        )
 
 
 def _mad_of(sample: Sample, fit: Fit) -> float:

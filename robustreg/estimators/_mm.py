@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from numpy.random import RandomState
 
+from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
 from robustreg.estimators._base import Rows
 from robustreg.estimators._s import BREAKDOWN_POINT
@@ -20,6 +21,7 @@ from robustreg.estimators._subsampling import (
 )
 from robustreg.subsampling.descent import Fit, descend_at_scale
 from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
+from robustreg.subsampling.table import Table
 
 
 class MMRegressor(SubsamplingRegressor):
@@ -135,7 +137,11 @@ class MMRegressor(SubsamplingRegressor):
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         loss = tuned(self.loss, efficiency=self.efficiency)
         start = s_estimate(sample, tuned(self.loss, breakdown_point=self.breakdown_point))
-        fit = descend_at_scale(sample.table, loss, start.theta, start.scale, self.max_iter)
+
+        def way(table: Table, theta: Array) -> Fit:
+            return descend_at_scale(table, loss, theta, start.scale, self.max_iter)
+
+        fit = sample.descend(start, way)
         found = attributes_of(sample, rows, fit, fit.scale, loss_weights(sample, loss, fit.scale))
         coef, intercept = in_user_units(sample, start, rows.dtype)
         found |= {

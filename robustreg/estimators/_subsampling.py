@@ -128,14 +128,14 @@ def attributes_of(
     sample: Sample, rows: Rows, fit: Fit, scale: float, weigh: Callable[[Array], Array]
 ) -> dict[str, Any]:
     """What a fit says of every row, and its coefficients, in the user's units and dtype."""
-    coef, intercept = sample.coordinates.to_coef(fit.theta)
+    coef, intercept = sample.coefficients(fit)
     residual = rows.problem.put_back(fit.residual)
     return rows.attributes(coef, intercept, residual, scale, weigh)
 
 
 def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np.floating], Any]:
     """Coefficients and intercept of a fit that another one started from."""
-    own = sample.problem.in_user_units(*sample.coordinates.to_coef(fit.theta))
+    own = sample.problem.in_user_units(*sample.coefficients(fit))
     return in_precision(dtype, *own)
 
 

@@ -31,15 +31,25 @@ NOISE, CLOSE = 1e-9, 1e-6
 REFINEMENTS = 2  # solutions of a least-squares problem: the second mends the rounding of the first
 
 
+@dataclass(frozen=True)
+class Base:
+    """Coefficients and intercept in the problem's units, and what they leave of the targets."""
+
+    coef: Array
+    intercept: float
+    residual: Array
+
+
 @dataclass
 class Fit:
-    """Where a descent ended."""
+    """Where a descent ended; ``theta`` comes on top of ``base``, where there is one."""
 
     theta: Array
     residual: Array
     scale: float
     steps: int
     converged: bool
+    base: Base | None = None
 
 
 def descend_to_small_scale(table: Table, loss: Loss, theta: Array, max_iter: int) -> Fit:
@@ -70,12 +80,14 @@ def m_scale_of(table: Table, loss: Loss, residual: Array, start: float | None) -
     return m_scale(residual, table.weight, loss=loss, center=0.0, n_parameters=table.m, start=start)
 
 
-def descend_jointly(table: Table, loss: Loss, chi: Loss, start: Fit, max_iter: int) -> Fit:
+def descend_jointly(
+    table: Table, loss: Loss, chi: Loss, theta: Array, scale: float, max_iter: int
+) -> Fit:
     """An M-estimate at the scale that is the M-scale, with the loss ``chi``, of its residuals.
 
     Both equations hold at the end; one is solved for the other's solution, in turns.
     """
-    fit, scale, steps = start, start.scale, 0
+    fit, steps = Fit(theta, table.residuals(theta), scale, 0, converged=False), 0
     while scale > 0.0 and steps < max_iter:
         inner = descend_at_scale(table, loss, fit.theta, scale, max_iter - steps)
         before, steps = scale, steps + inner.steps
@@ -159,19 +171,19 @@ def fit_on_plane(table: Table, theta: Array, steps: int = 0) -> Fit:
     on = np.abs(fit.residual) <= table.zero
     if not on.any():
         return fit
-    origin = replace(fit, theta=np.zeros_like(theta), residual=table.y)
-    fits = (least_squares_on(table, on, origin), least_squares_on(table, on, fit), fit)
+    starts = np.zeros_like(theta), theta
+    fits = (*(least_squares_on(table, on, start) for start in starts), fit)
     far = [np.abs(one.residual[on]).sum() for one in fits]
-    return fits[int(np.argmin(far))]
+    return replace(fits[int(np.argmin(far))], steps=steps)
 
 
-def least_squares_on(table: Table, mask: Mask, fit: Fit) -> Fit:
+def least_squares_on(table: Table, mask: Mask, theta: Array) -> Fit:
     """Least squares on some of the rows, from a fit near by."""
-    weight, theta, residual = table.weigh(mask.astype(np.float64)), fit.theta, fit.residual
+    weight, residual = table.weigh(mask.astype(np.float64)), table.residuals(theta)
     for _ in range(REFINEMENTS):
         theta = theta + _solve(table.gram(weight), table.slope(weight * residual), table.total)
         residual = table.residuals(theta)
-    return replace(fit, theta=theta, residual=residual)
+    return Fit(theta, residual, 0.0, 0, converged=True)
 
 
 def _newton_step(hessian: Array, pull: Array, total: float) -> tuple[Array, bool]:

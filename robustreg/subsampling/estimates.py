@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.random import RandomState
 
-from robustreg._arrays import Array, Index, Mask
+from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._problem import Problem
 from robustreg.losses import Loss
 from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.descent import (
+    XTOL,
+    Base,
     Fit,
     descend_by_trimming,
     descend_to_small_scale,
@@ -25,7 +27,10 @@ from robustreg.subsampling.search import SMALL, find, fits_in_one, fits_within
 from robustreg.subsampling.starts import further_starts
 from robustreg.subsampling.table import Coordinates, Table, make_table
 
-REJECTED = 1e9  # scales: residuals of rows that have no say in a fit
+REACH = 10.0  # scales: residuals of rows that may have a say in a fit, and
+REJECTED = 1e9  # ... of rows that have none
+LAST_PLACES = 4.0  # units in the last place of the terms of a residual: it has no more digits
+ROUNDS = 3
 OPTIMA = 2  # found on a sample, and followed on all rows
 # Optima of least trimmed squares are many. What a sample has shown is followed by fits to some rows
 # of the best, on all rows: so many for as many rows as all candidates may see, and fewer above.
@@ -42,6 +47,61 @@ class Sample:
     n_subsamples: int
     max_iter: int
     random: RandomState
+
+    def coefficients(self, fit: Fit) -> tuple[Array, float]:
+        """Coefficients and intercept of a fit in the problem's units."""
+        coef, intercept = self.coordinates.to_coef(fit.theta)
+        if fit.base is None:
+            return coef, intercept
+        return fit.base.coef + coef, fit.base.intercept + intercept
+
+    def table_of(self, fit: Fit) -> Table:
+        """The table of which a fit's ``theta`` is one."""
+        return self.table if fit.base is None else replace(self.table, y=fit.base.residual)
+
+    def descend(self, start: Fit, way: Callable[[Table, Array], Fit]) -> Fit:
+        """Where a way down from a start ends."""
+        found = way(self.table_of(start), start.theta)
+        return self.continued(replace(found, base=start.base), way)
+
+    def on_plane(self, start: Fit) -> Fit:
+        """The plane that a fit is near, by the rows on it."""
+        return self.descend(start, fit_on_plane)
+
+    def continued(self, fit: Fit, way: Callable[[Table, Array], Fit]) -> Fit:
+        """Where a way down has ended, with the digits that the rows near the fit need.
+
+        Beside a huge coefficient, as that of a dummy whose only row is gross, or large ones that
+        cancel each other in nearly collinear columns, residuals have few digits in coordinates
+        that mix the columns, and so has the intercept at X = 0. The way then goes on for what the
+        coefficients leave of the targets, which is small, from 0.
+        """
+        for _ in range(ROUNDS):
+            base = self._base_of(fit)
+            if self._has_digits(fit, base):
+                break
+            rest = way(replace(self.table, y=base.residual), np.zeros(self.table.m))
+            fit = replace(rest, steps=fit.steps + rest.steps, base=base)
+        return fit
+
+    def _base_of(self, fit: Fit) -> Base:
+        coef, intercept = self.coefficients(fit)
+        with np.errstate(over="ignore", invalid="ignore"):
+            residual = self.problem.y - (self.problem.X @ coef + intercept)
+        far = self.coordinates.brought_in
+        residual[far] = fit.residual[far]
+        return Base(coef, intercept, residual)
+
+    def _has_digits(self, fit: Fit, base: Base) -> bool:
+        """Whether the coefficients leave what the fit has, or the terms do not say."""
+        size = np.abs(fit.residual)
+        near = size <= max(REACH * fit.scale, float(np.median(size)), self.table.zero)
+        lost = np.abs(base.residual - fit.residual)[near]
+        if not np.isfinite(base.residual).all() or lost.max() <= XTOL * size[near].max():
+            return True
+        X, y = self.problem.X[near], self.problem.y[near]
+        terms = np.abs(y) + np.abs(X) @ np.abs(base.coef) + abs(base.intercept)
+        return bool(np.all(lost <= LAST_PLACES * EPS * terms))
 
     def followed(self, fits: tuple[Fit, ...]) -> float:
         """The largest ``|y|`` that was brought in although a fit follows it; 0 if there is none.
@@ -66,7 +126,7 @@ class Sample:
         rows = rows[np.abs(fit.residual[rows]) <= REJECTED * reach]
         if not len(rows):
             return False
-        coef, intercept = self.coordinates.to_coef(fit.theta)
+        coef, intercept = self.coefficients(fit)
         with np.errstate(over="ignore", invalid="ignore"):
             moved = self.problem.y[rows] - self.problem.X[rows] @ coef - intercept
         return not bool(np.all(np.abs(moved - fit.residual[rows]) <= reach))
@@ -108,22 +168,24 @@ def make_sample(
 
 def s_estimate(sample: Sample, loss: Loss) -> Fit:
     """The fit of the smallest M-scale of the residuals found."""
-    fits = [
-        descend_to_small_scale(sample.table, loss, theta, sample.max_iter)
-        for theta in sample.find(SmallScale(loss))
-    ]
+
+    def way(table: Table, theta: Array) -> Fit:
+        return descend_to_small_scale(table, loss, theta, sample.max_iter)
+
+    fits = [way(sample.table, theta) for theta in sample.find(SmallScale(loss))]
     exact = [fit.theta for fit in fits if fit.scale == 0.0]
     if exact:
-        return fit_on_plane(sample.table, plane_of_most_rows(sample.table, np.array(exact)))
-    return min(fits, key=lambda fit: fit.scale)
+        plane = plane_of_most_rows(sample.table, np.array(exact))
+        return sample.continued(fit_on_plane(sample.table, plane), fit_on_plane)
+    return sample.continued(min(fits, key=lambda fit: fit.scale), way)
 
 
 def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
     """The fit of the smallest trimmed sum of squares found, its rows' shares, and the sum."""
-    table, criterion = sample.table, TrimmedSquares(share)
+    table, criterion, most = sample.table, TrimmedSquares(share), sample.max_iter
 
     def descend(thetas: Array) -> list[tuple[Fit, Array, float]]:
-        found = [descend_by_trimming(table, criterion, theta, sample.max_iter) for theta in thetas]
+        found = [descend_by_trimming(table, criterion, theta, most) for theta in thetas]
         return sorted(found, key=lambda one: one[2])
 
     def is_exact(fit: Fit) -> Mask:
@@ -137,8 +199,12 @@ def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
     exact = [fit.theta for fit, _, _ in found if is_exact(fit)]
     if exact:
         fit = fit_on_plane(table, plane_of_most_rows(table, np.array(exact)))
-        return fit, *trim(table, criterion, fit.residual)
-    return found[0]
+        fit = sample.continued(fit, fit_on_plane)
+    else:
+        fit = sample.continued(
+            found[0][0], lambda rest, theta: descend_by_trimming(rest, criterion, theta, most)[0]
+        )
+    return fit, *trim(table, criterion, fit.residual)
 
 
 def mean_loss(sample: Sample, loss: Loss, fit: Fit) -> float:
