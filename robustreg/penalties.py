@@ -86,10 +86,10 @@ class ElasticNet:
     def gradient(self, coef: Array) -> Array:
         """Gradient of the quadratic part, ``curvature * coef``."""
         root = self.root_curvature
-        if not root or self.curvature >= TINY:
-            return self.curvature * coef if root else np.zeros_like(coef)
+        if not root:
+            return np.zeros_like(coef)
         with np.errstate(over="ignore", invalid="ignore"):  # as in F
-            return root * (root * coef)
+            return self.curvature * coef if self.curvature >= TINY else root * (root * coef)
 
     def subgradient(self, coef: Array, near: Array, tiny: float = 0.0) -> Array:
         """The subgradient at ``coef`` closest to ``near``: where that is 0, there is a choice.

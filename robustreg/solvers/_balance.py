@@ -84,6 +84,7 @@ def bounded(columns: Array, side: Array, low: Array, high: Array, clipped: Array
     """Least squares within bounds; merely ``clipped`` where there are too many for that."""
     if not 0 < len(low) <= MAX_BOUNDED:
         return clipped
-    with np.errstate(over="ignore"):  # of its sum of squares, which serves to stop it early
+    # its sum of squares, which serves to stop it early, and its products may overflow
+    with np.errstate(over="ignore", invalid="ignore"):
         found = lsq_linear(columns, side, (low, high), method="bvls", tol=EPS).x
-    return np.clip(found, low, high)
+    return np.clip(found, low, high) if np.isfinite(found).all() else clipped

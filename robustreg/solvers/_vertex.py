@@ -9,6 +9,10 @@ stationary on a face, where fewer rows may have residual 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
 import numpy as np
 from scipy.linalg import block_diag, cholesky, solve_triangular
 from scipy.optimize import OptimizeResult
@@ -26,11 +30,26 @@ ALIKE = 10  # digits of a row's change along a direction of length 1
 MIN_BLOCK = 64  # rows that are looked at together for independent ones
 
 
+Way = TypeVar("Way", bound=Callable[..., Any])
+
+
+def _without_warnings(way: Way) -> Way:
+    """A way on which numbers may leave the range: whoever certifies where it ends sees to it."""
+
+    @wraps(way)
+    def quiet(*arguments: Any) -> Any:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return way(*arguments)
+
+    return cast(Way, quiet)
+
+
 def typical(size: Array) -> float:
     """A size of residuals that a few gross errors do not determine."""
     return weighted_median(size) or float(np.mean(size))
 
 
+@_without_warnings
 def vertex(
     programme: Programme, theta: Array, nu: Array, exact: float, most: int = MAX_DESCENTS
 ) -> tuple[Array, Array, Mask]:
@@ -171,6 +190,7 @@ def descents(fit: OptimizeResult) -> int:
     return 0 if fit.status == 1 else MAX_DESCENTS
 
 
+@_without_warnings
 def through(programme: Programme, theta: Array, mask: Mask) -> Array:
     """The theta at which some rows, so far as they are independent, have residual 0.
 
