@@ -185,6 +185,8 @@ class Objective:
             np.asarray(self.y)[kept].astype(LONG),
         )
         self.share = weight[kept].astype(LONG)
+        # as documented, smaller weights count as what is the least normal number of the largest
+        self.share = np.maximum(self.share, np.finfo(float).tiny * self.share.max())
         self.share = self.share / self.share.sum()
         self.size_of_X = np.abs(self.X)
         self.joint = self.scale is None

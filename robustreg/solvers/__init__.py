@@ -30,6 +30,7 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._problem import Problem
 from robustreg.losses import ConvexLoss, Loss, get_loss
+from robustreg.solvers._faint import without_faint
 from robustreg.solvers._followed import following
 from robustreg.solvers._refined import refined
 from robustreg.solvers.direct import direct
@@ -121,7 +122,8 @@ _SPECS: dict[str, SolverSpec] = {
     ),
 }
 SOLVERS = {
-    name: replace(spec, solve=following(refined(spec.solve))) for name, spec in _SPECS.items()
+    name: replace(spec, solve=without_faint(following(refined(spec.solve))))
+    for name, spec in _SPECS.items()
 }
 
 

@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult
-from sklearn.utils.extmath import safe_sparse_dot
 
-from robustreg._arrays import EPS
 from robustreg._problem import FARTHEST, Problem
-from robustreg._range import out_of_range
 from robustreg.solvers._frame import Start
-from robustreg.solvers._report import LAST_PLACES, TOL
+from robustreg.solvers._report import TOL
+from robustreg.solvers._reported import residuals_of, still_zero, value_at
 
 DOUBT = 8.0
 ROUNDS = 4  # ever larger y are let in; in the last one all of them
@@ -71,21 +69,15 @@ def _as_reported(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeR
     Beside a followed y the last digits of coefficients and intercept may be more than the
     other rows differ by.
     """
-    whole = problem.put_back(problem.y)
-    with np.errstate(over="ignore", invalid="ignore"):
-        residual = whole - (safe_sparse_dot(problem.X, fit.coef) + fit.intercept)
-    if not np.isfinite(residual).all():
-        raise out_of_range("predictions", "rescale X or y")
-    sigma = problem.scale_or(fit.sigma)
-    value = float(np.average(problem.losses(residual, sigma), weights=problem.weight))
-    value += problem.loss.kappa * sigma * problem.joint + problem.penalty.value(fit.coef)
+    found = Start(fit.coef, fit.intercept, fit.sigma)
+    residual = residuals_of(problem, found)
+    value = value_at(problem, found, residual)
     # where rounding has changed F, it may have changed the bound by as much, and some more
     gap = min(fit.dual_gap + DOUBT * abs(value - fit.fun), value)
     small = gap <= tol * value or gap <= problem.negligible
     if fit.success and not small:
         fit.message = "The fit follows a y beside which the others have too few digits."
-    terms = abs(whole) + abs(fit.intercept) + safe_sparse_dot(abs(problem.X), np.abs(fit.coef))
-    rounding = (fit.residual == 0.0) & (np.abs(residual) <= LAST_PLACES * EPS * terms)
+    rounding = still_zero(problem, found, residual, fit.residual)
     residual[rounding] = 0.0  # fitted exactly, as far as numbers of this size can be
     if "on_fit" in fit:
         fit.on_fit = rounding

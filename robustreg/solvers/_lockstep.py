@@ -30,6 +30,7 @@ from robustreg._certificate import gap_of_psi, is_balanced
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg._stack import Stack, StackSums
+from robustreg.solvers._faint import has_faint
 from robustreg.solvers._frame import Frame, Start, in_columns, pack
 from robustreg.solvers._newton import KEEP_FROM_BOUND, STATUS
 from robustreg.solvers._report import result
@@ -91,11 +92,13 @@ class Lockstep:
         """Certified fits, without residuals, of problems that differ in the penalty's strength.
 
         None for those that have no start, or that steps from there do not lead to, and for
-        all where X is sparse, the penalty has kinks or targets have been brought in.
+        all where X is sparse, the penalty has kinks, targets have been brought in or rows have
+        hardly any weight.
         """
         first = problems[0]
         found: list[OptimizeResult | None] = [None] * len(problems)
-        if issparse(first.X) or first.penalty.kinked or len(first.far) or first.spread == 0.0:
+        special = issparse(first.X) or first.penalty.kinked or has_faint(first)
+        if special or len(first.far) or first.spread == 0.0:
             return found
         cells = [
             (k, problem, start)

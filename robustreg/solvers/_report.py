@@ -18,9 +18,6 @@ TOL = 1e-7  # the tolerance of solvers that are not told one
 ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
 LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
 SUMMED = 1e-12  # of a sum: what adding it up in another order may change
-# Rows of weights below this share of the largest, which reach so many times as far as others do in
-# some column, both times the root of their weights.
-FAINT_WEIGHT, OVERSHADOWED = 1e-20, 1e6
 FAINT = 1e-6  # of a y that was brought in: residuals below are none
 
 
@@ -44,8 +41,7 @@ def result(
     and that the optimiser itself ended because its last step was negligible or nothing
     decreased any more.
     """
-    certain = found.certain and not _is_overshadowed(problem)
-    gap = gap if certain and gap <= value else value  # F is nowhere negative
+    gap = gap if found.certain and gap <= value else value  # F is nowhere negative
     certified = is_certified(problem, found, residual, value, gap, tol)
     followed = 0.0
     if residual is not None and len(problem.far):
@@ -55,7 +51,7 @@ def result(
     message = fit.message
     if followed:
         message = "The fit follows a y of more than 1e15 times the spread of the others."
-    elif not (certified or certain):
+    elif not (certified or found.certain):
         message = "Beside rows so far out in X the others do not differ in double precision."
     elif not certified:
         unit = problem.objective_unit
@@ -75,31 +71,6 @@ def result(
         followed=followed,
         message=message,
     )
-
-
-def _is_overshadowed(problem: Problem) -> bool:
-    """Whether rows of hardly any weight, but far out in X, are what a column consists of.
-
-    They may count for nothing in F, which sees their first power, while beside their squares the
-    other rows do not differ in that column.
-    """
-    weight = problem.weight
-    if weight is None or weight.min() >= FAINT_WEIGHT:
-        return False
-    faint, root = weight < FAINT_WEIGHT, np.sqrt(weight)
-
-    def largest(rows: Mask) -> Array:
-        """The largest of ``sqrt(w) |x|``, about the row of most weight where X can be centred."""
-        if issparse(problem.X):
-            scaled = abs(problem.X[rows]).multiply(root[rows, None]).tocsr()
-            return scaled.max(axis=0).toarray().ravel()
-        X = problem.X[rows].astype(np.float64)
-        if problem.fit_intercept:
-            X -= problem.X[np.argmax(weight)]
-        return (np.abs(X) * root[rows, None]).max(axis=0)
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        return not np.all(largest(faint) <= OVERSHADOWED * largest(~faint))
 
 
 def is_certified(

@@ -1,0 +1,91 @@
+"""Fits with rows of hardly any weight: certified by the other rows, as their coefficients say.
+
+Where the others leave a direction of X open, rows of 1e-16 of the largest weight and less decide
+on it, and beside the squares of the others nothing is left of theirs: neither coordinates nor
+slopes have digits there, and what rounding the coefficients moves the other rows by may be more
+than all that the faint ones have in F. But F without its faint rows is nowhere more than F. Its
+minimum, which is fitted to the other rows, is a bound that owes nothing to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import EPS
+from robustreg._problem import Problem
+from robustreg.solvers._frame import Start
+from robustreg.solvers._report import TOL, exactly_fitted
+from robustreg.solvers._reported import residuals_of, sizes_of, still_zero, value_at
+
+FAINT = 1e-16  # of the largest weight
+
+Solve = Callable[..., OptimizeResult]
+
+
+def without_faint(solve: Solve) -> Solve:
+    """A solver whose fits with faint rows have the bound of the other rows' fit."""
+
+    @wraps(solve)
+    def solved(problem: Problem, **options: Any) -> OptimizeResult:
+        fit = solve(problem, **options)
+        if not has_faint(problem):
+            return fit
+        kept = {name: value for name, value in options.items() if name in ("max_iter", "tol")}
+        bound = _least_without(problem, fit, solve, kept)
+        return _judged(problem, fit, bound, options.get("tol", TOL))
+
+    return solved
+
+
+def has_faint(problem: Problem) -> bool:
+    """Whether some rows have hardly any weight."""
+    return problem.weight is not None and bool(problem.weight.min() < FAINT)
+
+
+def _least_without(
+    problem: Problem, fit: OptimizeResult, solve: Solve, options: dict[str, Any]
+) -> float:
+    """A bound of F from the rows that are not faint."""
+    assert problem.weight is not None
+    index = np.flatnonzero(problem.weight >= FAINT)
+    kept = np.isin(problem.far, index)
+    far = np.searchsorted(index, problem.far[kept])
+    start = None
+    if problem.can_start_from(fit.sigma):
+        start = Start(fit.coef, fit.intercept, fit.sigma)
+    others = problem.subset(index, far=far, beyond=problem.beyond[kept])
+    least = solve(others, start=start, **options)
+    share = float(problem.weight[index].sum() / problem.weight.sum())
+    return max(share * (least.fun - least.dual_gap), 0.0)
+
+
+def _judged(problem: Problem, fit: OptimizeResult, bound: float, tol: float) -> OptimizeResult:
+    """The fit with the objective that its coefficients have, and that bound."""
+    assert problem.weight is not None
+    coef, intercept = problem.in_own_units(*problem.in_user_units(fit.coef, fit.intercept))
+    found = Start(coef, intercept, fit.sigma)
+    residual = residuals_of(problem, found)
+    residual[still_zero(problem, found, residual, fit.residual)] = 0.0
+    if problem.joint and not np.isfinite(problem.loss.conjugate_domain).all():
+        # at smaller scales the rounding of one residual is more than all that F is made of
+        least = EPS * np.average(sizes_of(problem, found), weights=problem.weight)
+        found = replace(found, sigma=max(fit.sigma, float(least)))
+    value = value_at(problem, found, residual)
+    gap = max(value - bound, 0.0)
+    success = fit.status not in (1, 5) and not fit.followed
+    success = success and (gap <= tol * value or gap <= problem.negligible)
+    if not success:
+        success = fit.success and bool(exactly_fitted(problem, found, residual).all())
+    if fit.success and not success:
+        fit.message = (
+            "Rows of less than 1e-16 of the largest weight decide on this fit, which are nothing "
+            "beside the others in double precision."
+        )
+    fit.update(intercept=intercept, sigma=found.sigma, fun=value, dual_gap=gap, success=success)
+    return fit

@@ -1,0 +1,49 @@
+"""Fits as their reported coefficients have them: residuals, what rounds in these, and F."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.extmath import safe_sparse_dot
+
+from robustreg._arrays import EPS, Array, Mask
+from robustreg._problem import Problem
+from robustreg._range import out_of_range
+from robustreg.solvers._frame import Start
+from robustreg.solvers._report import LAST_PLACES
+
+
+def residuals_of(problem: Problem, found: Start) -> Array:
+    """The residuals of y as it is, without what was brought in.
+
+    Raises
+    ------
+    ValueError
+        If predictions are beyond the range of float64.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        fitted = safe_sparse_dot(problem.X, found.coef) + found.intercept
+        residual: Array = problem.put_back(problem.y) - fitted
+    if not np.isfinite(residual).all():
+        raise out_of_range("predictions", "rescale X or y")
+    return residual
+
+
+def sizes_of(problem: Problem, found: Start) -> Array:
+    """The sums of the absolute values of the terms that residuals are made of."""
+    size: Array = np.abs(problem.put_back(problem.y)) + abs(found.intercept)
+    size += safe_sparse_dot(abs(problem.X), np.abs(found.coef))
+    return size
+
+
+def still_zero(problem: Problem, found: Start, residual: Array, solved: Array) -> Mask:
+    """Where residuals that a solver has made 0 are no more than the rounding of their terms."""
+    near: Mask = np.abs(residual) <= LAST_PLACES * EPS * sizes_of(problem, found)
+    return near & (solved == 0.0)
+
+
+def value_at(problem: Problem, found: Start, residual: Array) -> float:
+    """F of a fit with such residuals."""
+    sigma = problem.scale_or(found.sigma)
+    value = float(np.average(problem.losses(residual, sigma), weights=problem.weight))
+    value += problem.loss.kappa * sigma * problem.joint
+    return value + problem.penalty.value(found.coef)
