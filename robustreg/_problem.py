@@ -28,6 +28,7 @@ from robustreg.scale._median import mad, weighted_median
 # others are lost to it.
 FARTHEST = 1e15
 EXACT = 1e-9  # of the spread of y: residuals up to here count as exact fits
+ROUNDED = 64 * EPS  # of the size of y: so much of residuals may be rounding
 # Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
 SURVEY_ROWS = 2_500
 LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
@@ -63,6 +64,9 @@ class Problem:
         What a value of the objective is to be multiplied by.
     spread : float
         Scale of y about its centre, in units of ``y_unit``; 0 if y is constant.
+    exact : float
+        Residuals up to this size count as exact fits: 1e-9 of the spread of y about its median,
+        with or without an intercept.
     farthest : float
         The largest ``|y|``.
     far, beyond : ndarray
@@ -82,6 +86,7 @@ class Problem:
     y_unit: float
     objective_unit: float
     spread: float
+    exact: float
     farthest: float
     far: Index
     beyond: Array
@@ -94,11 +99,6 @@ class Problem:
     def scale_or(self, sigma: float) -> float:
         """The given scale, or the one that was estimated jointly."""
         return sigma if self.scale is None else self.scale
-
-    @property
-    def exact(self) -> float:
-        """Residuals up to this size count as exact fits: 1e-9 of the spread of y."""
-        return EXACT * self.spread
 
     @property
     def negligible(self) -> float:
@@ -232,6 +232,7 @@ class Problem:
             y_unit=self.y_unit * unit,
             objective_unit=self.objective_unit * unit,
             spread=spread,
+            exact=EXACT * spread,
             farthest=float(np.abs(y).max()),
             far=far,
             beyond=beyond,
@@ -287,6 +288,10 @@ def make_problem(
     if not quadratic and farthest > FARTHEST * spread > 0.0:
         far, beyond = _bring_in(scaled, spread)
         farthest = FARTHEST * spread
+    exact = EXACT * spread
+    if not fit_intercept and spread > 0.0:
+        varies = _centre_and_spread(y, rough, weight, step, True)[2] / two
+        exact = min(max(EXACT * (varies or spread), ROUNDED * spread), exact)
     fixed = scale
     if scale is not None:
         fixed = 1.0 if loss.homogeneity in (1, 2) else scale_in_units(scale, y_unit, spread)
@@ -310,6 +315,7 @@ def make_problem(
         y_unit=y_unit,
         objective_unit=y_unit * (y_unit / scale) if quadratic and scale is not None else y_unit,
         spread=spread,
+        exact=exact,
         farthest=farthest,
         far=far,
         beyond=beyond,

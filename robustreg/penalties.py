@@ -111,12 +111,11 @@ class ElasticNet:
         ``alpha l1_ratio`` and infinite beyond; the caller guarantees such slopes there, up to
         rounding.
         """
-        if not self.root_curvature:
+        root = self.root_curvature
+        if not root:
             return 0.0
-        excess = np.maximum(self.steepness(slope) - self.slope, 0.0)
-        with np.errstate(over="ignore"):  # of columns beyond 1e150 rounding alone may be steep
-            excess /= self.root_curvature
-            return 0.5 * float(excess @ excess)
+        excess = np.maximum(self.steepness(slope) - self.slope, 0.0) / root
+        return 0.5 * float(excess @ excess)
 
     def steepness(self, slope: Array) -> Array:
         """What of slopes an L1 norm has to balance: not those that a sign constraint does."""

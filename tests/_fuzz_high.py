@@ -114,6 +114,8 @@ class _High:
 
     def exact(self):
         """Scale 0: enough rows are on the plane, up to 1e-9 spreads."""
+        if not self.model.converged_:
+            return []
         off = np.abs(self.residual) > self.error + 2e-9 * self.frame.spread
         share = self.frame.share[off].sum()
         if share <= 1 - min(0.5, 1 - getattr(self.model, "breakdown_point", 0.5)) + 1e-9:

@@ -136,7 +136,9 @@ class Judge:
         self.objective, value = objectives[best], values[best]
         allowed = ALLOWED * self.objective.rounding(fit.coef, fit.intercept, fit.scale)
         found = []
-        if not off[best] <= PRECISE * abs(stated) + allowed + LONG(1e-320):
+        vague = PRECISE * abs(stated) + allowed + LONG(1e-320)
+        counted_as_0 = self.objective.of_rounding(fit.coef, fit.intercept, fit.scale)
+        if not value - counted_as_0 - vague <= stated <= value + vague:
             words = f"objective_ is {stated:.6g}, F at the fit {value:.6g} (+-{allowed:.1g})"
             found.append(Verdict("objective", words))
         found += self._lower(fit, value, stated, allowed, warned)

@@ -310,18 +310,23 @@ class Objective:
         F where all residuals are one spread of y times 64 eps, or are 1e-9 spreads, whichever is
         less; and what F has from residuals within 64 last places of their own terms.
         """
+        typical, exact = (self._all_at(size) for size in (self.spread, 1e-9 * self.spread))
+        return max(min(64 * EPS * typical, exact), self.of_rounding(coef, intercept, sigma))
+
+    def of_rounding(self, coef, intercept, sigma):
+        """What F has from residuals within 64 last places of their own terms.
+
+        An exact fit may count them as 0, as documented.
+        """
         residual = self.residual(coef, intercept)
         zero = np.abs(residual) <= 64 * self.errors(coef, intercept)
         rounded = np.where(zero, residual, LONG(0))
         if self.joint and not sigma and not np.isfinite(self.loss.slopes[1]):
-            rounding = self.share @ np.abs(rounded)
-        elif self.joint:  # a sum over some rows, without what the scale itself costs
+            return self.share @ np.abs(rounded)
+        if self.joint:  # a sum over some rows, without what the scale itself costs
             sigma = LONG(sigma or 0)
-            rounding = self.loss_at(rounded, sigma) - self.kappa * sigma
-        else:
-            rounding = self.loss_at(rounded)
-        typical, exact = (self._all_at(size) for size in (self.spread, 1e-9 * self.spread))
-        return max(min(64 * EPS * typical, exact), rounding)
+            return self.loss_at(rounded, sigma) - self.kappa * sigma
+        return self.loss_at(rounded)
 
     def _all_at(self, size):
         """F without a penalty, if all residuals are of a size."""

@@ -73,7 +73,7 @@ def estimated(
 
     These had been brought in, see :mod:`robustreg._problem`, and now determine the units.
     """
-    sample = draw(model, data)
+    sample = first = draw(model, data)
     found, fits = estimate(sample)
     for last in (False, True):
         problem = sample.problem
@@ -84,9 +84,10 @@ def estimated(
             reach = problem.farthest_given()
         sample = draw(model, data, problem.within(reach))
         found, fits = estimate(sample)
-    # of rows too far out in X there are no digits to go on with
+    # of rows too far out in X, or nothing beside far y, there are no digits to go on with
     return found, tuple(
-        replace(fit, converged=fit.converged and not sample.is_led_astray(fit)) for fit in fits
+        replace(fit, converged=fit.converged and not sample.is_led_astray(fit, first.problem))
+        for fit in fits
     )
 
 

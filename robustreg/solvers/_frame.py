@@ -243,8 +243,10 @@ def carry(
 ) -> Array:
     """``[u, b]`` of coefficients with the intercept at the centre of other blocks of the same X.
 
-    By way of the intercept at X = 0 digits would be lost of columns far from there.
+    By way of the intercept at X = 0 digits would be lost of columns far from there. Coefficients
+    out of range are dropped.
     """
+    coef = np.where(np.isfinite(coef), coef, 0.0)
     theta = pack(objective, frame, Start(coef, 0.0, 1.0))[: objective.k + frame.rows.fit_intercept]
     if frame.rows.fit_intercept:
         theta[-1] = intercept + coef @ frame.rows.centre_from(rows)

@@ -214,6 +214,9 @@ def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
     if np.isfinite(bound):
         value += bound * objective.average(np.abs(residual))
         signs *= bound
+    else:  # what counts as 0 beside y costs what it does at the best scale
+        squares = objective.loss.curvature * objective.average(residual**2)
+        value += np.sqrt(objective.kappa * squares)
     wanted = -objective.imbalance(theta, signs)
     lead, kinks = len(wanted), objective.kinks
     if kinks is not None:

@@ -117,11 +117,16 @@ class Sample:
             near |= apart <= REJECTED * max(fit.scale, self.table.zero)
         return float(size[near].max(initial=0.0))
 
-    def is_led_astray(self, fit: Fit) -> bool:
+    def is_led_astray(self, fit: Fit, own: Problem) -> bool:
         """Whether a fit follows rows where their regressors were brought in to, not where they are.
 
-        As with targets that is of no consequence where it rejects them.
+        As with targets that is of no consequence where it rejects them. A fit is led astray, too,
+        that is exact beside far y alone: not in the problem's ``own`` units, without these.
         """
+        if fit.scale == 0.0 and own is not self.problem:
+            size = float(np.median(np.abs(fit.residual))) * (self.problem.y_unit / own.y_unit)
+            if size > own.exact:
+                return True
         rows, reach = self.coordinates.brought_in, max(fit.scale, self.table.zero)
         rows = rows[np.abs(fit.residual[rows]) <= REJECTED * reach]
         if not len(rows):
