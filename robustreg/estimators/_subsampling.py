@@ -85,9 +85,11 @@ def estimated(
         sample = draw(model, data, problem.within(reach))
         found, fits = estimate(sample)
     # of rows too far out in X, or nothing beside far y, there are no digits to go on with
+    lost = [sample.is_led_astray(fit) for fit in fits]
+    lost[-1] |= sample.is_exact_beside_far_y_only(fits[-1], first.problem)
     return found, tuple(
-        replace(fit, converged=fit.converged and not sample.is_led_astray(fit, first.problem))
-        for fit in fits
+        replace(fit, converged=fit.converged and not astray)
+        for fit, astray in zip(fits, lost, strict=True)
     )
 
 

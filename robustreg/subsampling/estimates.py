@@ -81,6 +81,8 @@ class Sample:
             if self._has_digits(fit, base):
                 break
             rest = way(replace(self.table, y=base.residual), np.zeros(self.table.m))
+            if not (rest.converged or fit.converged):
+                break
             fit = replace(rest, steps=fit.steps + rest.steps, base=base)
         return fit
 
@@ -117,16 +119,18 @@ class Sample:
             near |= apart <= REJECTED * max(fit.scale, self.table.zero)
         return float(size[near].max(initial=0.0))
 
-    def is_led_astray(self, fit: Fit, own: Problem) -> bool:
+    def is_exact_beside_far_y_only(self, fit: Fit, own: Problem) -> bool:
+        """Whether it is in units of y that were followed that a fit is exact, not in its own."""
+        if fit.scale > 0.0 or own is self.problem:
+            return False
+        size = float(np.median(np.abs(fit.residual))) * (self.problem.y_unit / own.y_unit)
+        return size > own.exact
+
+    def is_led_astray(self, fit: Fit) -> bool:
         """Whether a fit follows rows where their regressors were brought in to, not where they are.
 
-        As with targets that is of no consequence where it rejects them. A fit is led astray, too,
-        that is exact beside far y alone: not in the problem's ``own`` units, without these.
+        As with targets that is of no consequence where it rejects them.
         """
-        if fit.scale == 0.0 and own is not self.problem:
-            size = float(np.median(np.abs(fit.residual))) * (self.problem.y_unit / own.y_unit)
-            if size > own.exact:
-                return True
         rows, reach = self.coordinates.brought_in, max(fit.scale, self.table.zero)
         rows = rows[np.abs(fit.residual[rows]) <= REJECTED * reach]
         if not len(rows):
