@@ -167,7 +167,7 @@ class Descent:
         obj, p = self.objective, self.Z.shape[1]
         residual = np.abs(obj.residual(at.coef, at.intercept))
         error = obj.errors(at.coef, at.intercept)
-        near = np.flatnonzero(residual <= np.maximum(32 * error, 1e-9 * obj.spread))
+        near = np.flatnonzero(residual <= np.maximum(32 * error, obj.exact))
         rows = self.A[near]
         if obj.kinked:
             units = np.eye(self.k, dtype=LONG)[:p][at.coef == 0]

@@ -116,7 +116,7 @@ class _High:
         """Scale 0: enough rows are on the plane, up to 1e-9 spreads."""
         if not self.model.converged_:
             return []
-        off = np.abs(self.residual) > self.error + 2e-9 * self.frame.spread
+        off = np.abs(self.residual) > self.error + 2 * self.frame.exact
         share = self.frame.share[off].sum()
         if share <= 1 - min(0.5, 1 - getattr(self.model, "breakdown_point", 0.5)) + 1e-9:
             return []
@@ -194,7 +194,7 @@ class _High:
         size = np.abs(self.frame.residual(self.model.initial_coef_, self.model.initial_intercept_))
         error = self.frame.errors(self.model.initial_coef_, self.model.initial_intercept_)
         scales = [mad(size, self.frame.share, LONG(0))]
-        for zero in (error, 1e-9 * self.frame.spread, ALLOWED * error + 2e-9 * self.frame.spread):
+        for zero in (error, self.frame.exact, ALLOWED * error + 2 * self.frame.exact):
             at_zero = size <= zero
             weight = self.weight.copy()
             if at_zero.any():
@@ -211,7 +211,7 @@ class _High:
         raw = np.abs(self.frame.residual(model.raw_coef_, model.raw_intercept_))
         error = ALLOWED * self.frame.errors(model.raw_coef_, model.raw_intercept_)
         low, high = (self._sum(np.maximum(raw + sign * error, 0), covered) for sign in (-1, 1))
-        zero = self.weight.sum() * (2e-9 * self.frame.spread) ** 2
+        zero = self.weight.sum() * (2 * self.frame.exact) ** 2
         exact = model.objective_ == 0 and low <= zero
         low_end = low * (1 - 1e-6) - LONG(1e-320)  # a square may be too small for a double
         right = low_end <= model.objective_ <= high * (1 + 1e-6) + zero

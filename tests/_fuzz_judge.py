@@ -109,7 +109,7 @@ def scales_of(model, X, dense, y, weight):
             table = np.ldexp(dense, -power[:-1]), np.ldexp(y, -power[-1])
             found.append(float(np.ldexp(quietly(helper, *table, weight).scale_, power[-1])))
     if 0.0 in found:
-        found.append(1e-9 * float(objective_of(helper, dense, y, weight, 1.0).spread))
+        found.append(float(objective_of(helper, dense, y, weight, 1.0).exact))
     return [scale for scale in dict.fromkeys(found) if scale > 0] or [1.0]
 
 
@@ -158,7 +158,7 @@ class Judge:
         here = objective.residual(fit.coef, fit.intercept)
         there = objective.residual(twice.coef_, twice.intercept_)
         vague = np.abs(here - there) + objective.errors(fit.coef, fit.intercept)
-        allowed = 1e-6 * fit.scale + 2e-9 * objective.spread + 1.5 * vague.max()
+        allowed = 1e-6 * fit.scale + 2 * objective.exact + 1.5 * vague.max()
         if not same or abs(twice.scale_ - fit.scale) <= allowed:
             return []
         words = f"scale_ {fit.scale:.6g}, {twice.scale_:.6g} for all rows twice"
@@ -256,7 +256,7 @@ class Judge:
         if isinstance(model, QuantileRegressor) and model.quantile != 0.5:
             return []
         size = np.abs(residual)
-        error = 8 * objective.errors(fit.coef, fit.intercept) + 2e-9 * objective.spread
+        error = 8 * objective.errors(fit.coef, fit.intercept) + 2 * objective.exact
         off = size > error
         # A fit's own zeros, as many as it has coefficients, are as near to 0 as equations of all
         # of their rows together can be solved: next to a row far out that is what its terms allow.
@@ -267,7 +267,7 @@ class Judge:
         high = max(high, mad(size, objective.share, LONG(0))) + 1.5 * error.max()
         if low * (1 - 1e-6) <= fit.scale <= high * (1 + 1e-6):
             return []
-        if fit.scale == 0 and low <= 2e-9 * objective.spread:
+        if fit.scale == 0 and low <= 2 * objective.exact:
             return []
         return [
             Verdict("attributes", f"scale_ {fit.scale:.6g} is no MAD, from {low:.6g} to {high:.6g}")

@@ -198,9 +198,10 @@ class Objective:
         self.ridge = LONG(self.alpha) * (1 - LONG(self.l1_ratio)) / self.unit
         self.kinked = bool(self.l1 > 0 or self.positive)
 
-    def _spread(self):
+    def _spread(self, centred=False):
         """The spread of y that says what counts as 0, and the penalty's unit."""
-        center = median(self.y, self.share) if self.fit_intercept else LONG(0)
+        centred = centred or self.fit_intercept
+        center = median(self.y, self.share) if centred else LONG(0)
         off = np.abs(self.y - center)
         spread = unit = mad(self.y, self.share, center)
         if spread == 0 and off.any():
@@ -211,6 +212,15 @@ class Objective:
     @property
     def spread(self):
         return self._spread()[0]
+
+    @property
+    def exact(self):
+        """Residuals up to here count as 0: 1e-9 of the spread of y about its median.
+
+        But what is rounding beside y is 0 as well, without an intercept to take its centre away.
+        """
+        own = self._spread(centred=True)[0] or self.spread
+        return LONG(min(max(1e-9 * own, 64 * EPS * self.spread), 1e-9 * self.spread))
 
     def residual(self, coef, intercept):
         return self.y - self.X @ np.asarray(coef, LONG) - LONG(intercept)
@@ -310,7 +320,7 @@ class Objective:
         F where all residuals are one spread of y times 64 eps, or are 1e-9 spreads, whichever is
         less; and what F has from residuals within 64 last places of their own terms.
         """
-        typical, exact = (self._all_at(size) for size in (self.spread, 1e-9 * self.spread))
+        typical, exact = (self._all_at(size) for size in (self.spread, self.exact))
         return max(min(64 * EPS * typical, exact), self.of_rounding(coef, intercept, sigma))
 
     def of_rounding(self, coef, intercept, sigma):
