@@ -50,8 +50,10 @@ class Problem:
         The convex loss.
     scale : float or None
         Fixed scale in units of ``y_unit``; None estimates it jointly.
+    given_scale : float or None
+        That scale as the user states it, in units of y.
     penalty : ElasticNet
-        Penalty in the same units.
+        Penalty in the same units as ``scale``.
     alpha_unit : float
         What the user's alpha was multiplied by for that.
     fit_intercept : bool
@@ -78,6 +80,7 @@ class Problem:
     weight: Array | None
     loss: ConvexLoss
     scale: float | None
+    given_scale: float | None
     penalty: ElasticNet
     alpha_unit: float
     fit_intercept: bool
@@ -307,6 +310,7 @@ def make_problem(
         weight=weight,
         loss=loss,
         scale=fixed,
+        given_scale=scale,
         penalty=penalty_in_range(replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)),
         alpha_unit=alpha_unit,
         fit_intercept=fit_intercept,

@@ -50,13 +50,13 @@ def near(fits, off=0.02):
 
 def assert_same_fits(found, expected):
     for one, other in zip(found, expected, strict=True):
-        assert one.success == other.success
+        assert one.converged == other.converged
         np.testing.assert_allclose(one.coef, other.coef, rtol=1e-8, atol=1e-9 * other.sigma)
         assert one.intercept == pytest.approx(other.intercept, rel=1e-8, abs=1e-9 * other.sigma)
         assert one.sigma == pytest.approx(other.sigma, rel=1e-8)
-        assert one.fun == pytest.approx(other.fun, rel=1e-12)
+        assert one.objective == pytest.approx(other.objective, rel=1e-12)
         assert one.rank == other.rank
-        assert 0.0 <= one.dual_gap <= 1e-10 * one.fun
+        assert 0.0 <= one.gap <= 1e-10 * one.objective
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -169,7 +169,7 @@ def test_iterations_count():
     found = Series().lockstep(cells, near(expected), max_iter=1, tol=1e-7)
     assert found == [None] * len(cells)
     found = Series().lockstep(cells, near(expected, 0.0), max_iter=2, tol=1e-7)
-    assert all(fit.nit <= 2 for fit in found)
+    assert all(fit.n_iter <= 2 for fit in found)
 
 
 # --- rows of a grid
@@ -193,6 +193,6 @@ def test_rows_are_those_one_by_one_wherever_a_guide_leads(guide):
     for row in rows:
         found, expected = guided.together(row, ALPHAS), list(plain.row(row, ALPHAS))
         for one, other in zip(found, expected, strict=True):
-            assert one.success
+            assert one.converged
             np.testing.assert_allclose(one.coef, other.coef, rtol=1e-8)
             assert one.sigma == pytest.approx(other.sigma, rel=1e-8)

@@ -221,7 +221,7 @@ def test_infinite_and_missing_gaps_certify_nothing():
     end = OptimizeResult(status=0, message="", nit=1)
     start = Start(np.zeros(3), 0.0, 1.0)
     for value, gap in [(np.inf, np.inf), (1.0, np.nan), (np.nan, 0.0), (np.nan, np.nan)]:
-        assert not result(problem, start, problem.y, value, gap, 1e-7, end, 1).success
+        assert not result(problem, start, problem.y, value, gap, 1e-7, end, 1).converged
 
 
 # --- numbers below 2.2e-308, which have no reciprocal

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
@@ -27,6 +26,7 @@ from robustreg.penalties import ElasticNet
 from robustreg.scale._median import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
 from robustreg.solvers._frame import Start
+from robustreg.solvers._solution import Solution
 
 NO_PENALTY = ElasticNet()
 OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
@@ -63,10 +63,10 @@ class LinearRegressor(LinearEstimator):
         data, kept = rows_that_count(X, y, weight, n_threads)
         problem, solver, fit = self._solve(data)
         self.__dict__.update(self._attributes(X, y, kept, problem, fit, dtype), solver_=solver)
-        if not fit.success:
+        if not fit.converged:
             self._warn(fit, solver)
 
-    def _solve(self, data: Data) -> tuple[Problem, str, OptimizeResult]:
+    def _solve(self, data: Data) -> tuple[Problem, str, Solution]:
         """The problem that a fit solves, the name of its solver, and what that found."""
         problem, solver = self._prepare(data)
         return problem, solver, self._minimise(problem, solver, self._start(problem))
@@ -77,7 +77,7 @@ class LinearRegressor(LinearEstimator):
         solver = self._select(data, loss, scale)
         return self._problem(data, loss, scale, self._penalty()), solver
 
-    def _minimise(self, problem: Problem, solver: str, start: Start | None) -> OptimizeResult:
+    def _minimise(self, problem: Problem, solver: str, start: Start | None) -> Solution:
         return SOLVERS[solver].solve(problem, start=start, max_iter=self.max_iter, tol=self.tol)
 
     def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
@@ -115,9 +115,9 @@ class LinearRegressor(LinearEstimator):
             n_threads=data.n_threads,
         )
 
-    def _warn(self, fit: OptimizeResult, solver: str, of: str = "") -> None:
+    def _warn(self, fit: Solution, solver: str, of: str = "") -> None:
         advice = "Another solver or a larger tol may do."
-        if fit.nit >= self.max_iter:
+        if fit.n_iter >= self.max_iter:
             advice = f"Increase max_iter (now {self.max_iter})."
         warnings.warn(
             f"{type(self).__name__} did not converge{of} with solver {solver!r}: {fit.message} "
@@ -138,39 +138,37 @@ class LinearRegressor(LinearEstimator):
         y: Array,
         kept: NDArray[np.intp] | None,
         problem: Problem,
-        fit: OptimizeResult,
+        fit: Solution,
         dtype: np.dtype,
     ) -> dict[str, Any]:
         """The fitted attributes, in the user's units and dtype."""
         scale = self._noise_scale(problem, fit)
         rows = Rows(X, y, kept, problem, dtype)
         shared = rows.attributes(
-            fit.coef,
-            fit.intercept,
-            fit.residual,
+            fit,
             scale,
             lambda residual: self._robustness_weights(problem, fit, residual, scale),
             centre=residual_centre(problem, fit),
         )
         return shared | {
-            "objective_": problem.in_units_of_objective(fit.fun),
-            "dual_gap_": problem.in_units_of_objective(fit.dual_gap),
-            "n_iter_": int(fit.nit),
-            "converged_": bool(fit.success),
+            "objective_": problem.in_units_of_objective(fit.objective),
+            "dual_gap_": problem.in_units_of_objective(fit.gap),
+            "n_iter_": int(fit.n_iter),
+            "converged_": bool(fit.converged),
         }
 
     def _has_collapsed(self, weight: Array | None) -> bool:
         """Whether the scale that was estimated is 0 though too few rows are on the fit."""
         return False
 
-    def _noise_scale(self, problem: Problem, fit: OptimizeResult) -> float:
+    def _noise_scale(self, problem: Problem, fit: Solution) -> float:
         """Estimate of the noise's standard deviation, in the problem's units."""
         if problem.joint:
             return float(fit.sigma)
         return noise_mad(problem, fit)
 
     def _robustness_weights(
-        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
+        self, problem: Problem, fit: Solution, residual: Array, scale: float
     ) -> Array:
         """``psi(z) / z`` relative to its value at 0, at the scale the loss was given."""
         sigma = problem.scale_or(fit.sigma)
@@ -184,7 +182,7 @@ class KinkedRegressor(LinearRegressor):
     """Linear models whose loss has its kink at 0: absolute deviations and quantiles."""
 
     def _robustness_weights(
-        self, problem: Problem, fit: OptimizeResult, residual: Array, scale: float
+        self, problem: Problem, fit: Solution, residual: Array, scale: float
     ) -> Array:
         """Influence over residual, relative to a residual of ``scale`` on the heavier side."""
         size = np.abs(residual)
@@ -210,17 +208,15 @@ class Rows:
 
     def attributes(
         self,
-        coef: Array,
-        intercept: float,
-        residual: Array,
+        fit: Solution,
         scale: float,
         weigh: Callable[[Array], Array],
         centre: float = 0.0,
     ) -> dict[str, Any]:
         """What every fit reports, in the user's units and dtype; the arguments in the problem's."""
         problem, dtype = self.problem, self.dtype
-        residual = self.residuals(coef, intercept, residual)
-        coef_, intercept_ = in_precision(dtype, *problem.in_user_units(coef, intercept))
+        residual = self.residuals(fit.coef, fit.intercept, fit.residual)
+        coef_, intercept_ = in_precision(dtype, *problem.in_user_units(fit.coef, fit.intercept))
         weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
@@ -233,6 +229,9 @@ class Rows:
             "coef_": coef_,
             "intercept_": intercept_,
             "scale_": problem.in_units_of_y(scale),
+            "loss_": fit.loss,
+            "loss_scale_": problem.given_scale or problem.in_units_of_y(fit.sigma),
+            "rank_": fit.rank,
             "weights_": weights,
             "outliers_": outliers,
         }
@@ -263,7 +262,7 @@ def rows_that_count(
     return Data(X[kept], y[kept], weight[kept], n_threads), kept
 
 
-def residual_centre(problem: Problem, fit: OptimizeResult) -> float:
+def residual_centre(problem: Problem, fit: Solution) -> float:
     """Where the noise of a fit is centred: at 0, except for quantiles other than the median."""
     low, high = problem.loss.conjugate_domain
     if problem.loss.elicits != "quantile" or low == -high:
@@ -291,17 +290,19 @@ def levels_to_the_user() -> int:
     return level
 
 
-def noise_mad(problem: Problem, fit: OptimizeResult) -> float:
+def noise_mad(problem: Problem, fit: Solution) -> float:
     """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
     center = residual_centre(problem, fit)
     residual, left_out = fit.residual, 0.0
     zero = np.abs(residual) <= problem.exact
-    if "on_fit" in fit:  # rounding leaves more than that of a 0 in rows far out
+    if fit.on_fit is not None:  # rounding leaves more than that of a 0 in rows far out
         zero |= fit.on_fit
         residual = np.where(zero, 0.0, residual)
     if zero.any():
         vertex = not problem.penalty.root_curvature
-        left_out = interpolated_share(problem.X, problem.y, problem.weight, zero, fit.rank, vertex)
+        left_out = interpolated_share(
+            problem.X, problem.y, problem.weight, zero, fit.n_interpolated, vertex
+        )
     scale = residual_mad(
         residual, problem.weight, zero=problem.exact, left_out=left_out, center=center
     )

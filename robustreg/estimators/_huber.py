@@ -7,7 +7,6 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array, Index
 from robustreg._compat import Interval, StrOptions
@@ -16,7 +15,7 @@ from robustreg._problem import Problem
 from robustreg.estimators._base import Data
 from robustreg.estimators._m import ScaledRegressor
 from robustreg.losses import ConvexLoss, Huber
-from robustreg.solvers._frame import Start
+from robustreg.solvers._solution import Solution
 
 CHOICES = 4  # of delta at most, each from the residuals of the last one's fit
 
@@ -79,6 +78,13 @@ class HuberRegressor(ScaledRegressor):
     delta_ : float
         Threshold of the fit in the unit of the parameter ``delta``: that parameter, or what
         "auto" has chosen.
+    loss_ : Huber
+        The loss that was minimised: ``Huber(delta_)``.
+    loss_scale_ : float
+        The scale sigma of its residuals: the one given, found by ``scale="mad"`` or estimated
+        jointly. ``scale_`` differs from it where sigma is no estimate of this fit's own.
+    rank_ : int
+        Rank of X with the intercept's column; under a penalty an upper bound of it.
     weights_ : ndarray of shape (n_samples,)
         ``psi(z) / z = min(1, delta_ / |z|)`` at ``z = r / sigma``: how far each row was
         trusted. Where ``scale_`` is 0, 1 on the fitted plane and 0 off it.
@@ -176,16 +182,16 @@ class HuberRegressor(ScaledRegressor):
     def _get_loss(self) -> ConvexLoss:
         return Huber(DEFAULT_DELTA if self.delta == "auto" else float(self.delta))
 
-    def _solve(self, data: Data) -> tuple[Problem, str, OptimizeResult]:
+    def _solve(self, data: Data) -> tuple[Problem, str, Solution]:
         if self.delta != "auto":
             return super()._solve(data)
         problem, solver = self._prepare(data)
         if not isinstance(self.scale, str):
             problem = _in_scale(problem, self._l1_scale(data) / problem.y_unit)
         fit = self._minimise(problem, solver, self._start(problem))
-        if not fit.success:
+        if not fit.converged:
             self._warn(fit, solver, of=" at the delta to start from")
-        start = Start(fit.coef, fit.intercept, fit.sigma)
+        start = fit.start
         for _ in range(CHOICES if _has_scale(problem, fit) else 0):
             delta = _delta_of_residuals(problem, fit)
             if delta is None:
@@ -196,7 +202,7 @@ class HuberRegressor(ScaledRegressor):
                 return chosen, solver, fit
         return super()._solve(data)
 
-    def _collapses(self, problem: Problem, fit: OptimizeResult, delta: float) -> bool:
+    def _collapses(self, problem: Problem, fit: Solution, delta: float) -> bool:
         """Whether a joint scale is too small for the residuals of its fit."""
         scale = fit.sigma if _has_scale(problem, fit) else 0.0
         trust = self._robustness_weights(problem, fit, fit.residual, scale)
@@ -213,22 +219,22 @@ class HuberRegressor(ScaledRegressor):
         y: Array,
         kept: Index | None,
         problem: Problem,
-        fit: OptimizeResult,
+        fit: Solution,
         dtype: np.dtype,
     ) -> dict[str, Any]:
         found = super()._attributes(X, y, kept, problem, fit, dtype)
         delta = problem.loss.delta  # type: ignore[attr-defined]
         if problem.scale is not None and not isinstance(self.scale, str):
             delta *= problem.scale * problem.y_unit / self.scale  # 1 unless chosen
-        return found | {"delta_": delta}
+        return found | {"delta_": delta, "loss_": Huber(delta)}
 
 
-def _has_scale(problem: Problem, fit: OptimizeResult) -> bool:
+def _has_scale(problem: Problem, fit: Solution) -> bool:
     """Whether the scale of a fit, or of the L1 fit, is not that of an exact one."""
     return bool(problem.scale_or(fit.sigma) > 2.0 * problem.exact)
 
 
-def _delta_of_residuals(problem: Problem, fit: OptimizeResult) -> float | None:
+def _delta_of_residuals(problem: Problem, fit: Solution) -> float | None:
     """The delta that a fit's residuals ask for, if there is one."""
     # in which residuals have squares: those of rows brought in may be far beyond the spread of y
     unit = max(fit.sigma, problem.spread) if problem.scale is None else problem.scale

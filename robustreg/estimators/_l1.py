@@ -52,6 +52,12 @@ class L1Regressor(KinkedRegressor):
     scale_ : float
         1.4826 times the weighted median of ``|r|``, leaving out as many zeros as the fit
         has coefficients: consistent for the standard deviation of Gaussian noise.
+    loss_ : Absolute
+        The loss that was minimised.
+    loss_scale_ : float
+        1: absolute deviations have no scale.
+    rank_ : int
+        Rank of X with the intercept's column; under a penalty an upper bound of it.
     weights_ : ndarray of shape (n_samples,)
         ``min(1, scale_ / |r|)``; where ``scale_`` is 0, 1 on the fitted plane and 0 off it.
     outliers_ : ndarray of shape (n_samples,), bool

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._problem import Problem
 from robustreg.estimators._base import LinearRegressor
 from robustreg.losses import ConvexLoss, HalfSquared
+from robustreg.solvers._solution import Solution
 
 
 class L2Regressor(LinearRegressor):
@@ -46,6 +46,12 @@ class L2Regressor(LinearRegressor):
         Intercept, 0.0 without one.
     scale_ : float
         ``sqrt(sum w r^2 / W)``.
+    loss_ : HalfSquared
+        The loss that was minimised.
+    loss_scale_ : float
+        1: F is in squared units of y.
+    rank_ : int
+        Rank of X with the intercept's column; under a penalty an upper bound of it.
     weights_ : ndarray of shape (n_samples,)
         All ones: least squares trusts every row alike.
     outliers_ : ndarray of shape (n_samples,), bool
@@ -99,6 +105,6 @@ class L2Regressor(LinearRegressor):
     def _get_loss(self) -> ConvexLoss:
         return HalfSquared()
 
-    def _noise_scale(self, problem: Problem, fit: OptimizeResult) -> float:
+    def _noise_scale(self, problem: Problem, fit: Solution) -> float:
         scale = float(np.sqrt(np.average(fit.residual**2, weights=problem.weight)))
         return scale if scale > problem.exact else 0.0

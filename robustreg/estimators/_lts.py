@@ -14,9 +14,10 @@ from robustreg._compat import Interval
 from robustreg.estimators._base import Rows
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
-    attributes_of,
     in_user_units,
+    solution_of,
 )
+from robustreg.losses import Squared
 from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import Fit, least_squares_on
 from robustreg.subsampling.estimates import Sample, lts_estimate
@@ -59,6 +60,12 @@ class LTSRegressor(SubsamplingRegressor):
         Estimate of the noise's standard deviation. 0 where h rows lie on a plane; the fit is
         then that plane, and of several such planes the one that the most rows lie on, as far as it
         is found.
+    loss_ : Squared
+        The loss of the rows that count.
+    loss_scale_ : float
+        1: the sum is in squared units of y.
+    rank_ : int
+        Rank of X with the intercept's column.
     weights_ : ndarray of shape (n_samples,)
         1 for rows that the coefficients were fitted to by least squares, 0 for others.
     outliers_ : ndarray of shape (n_samples,), bool
@@ -149,7 +156,8 @@ class LTSRegressor(SubsamplingRegressor):
             scale = reweighted_scale(table, raw.residual, fit.residual, reach, covered)
         distance = np.abs(rows.residuals(*sample.coefficients(raw), raw.residual))
         coef, intercept = in_user_units(sample, raw, rows.dtype)
-        found = attributes_of(sample, rows, fit, scale, np.zeros_like)
+        reweighted = solution_of(sample, Squared(), fit, objective)
+        found = rows.attributes(reweighted, scale, np.zeros_like)
         problem = sample.problem
         found |= {
             "weights_": (distance <= reach).astype(rows.dtype),

@@ -19,14 +19,13 @@ from robustreg.estimators._subsampling import (
     estimated,
     have_converged,
     in_user_units,
-    loss_weights,
     tuned,
 )
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
 from robustreg.scale._median import residual_mad
 from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
-from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
+from robustreg.subsampling.estimates import Sample, s_estimate
 
 L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
 
@@ -61,7 +60,7 @@ class ScaledRegressor(LinearRegressor):
         problem = self._problem(data, Absolute(), scale=1.0)
         solver = absolute_solver(problem)
         fit = SOLVERS[solver].solve(problem, max_iter=L1_ITERATIONS)
-        if not fit.success:
+        if not fit.converged:
             self._warn(fit, solver)
         scale = noise_mad(problem, fit)
         # Half of the rows lie on a plane: the limit of the scale to 0 is the L1 fit.
@@ -131,6 +130,13 @@ class MRegressor(ScaledRegressor):
         As in :class:`HuberRegressor`; NaN for a redescending loss, which has no certificate.
     converged_, n_features_in_, feature_names_in_
         As in :class:`HuberRegressor`.
+    loss_ : Loss
+        The loss that was minimised.
+    loss_scale_ : float
+        The scale sigma of its residuals: the one given, found by ``scale="mad"`` or ``"s"``, or
+        estimated jointly.
+    rank_ : int
+        Rank of X with the intercept's column; under a penalty an upper bound of it.
     solver_ : str
         The solver; "irls" for a redescending loss: reweighted least squares, and Newton steps
         at the end.
@@ -255,13 +261,11 @@ class MRegressor(ScaledRegressor):
         sample, (start, fit) = estimated(self, data, estimate)
         rows = Rows(X, y, kept, sample.problem, dtype)
         scale = fit.scale if self.scale in ("joint", "s") else _mad_of(sample, fit)
-        found = attributes_of(sample, rows, fit, scale, loss_weights(sample, loss, fit.scale))
+        found = attributes_of(sample, rows, loss, fit, scale)
         coef, intercept = in_user_units(sample, start, dtype)
         self.__dict__.update(
             found,
-            objective_=mean_loss(sample, loss, fit),
             dual_gap_=np.nan,
-            n_iter_=fit.steps,
             converged_=have_converged(self, start, fit),
             solver_="irls",
             initial_coef_=coef,

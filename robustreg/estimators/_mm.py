@@ -16,11 +16,10 @@ from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
     attributes_of,
     in_user_units,
-    loss_weights,
     tuned,
 )
 from robustreg.subsampling.descent import Fit, descend_at_scale
-from robustreg.subsampling.estimates import Sample, mean_loss, s_estimate
+from robustreg.subsampling.estimates import Sample, s_estimate
 from robustreg.subsampling.table import Table
 
 
@@ -64,6 +63,12 @@ class MMRegressor(SubsamplingRegressor):
         Scale of the S-estimate, consistent for the standard deviation of Gaussian noise. 0 where
         it has found a plane that more than half of the rows lie on (see there); the fit is then
         that plane.
+    loss_ : Loss
+        The loss of the M-estimate, whose constant belongs to ``efficiency``.
+    loss_scale_ : float
+        The scale of its residuals: ``scale_``.
+    rank_ : int
+        Rank of X with the intercept's column.
     weights_ : ndarray of shape (n_samples,)
         ``psi(z) / z`` of the residuals in scales, between 0 and 1; 0 is rejected.
     outliers_ : ndarray of shape (n_samples,), bool
@@ -142,12 +147,10 @@ class MMRegressor(SubsamplingRegressor):
             return descend_at_scale(table, loss, theta, start.scale, self.max_iter)
 
         fit = sample.descend(start, way)
-        found = attributes_of(sample, rows, fit, fit.scale, loss_weights(sample, loss, fit.scale))
+        found = attributes_of(sample, rows, loss, fit, fit.scale)
         coef, intercept = in_user_units(sample, start, rows.dtype)
         found |= {
-            "objective_": mean_loss(sample, loss, fit),
             "initial_coef_": coef,
             "initial_intercept_": intercept,
-            "n_iter_": fit.steps,
         }
         return found, (start, fit)

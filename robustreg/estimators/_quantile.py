@@ -72,6 +72,12 @@ class QuantileRegressor(KinkedRegressor):
         1.4826 times the weighted median of ``|r - median(r)|`` (of ``|r|`` for the median),
         leaving out as many zeros of r as the fit has coefficients: consistent for the
         standard deviation of Gaussian noise.
+    loss_ : Quantile or tuple of n_quantiles of them
+        The losses that were minimised.
+    loss_scale_ : float or ndarray of shape (n_quantiles,)
+        1: the loss has no scale.
+    rank_ : int or ndarray of shape (n_quantiles,)
+        Rank of X with the intercept's column; under a penalty an upper bound of it.
     weights_ : ndarray of shape (n_samples,) or (n_quantiles, n_samples)
         Influence over residual, relative to a residual of ``scale_`` on the heavier side:
         ``min(1, c scale_ / |r|)`` with ``c = |psi| / max(quantile, 1 - quantile)`` and psi
@@ -165,28 +171,32 @@ class QuantileRegressor(KinkedRegressor):
         data, kept = rows_that_count(X, y, weight, n_threads)
         solver = self._select(data, Quantile(levels[0]), 1.0)
         attributes: dict[str, Array] = {}
+        losses = tuple(Quantile(level) for level in levels)
         frame, start = None, None
         for index in np.argsort(levels):  # neighbours start from each other
-            loss = Quantile(levels[index])
-            problem = self._problem(data, loss, 1.0, self._penalty())
+            problem = self._problem(data, losses[index], 1.0, self._penalty())
             start = self._own_start(problem, int(index), levels) or start
             if frame is None and problem.spread > 0.0:
                 frame = make_frame(problem)
             fit = SOLVERS[solver].solve(
                 problem, start=start, max_iter=self.max_iter, tol=self.tol, frame=frame
             )
-            start = Start(fit.coef, fit.intercept, fit.sigma)
-            for name, value in self._attributes(X, y, kept, problem, fit, dtype).items():
+            start = fit.start
+            found = self._attributes(X, y, kept, problem, fit, dtype)
+            del found["loss_"]  # there is a tuple of them
+            for name, value in found.items():
                 one = np.asarray(value)
                 if name not in attributes:
                     attributes[name] = np.empty((len(levels), *one.shape), one.dtype)
                 kind = np.result_type(attributes[name], one)  # some coefficients may need float64
                 attributes[name] = attributes[name].astype(kind, copy=False)
                 attributes[name][index] = one
-            if not fit.success:
+            if not fit.converged:
                 self._warn(fit, solver, of=f" at quantile {levels[index]:g}")
         converged = bool(attributes.pop("converged_").all())
-        self.__dict__.update(attributes, converged_=converged, solver_=solver, quantiles_=levels)
+        self.__dict__.update(
+            attributes, loss_=losses, converged_=converged, solver_=solver, quantiles_=levels
+        )
 
     def _own_start(self, problem: Problem, index: int, levels: Array) -> Start | None:
         """The previous solution for this quantile, for a warm start."""

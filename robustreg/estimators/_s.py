@@ -13,7 +13,6 @@ from robustreg.estimators._subsampling import (
     BOUNDED,
     SubsamplingRegressor,
     attributes_of,
-    loss_weights,
     tuned,
 )
 from robustreg.subsampling.descent import Fit
@@ -62,6 +61,12 @@ class SRegressor(SubsamplingRegressor):
         The minimised scale, consistent for the standard deviation of Gaussian noise. 0 where
         all but ``breakdown_point`` (W - p) of the rows lie on a plane; the fit is then that
         plane, and of several such planes the one that the most rows lie on, as far as it is found.
+    loss_ : Loss
+        The bounded loss whose constant belongs to ``breakdown_point``.
+    loss_scale_ : float
+        The scale of its residuals: ``scale_``.
+    rank_ : int
+        Rank of X with the intercept's column.
     weights_ : ndarray of shape (n_samples,)
         ``psi(z) / z`` of the residuals in scales, between 0 and 1; 0 is rejected.
     outliers_ : ndarray of shape (n_samples,), bool
@@ -133,5 +138,5 @@ class SRegressor(SubsamplingRegressor):
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         loss = tuned(self.loss, breakdown_point=self.breakdown_point)
         fit = s_estimate(sample, loss)
-        found = attributes_of(sample, rows, fit, fit.scale, loss_weights(sample, loss, fit.scale))
-        return found | {"objective_": found["scale_"], "n_iter_": fit.steps}, (fit,)
+        found = attributes_of(sample, rows, loss, fit, fit.scale)
+        return found | {"objective_": found["scale_"]}, (fit,)

@@ -22,9 +22,11 @@ from robustreg._validation import check_finite
 from robustreg.estimators._base import Data, Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.losses import LOSSES, Loss, tuning_constant
+from robustreg.solvers._ended import Ended
+from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import Fit
-from robustreg.subsampling.estimates import Sample, make_sample
+from robustreg.subsampling.estimates import Sample, make_sample, mean_loss
 from robustreg.subsampling.table import least_absolute_problem
 
 T = TypeVar("T")
@@ -127,13 +129,36 @@ def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
     return sample
 
 
-def attributes_of(
-    sample: Sample, rows: Rows, fit: Fit, scale: float, weigh: Callable[[Array], Array]
-) -> dict[str, Any]:
-    """What a fit says of every row, and its coefficients, in the user's units and dtype."""
+def solution_of(sample: Sample, loss: Loss, fit: Fit, objective: float) -> Solution:
+    """Where a descent has ended: without a certificate, and as if all of its y were as given."""
     coef, intercept = sample.coefficients(fit)
-    residual = rows.problem.put_back(fit.residual)
-    return rows.attributes(coef, intercept, residual, scale, weigh)
+    return Solution(
+        loss=loss,
+        sigma=fit.scale,
+        coef=coef,
+        intercept=intercept,
+        residual=sample.problem.put_back(fit.residual),
+        objective=objective,
+        gap=np.nan,
+        converged=fit.converged,
+        rank=sample.table.m,
+        n_interpolated=sample.table.m,
+        n_iter=fit.steps,
+        ended=Ended.FINISHED if fit.converged else Ended.MAX_ITER,
+        message="",
+    )
+
+
+def attributes_of(sample: Sample, rows: Rows, loss: Loss, fit: Fit, scale: float) -> dict[str, Any]:
+    """What an M-estimate reports, in the user's units and dtype."""
+    found = solution_of(sample, loss, fit, mean_loss(sample, loss, fit))
+    weigh = loss_weights(sample, loss, fit.scale)
+    problem = rows.problem
+    return rows.attributes(found, scale, weigh) | {
+        "loss_scale_": problem.in_units_of_y(fit.scale),
+        "objective_": problem.in_units_of_y(found.objective),
+        "n_iter_": fit.steps,
+    }
 
 
 def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np.floating], Any]:

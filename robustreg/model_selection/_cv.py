@@ -87,7 +87,7 @@ class HuberRegressorCV(GridSearch):
     coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.HuberRegressor` with ``delta_`` and ``alpha_``, fitted to all
         rows.
-    objective_, dual_gap_, n_iter_, converged_, solver_
+    loss_, loss_scale_, rank_, objective_, dual_gap_, n_iter_, converged_, solver_
         Of the same fit.
     n_features_in_ : int
         Number of columns of X.
@@ -200,7 +200,7 @@ class L1RegressorCV(GridSearch):
         Mean score of ``alpha_``.
     coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.L1Regressor` with ``alpha_``, fitted to all rows.
-    objective_, dual_gap_, n_iter_, converged_, solver_
+    loss_, loss_scale_, rank_, objective_, dual_gap_, n_iter_, converged_, solver_
         Of the same fit.
     n_features_in_ : int
         Number of columns of X.
@@ -285,7 +285,7 @@ class QuantileRegressorCV(GridSearch):
         Mean score of ``alpha_``.
     coef_, intercept_, scale_, weights_, outliers_
         As of :class:`robustreg.QuantileRegressor` with ``alpha_``, fitted to all rows.
-    objective_, dual_gap_, n_iter_, converged_, solver_
+    loss_, loss_scale_, rank_, objective_, dual_gap_, n_iter_, converged_, solver_
         Of the same fit.
     n_features_in_ : int
         Number of columns of X.

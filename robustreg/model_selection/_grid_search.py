@@ -291,7 +291,7 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         for i, row in enumerate(rows):
             own = self._row_problem(problem, row)
             fits = sequence.together(own, alphas)
-            failed += sum(not fit.success for fit in fits)
+            failed += sum(not fit.converged for fit in fits)
             models = (self._model(row, float(alpha)) for alpha in alphas)  # for some scorers
             scores[i] = held_out.scores(models, own, fits)
             self._announce(number, row, alphas, scores[i])

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg._arrays import Array, in_precision
@@ -19,6 +18,7 @@ from robustreg.losses import Huber
 from robustreg.model_selection import _grid
 from robustreg.model_selection._alpha_max import alpha_for_any_target, alpha_max
 from robustreg.model_selection._sequence import Sequence
+from robustreg.solvers._solution import Solution
 
 Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -325,18 +325,18 @@ def alpha_path(
 def _columns(
     model: LinearRegressor,
     problem: Problem,
-    fits: Iterable[OptimizeResult],
+    fits: Iterable[Solution],
     solver: str,
     dtype: np.dtype,
 ) -> Columns:
     """Coefficients, gaps, intercepts, scales and iterations of fits in the same units."""
     rows, failed = [], 0
     for fit in fits:
-        failed += not fit.success
+        failed += not fit.converged
         coef, intercept = problem.in_user_units(fit.coef, fit.intercept)
         scale = problem.in_units_of_y(model._noise_scale(problem, fit))
-        gap = problem.in_units_of_objective(fit.dual_gap)
-        rows.append((coef, gap, intercept, scale, fit.nit))
+        gap = problem.in_units_of_objective(fit.gap)
+        rows.append((coef, gap, intercept, scale, fit.n_iter))
     if failed:
         warnings.warn(
             f"{failed} of {len(rows)} points of the path did not converge with solver "

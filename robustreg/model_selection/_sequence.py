@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
 from robustreg._problem import Problem
 from robustreg.solvers import SOLVERS
 from robustreg.solvers._followed import following
 from robustreg.solvers._frame import Start
+from robustreg.solvers._solution import Solution
 from robustreg.solvers.smooth import Series, newton
 
 
@@ -46,7 +46,7 @@ class Sequence:
         self.guide, self.trail = guide, list[Array]()
         self.led: Any = None  # which fits of the last row its guesses led to
 
-    def row(self, problem: Problem, alphas: Array) -> Iterator[OptimizeResult]:
+    def row(self, problem: Problem, alphas: Array) -> Iterator[Solution]:
         """Fits of a problem for falling strengths of the penalty.
 
         The residuals of a fit are good until the next one only.
@@ -54,10 +54,10 @@ class Sequence:
         cells = [problem.with_alpha(float(alpha)) for alpha in alphas]
         yield from self._completed(cells, alphas, [None] * len(cells))
 
-    def together(self, problem: Problem, alphas: Array) -> list[OptimizeResult]:
+    def together(self, problem: Problem, alphas: Array) -> list[Solution]:
         """The same without residuals, in lockstep where that is possible."""
         cells = [problem.with_alpha(float(alpha)) for alpha in alphas]
-        fits: list[OptimizeResult | None] = [None] * len(cells)
+        fits: list[Solution | None] = [None] * len(cells)
         if self.series is not None and (guesses := self._guess_row(problem)) is not None:
             starts = [_to_start(problem, guess) for guess in guesses]
             fits = self.series.lockstep(cells, starts, **self.options)
@@ -69,8 +69,8 @@ class Sequence:
         return found
 
     def _completed(
-        self, cells: list[Problem], alphas: Array, fits: list[OptimizeResult | None]
-    ) -> Iterator[OptimizeResult]:
+        self, cells: list[Problem], alphas: Array, fits: list[Solution | None]
+    ) -> Iterator[Solution]:
         """Fits of a row, of which some are known: the others one by one."""
         here: list[Array] = []
         for cell, known in zip(cells, fits, strict=True):
@@ -78,7 +78,7 @@ class Sequence:
             if fit is None:
                 start = _to_start(cell, self._guess(here, alphas))
                 fit = self.solve(cell, start=start, **self.options)
-                if not fit.success:  # what neighbours share may mislead: as the estimator does it
+                if not fit.converged:  # what neighbours share may mislead: as the estimator does it
                     fit = self.alone(cell, **self.options)
             here.append(np.array([*fit.coef, fit.intercept, fit.sigma]))
             yield fit

@@ -26,13 +26,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._problem import Problem
 from robustreg.losses import ConvexLoss, Loss, get_loss
 from robustreg.solvers._faint import without_faint
 from robustreg.solvers._followed import following
 from robustreg.solvers._refined import refined
+from robustreg.solvers._solution import Solution
 from robustreg.solvers.direct import direct
 from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import linprog
@@ -51,7 +51,7 @@ class SolverSpec:
     Attributes
     ----------
     solve : callable
-        ``solve(problem, *, start, max_iter, tol) -> OptimizeResult``.
+        ``solve(problem, *, start, max_iter, tol) -> Solution``.
     losses : {"quadratic", "smooth", "homogeneous"}
         Which losses it minimises; "smooth" includes the quadratic ones, "homogeneous" are
         absolute deviations and quantiles.
@@ -70,7 +70,7 @@ class SolverSpec:
         "auto" passes it over for more rows than so many times the columns.
     """
 
-    solve: Callable[..., OptimizeResult]
+    solve: Callable[..., Solution]
     losses: str
     joint_scale: bool
     ridge: bool

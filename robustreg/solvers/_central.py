@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from robustreg._arrays import Array
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._programme import Programme
 
@@ -117,4 +118,4 @@ def centred(
         method=semismooth_newton,
         options={"xtol": CLOSE, "max_iter": min(max_iter, MAX_NEWTON), "step_size": largest_change},
     )
-    return over(programme, fit.x, mu) if fit.status == 0 else None, int(fit.nit)
+    return over(programme, fit.x, mu) if fit.status == Ended.FINISHED else None, int(fit.nit)

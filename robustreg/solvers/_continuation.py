@@ -18,6 +18,7 @@ from robustreg._arrays import EPS, Array
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg.scale._median import mad
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._frame import Frame, is_small, make_objective
 from robustreg.solvers._minimise import XTOL, minimise_newton, width
 from robustreg.solvers._plane import Limit
@@ -49,7 +50,7 @@ def approach(
         steps = min(STAGE_STEPS, max_iter - used)
         fit = minimise_newton(objective, theta, steps, STAGE_XTOL, floor=0.0)
         theta, used, stage = fit.x, used + fit.nit, stage * STAGE
-        slow = fit.nit >= STAGE_STEPS and fit.status == 1
+        slow = fit.nit >= STAGE_STEPS and fit.status == Ended.MAX_ITER
     objective.set_scale(scale)
     if slow and frame.moments is not None:
         theta = Limit(problem, frame, objective).solve(theta)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -12,9 +12,11 @@ from robustreg._certificate import dual_gap_from
 from robustreg._design import sizes_of_terms
 from robustreg._objective import Objective
 from robustreg._problem import Problem
+from robustreg.solvers._ended import finished
 from robustreg.solvers._frame import Frame, Start, in_columns, least_squares, pack
 from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import LAST_PLACES, is_rounding, result
+from robustreg.solvers._solution import Solution
 
 NEAR = 1e-3  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
 
@@ -47,7 +49,7 @@ def exact_fit(
     if programme.size and not is_exact(problem, objective, theta, value, residual):
         return None
     gap = value if programme.size else 0.0
-    fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
+    fit = finished("The least-squares fit is exact.")
     return Candidate(found, residual, zero, value, gap), fit
 
 
@@ -71,12 +73,12 @@ def report(
     candidate: Candidate,
     fit: OptimizeResult,
     tol: float,
-) -> OptimizeResult:
+) -> Solution:
     """The result of a candidate."""
     n = problem.n
     at_zero = candidate.zero[n:]
     # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
-    rank = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
+    own = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
     outcome = result(
         problem,
         candidate.found,
@@ -85,10 +87,10 @@ def report(
         candidate.gap,
         tol,
         fit,
-        rank,
+        frame.rank,
+        own,
     )
-    outcome.on_fit = _on_fit(problem, frame, programme.objective, candidate)
-    return outcome
+    return replace(outcome, on_fit=_on_fit(problem, frame, programme.objective, candidate))
 
 
 def _on_fit(problem: Problem, frame: Frame, objective: Objective, candidate: Candidate) -> Mask:

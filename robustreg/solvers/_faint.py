@@ -15,24 +15,29 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS
 from robustreg._problem import Problem
+from robustreg.solvers._ended import UNFINISHED
 from robustreg.solvers._frame import Start
 from robustreg.solvers._report import TOL, exactly_fitted
 from robustreg.solvers._reported import residuals_of, sizes_of, still_zero, value_at
+from robustreg.solvers._solution import Solution
 
 FAINT = 1e-16  # of the largest weight
+DECIDED = (
+    "Rows of less than 1e-16 of the largest weight decide on this fit, which are nothing beside "
+    "the others in double precision."
+)
 
-Solve = Callable[..., OptimizeResult]
+Solve = Callable[..., Solution]
 
 
 def without_faint(solve: Solve) -> Solve:
     """A solver whose fits with faint rows have the bound of the other rows' fit."""
 
     @wraps(solve)
-    def solved(problem: Problem, **options: Any) -> OptimizeResult:
+    def solved(problem: Problem, **options: Any) -> Solution:
         fit = solve(problem, **options)
         if not has_faint(problem):
             return fit
@@ -48,44 +53,43 @@ def has_faint(problem: Problem) -> bool:
     return problem.weight is not None and bool(problem.weight.min() < FAINT)
 
 
-def _least_without(
-    problem: Problem, fit: OptimizeResult, solve: Solve, options: dict[str, Any]
-) -> float:
+def _least_without(problem: Problem, fit: Solution, solve: Solve, options: dict[str, Any]) -> float:
     """A bound of F from the rows that are not faint."""
     assert problem.weight is not None
     index = np.flatnonzero(problem.weight >= FAINT)
     kept = np.isin(problem.far, index)
     far = np.searchsorted(index, problem.far[kept])
-    start = None
-    if problem.can_start_from(fit.sigma):
-        start = Start(fit.coef, fit.intercept, fit.sigma)
+    start = fit.start if problem.can_start_from(fit.sigma) else None
     others = problem.subset(index, far=far, beyond=problem.beyond[kept])
     least = solve(others, start=start, **options)
     share = float(problem.weight[index].sum() / problem.weight.sum())
-    return max(share * (least.fun - least.dual_gap), 0.0)
+    return max(share * (least.objective - least.gap), 0.0)
 
 
-def _judged(problem: Problem, fit: OptimizeResult, bound: float, tol: float) -> OptimizeResult:
+def _judged(problem: Problem, fit: Solution, bound: float, tol: float) -> Solution:
     """The fit with the objective that its coefficients have, and that bound."""
     assert problem.weight is not None
     coef, intercept = problem.in_own_units(*problem.in_user_units(fit.coef, fit.intercept))
     found = Start(coef, intercept, fit.sigma)
     residual = residuals_of(problem, found)
-    residual[still_zero(problem, found, residual, fit.residual)] = 0.0
+    residual[still_zero(problem, found, residual, fit)] = 0.0
     if problem.joint and not np.isfinite(problem.loss.conjugate_domain).all():
         # at smaller scales the rounding of one residual is more than all that F is made of
         least = EPS * np.average(sizes_of(problem, found), weights=problem.weight)
         found = replace(found, sigma=max(fit.sigma, float(least)))
     value = value_at(problem, found, residual)
     gap = max(value - bound, 0.0)
-    success = fit.status not in (1, 5) and not fit.followed
-    success = success and (gap <= tol * value or gap <= problem.negligible)
-    if not success:
-        success = fit.success and bool(exactly_fitted(problem, found, residual).all())
-    if fit.success and not success:
-        fit.message = (
-            "Rows of less than 1e-16 of the largest weight decide on this fit, which are nothing "
-            "beside the others in double precision."
-        )
-    fit.update(intercept=intercept, sigma=found.sigma, fun=value, dual_gap=gap, success=success)
-    return fit
+    converged = fit.ended not in UNFINISHED and not fit.followed
+    converged = converged and (gap <= tol * value or gap <= problem.negligible)
+    if not converged:
+        converged = fit.converged and bool(exactly_fitted(problem, found, residual).all())
+    message = DECIDED if fit.converged and not converged else fit.message
+    return replace(
+        fit,
+        intercept=intercept,
+        sigma=found.sigma,
+        objective=value,
+        gap=gap,
+        converged=converged,
+        message=message,
+    )

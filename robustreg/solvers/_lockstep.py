@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
 
 from robustreg._arrays import Array, Index
@@ -30,10 +29,12 @@ from robustreg._certificate import gap_of_psi, is_balanced
 from robustreg._objective import Objective
 from robustreg._problem import Problem
 from robustreg._stack import Stack, StackSums
+from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._faint import has_faint
 from robustreg.solvers._frame import Frame, Start, in_columns, pack
 from robustreg.solvers._newton import KEEP_FROM_BOUND, STATUS
 from robustreg.solvers._report import result
+from robustreg.solvers._solution import Solution
 
 MAX_STEPS = 12  # from a good start three to five are enough, ...
 PROGRESS = 0.5  # ... and each is shorter than this share of the last but one
@@ -88,7 +89,7 @@ class Lockstep:
 
     def fits(
         self, problems: list[Problem], starts: list[Start | None], limits: Limits
-    ) -> list[OptimizeResult | None]:
+    ) -> list[Solution | None]:
         """Certified fits, without residuals, of problems that differ in the penalty's strength.
 
         None for those that have no start, or that steps from there do not lead to, and for
@@ -96,7 +97,7 @@ class Lockstep:
         hardly any weight.
         """
         first = problems[0]
-        found: list[OptimizeResult | None] = [None] * len(problems)
+        found: list[Solution | None] = [None] * len(problems)
         special = issparse(first.X) or first.penalty.kinked or has_faint(first)
         if special or len(first.far) or first.spread == 0.0:
             return found
@@ -135,9 +136,9 @@ def _lockstep(
     problems: Sequence[Problem],
     starts: Sequence[Start],
     limits: Limits,
-) -> list[OptimizeResult | None]:
+) -> list[Solution | None]:
     """Certified fits; None for the others."""
-    fits: list[OptimizeResult | None] = [None] * len(problems)
+    fits: list[Solution | None] = [None] * len(problems)
     start = Start(
         np.array([start.coef for start in starts]),
         np.array([start.intercept for start in starts]),
@@ -149,9 +150,9 @@ def _lockstep(
         own = [problems[point] for point in arrived.points]
         certified = _certified(stack, frame, own, arrived, limits.tol)
         for point, fit in zip(arrived.points, certified, strict=True):
-            fits[point] = fit if fit.success else None
-    for point, fit in enumerate(fits):
-        if fit is None:
+            fits[point] = fit if fit.converged else None
+    for point, found in enumerate(fits):
+        if found is None:
             stack.forget(point)
     return fits
 
@@ -198,14 +199,14 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: Limits) -> Ite
 
 def _certified(
     stack: Stack, frame: Frame, problems: list[Problem], arrived: _Arrived, tol: float
-) -> Iterator[OptimizeResult]:
+) -> Iterator[Solution]:
     """The fits at points that have arrived, with their certificates."""
     own, sums = stack.objective, arrived.sums
     beta, intercept, sigma = stack.unpack(arrived.theta)
     found = in_columns(own, frame, beta, intercept, sigma)
     intercepts = np.broadcast_to(found.intercept, sigma.shape)
     value = own.loss_value(sums, sigma)
-    end = OptimizeResult(status=0, message=STATUS[0], nit=arrived.steps)
+    end = finished(STATUS[Ended.FINISHED], arrived.steps)
     balanced = is_balanced(own, sums, arrived.gradient)
     for k, problem in enumerate(problems):
         own.adopt(problem.loss, problem.penalty)

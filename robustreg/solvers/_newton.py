@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 from robustreg._arrays import EPS, Array, Index, length
 from robustreg._compat import minres
 from robustreg._kinks import LEAST_PIVOT, Kinks, Root, cholesky_solve, quadratic_step, squared
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._line import Point, search
 
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
@@ -30,12 +31,12 @@ LEAST_DAMPING = 1e-9  # relative to the largest curvature; of a root it goes squ
 FARTHEST = 1e12  # a step that damping keeps short is lengthened at most so many times
 NO_DAMPING = 1e-5  # relative to the largest curvature
 STATUS = {
-    0: "The Newton step is below xtol.",
-    1: "max_iter reached.",
-    2: "No further decrease in floating point.",
-    3: "A variable reached its stop value.",
-    4: "The value fell below its least.",
-    5: "Numbers left the floating-point range.",
+    Ended.FINISHED: "The Newton step is below xtol.",
+    Ended.MAX_ITER: "max_iter reached.",
+    Ended.NO_DECREASE: "No further decrease in floating point.",
+    Ended.AT_BOUND: "A variable reached its stop value.",
+    Ended.BELOW_LEAST: "The value fell below its least.",
+    Ended.OUT_OF_RANGE: "Numbers left the floating-point range.",
 }
 
 
@@ -121,21 +122,21 @@ def semismooth_newton(
         return Point(x, fun(x), jac(x), kinks)
 
     point = at(x0.copy())
-    damping, status, step_length, evaluations = 0.0, 1, np.inf, 1
+    damping, status, step_length, evaluations = 0.0, Ended.MAX_ITER, np.inf, 1
     iterations, rejected, stalls = 0, False, _Stalls()
-    while iterations < max_iter and status == 1:
+    while iterations < max_iter and status == Ended.MAX_ITER:
         iterations += 1
         if rejected:
             fun(point.x)  # the Hessian belongs to the point evaluated last
         step, damping, room = _propose(hess(point.x), point, damping, lower, bounded, solve)
         step_length = np.inf if step is None else distance(point.x, step)
         if step is None or not math.isfinite(step_length):
-            status = 5
+            status = Ended.OUT_OF_RANGE
             break
         change = point.change(step)
         negligible = -change <= NOISE * abs(point.value) + rounding
         if step_length <= xtol and (negligible or not damping):
-            status = 0
+            status = Ended.FINISHED
             if step_length > 0.1 * xtol:  # one more evaluation brings the gradient to rounding
                 point, evaluations = _polish(at, point, min(1.0, room) * step), evaluations + 1
             break
@@ -148,18 +149,18 @@ def semismooth_newton(
         evaluations += count
         rejected = trial is None
         if trial is None:
-            status = 2 if damping >= MAX_DAMPING else 1
+            status = Ended.NO_DECREASE if damping >= MAX_DAMPING else Ended.MAX_ITER
             damping = max(10.0 * damping, 1e-2)
             continue
         if negligible and stalls.end(trial.slope, typical, lost):
-            status = 2
+            status = Ended.NO_DECREASE
         point = trial
         if share >= 0.5:
             damping = 0.1 * damping if damping > NO_DAMPING else 0.0
         if np.any(point.x[bounded] - lower[bounded] < floor):
-            status = 3
+            status = Ended.AT_BOUND
         if point.value < least:
-            status = 4
+            status = Ended.BELOW_LEAST
     return OptimizeResult(
         x=point.x,
         fun=point.value,
@@ -167,7 +168,7 @@ def semismooth_newton(
         nit=iterations,
         nfev=evaluations,
         status=status,
-        success=status in (0, 2),
+        success=status in (Ended.FINISHED, Ended.NO_DECREASE),
         message=STATUS[status],
         step=step_length,
     )

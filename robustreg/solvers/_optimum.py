@@ -13,6 +13,7 @@ from robustreg._objective import Objective
 from robustreg._problem import SURVEY_ROWS, Problem
 from robustreg.scale._median import mad
 from robustreg.solvers._continuation import approach, from_above
+from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._exact import is_exact
 from robustreg.solvers._frame import (
     Frame,
@@ -59,16 +60,16 @@ def optimise(
         beta = objective.unpack(theta)[0]
         value += objective.penalty.value(objective.rows.coefficients(beta))
         if is_exact(problem, objective, theta, value, objective.residual):
-            fit = OptimizeResult(status=0, message="The least-squares fit is exact.", nit=0)
+            fit = finished("The least-squares fit is exact.")
             return Optimum(theta, fit, (value, value, np.zeros(problem.n)))
     if objective.size == 0:  # only columns of zeros, no intercept, a given scale
-        fit = OptimizeResult(status=0, message="There is nothing to fit.", nit=0)
+        fit = finished("There is nothing to fit.")
         return Optimum(theta, fit, None)
     used = 0
     if _almost_absolute(problem):
         theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
         if at_zero is not None:
-            fit = OptimizeResult(status=0, message="The fit is one of absolute deviations.", nit=0)
+            fit = finished("The fit is one of absolute deviations.")
             return Optimum(theta, fit, at_zero)
     elif not objective.joint:
         theta, used = approach(problem, frame, objective, theta, max_iter)
@@ -87,7 +88,7 @@ def _descend(
     minimise: Minimise,
 ) -> Optimum:
     """The optimum from a start, after so many iterations; at joint scale 0 where it is there."""
-    fit = OptimizeResult(x=theta, nit=used, status=1, message="max_iter reached.")
+    fit = OptimizeResult(x=theta, nit=used, status=Ended.MAX_ITER, message="max_iter reached.")
     for small in SMALL_SCALES:
         if used >= max_iter:
             break
@@ -98,7 +99,7 @@ def _descend(
             break
         theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
         if at_zero is not None:
-            fit = OptimizeResult(status=0, message="Most rows lie on a plane.", nit=used)
+            fit = finished("Most rows lie on a plane.", used)
             return Optimum(theta, fit, at_zero)
     return Optimum(theta, fit, None)
 
@@ -128,8 +129,10 @@ def _almost_absolute(problem: Problem) -> bool:
 
 def _may_be_zero(problem: Problem, fit: OptimizeResult) -> bool:
     """Whether the joint scale has become small, or was on the way when iterations ran out."""
-    slow = fit.status == 1 and problem.joint and fit.x[-1] < SLOW_SCALE * problem.spread
-    return bool(fit.status == 3 or slow)
+    slow = (
+        fit.status == Ended.MAX_ITER and problem.joint and fit.x[-1] < SLOW_SCALE * problem.spread
+    )
+    return bool(fit.status == Ended.AT_BOUND or slow)
 
 
 def _first_theta(

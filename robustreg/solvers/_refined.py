@@ -7,12 +7,11 @@ in double precision: now and then of the fit itself, more often of its certifica
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
 
 from robustreg._arrays import Array, Index
@@ -20,10 +19,12 @@ from robustreg._precise import Precise, Triangle, concatenated
 from robustreg._problem import Problem
 from robustreg.solvers._central_path import CentralPath
 from robustreg.solvers._columns import Columns
+from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._frame import Start, make_frame
 from robustreg.solvers._minimise import width
 from robustreg.solvers._proximal import Proximal
 from robustreg.solvers._report import ENOUGH, TOL, exactly_fitted, result
+from robustreg.solvers._solution import Solution
 from robustreg.solvers._steps import Place
 
 LITTLE = 2**21  # rows times squared columns of problems that are refined,
@@ -32,30 +33,30 @@ PATIENCE, PROGRESS = 6, 0.5  # steps that end it unless the gap has come down to
 NARROW = 1e-6  # of the spread of y: the centre of a loss at a fixed scale that is next to 0
 CLOSE = 0.1  # of tol: a gap that is small enough
 
-Solve = Callable[..., OptimizeResult]
+Solve = Callable[..., Solution]
 
 
 def refined(solve: Solve) -> Solve:
     """A solver whose fits of small problems are refined where they are not certified."""
 
     @wraps(solve)
-    def solved(problem: Problem, **options: Any) -> OptimizeResult:
+    def solved(problem: Problem, **options: Any) -> Solution:
         fit = solve(problem, **options)
         small = problem.n * problem.p**2 <= LITTLE
-        ran_out = fit.status == 1 and options.get("max_iter", ENOUGH) < ENOUGH
-        if fit.success or fit.followed or ran_out or not small:
+        ran_out = fit.ended == Ended.MAX_ITER and options.get("max_iter", ENOUGH) < ENOUGH
+        if fit.converged or fit.followed or ran_out or not small:
             return fit
         with np.errstate(all="ignore"):  # numbers out of range end in no step, or in no bound
             better = _refine(problem, fit, options.get("tol", TOL))
-        return better if better.followed or better.dual_gap < fit.dual_gap else fit
+        return better if better.followed or better.gap < fit.gap else fit
 
     return solved
 
 
-def _refine(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeResult:
+def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
     """The optimum near a fit, certified so far as coefficients in double precision allow."""
     table = _Table(problem)
-    best = _Best(Start(fit.coef, fit.intercept, fit.sigma), fit.residual, np.inf)
+    best = _Best(fit.start, fit.residual, np.inf)
     best.left = min(MAX_STEPS, WORK // (problem.n * problem.p**2))
     place, scales = table.place(fit), _scales(problem, fit)
     for at_zero in scales:
@@ -72,12 +73,22 @@ def _refine(problem: Problem, fit: OptimizeResult, tol: float) -> OptimizeResult
     message = "No further decrease in twice the working precision."
     if best.lacks_digits:
         message = "Double precision has too few digits for the coefficients."
-    end = OptimizeResult(status=0, message=message, nit=fit.nit)
-    outcome = result(problem, best.found, best.residual, best.value, best.gap, tol, end, fit.rank)
-    if "on_fit" in fit:
-        outcome.on_fit = exactly_fitted(problem, best.found, best.residual)
-        outcome.residual = np.where(outcome.on_fit, 0.0, outcome.residual)
-    return outcome
+    end = finished(message, fit.n_iter)
+    outcome = result(
+        problem,
+        best.found,
+        best.residual,
+        best.value,
+        best.gap,
+        tol,
+        end,
+        fit.rank,
+        fit.n_interpolated,
+    )
+    if fit.on_fit is None:
+        return outcome
+    on_fit = exactly_fitted(problem, best.found, best.residual)
+    return replace(outcome, on_fit=on_fit, residual=np.where(on_fit, 0.0, outcome.residual))
 
 
 @dataclass
@@ -106,7 +117,7 @@ class _Best:
             self.found, self.residual, self.value = found, residual, value
 
 
-def _scales(problem: Problem, fit: OptimizeResult) -> tuple[bool, ...]:
+def _scales(problem: Problem, fit: Solution) -> tuple[bool, ...]:
     """Whether to take the scale for 0 from the beginning: not, only, or after all."""
     loss = problem.loss
     if loss.homogeneity == 1 or not np.isfinite(loss.conjugate_domain[1]):
@@ -181,7 +192,7 @@ class _Table:
             return None
         return frame.basis[self.live] * (self.unit / frame.rows.unit[self.live])[:, None]
 
-    def place(self, fit: OptimizeResult) -> Place:
+    def place(self, fit: Solution) -> Place:
         """Where a fit is."""
         coef = fit.coef[self.live]
         intercept = Precise(fit.intercept)

@@ -12,7 +12,9 @@ from robustreg._arrays import EPS, Array, Mask
 from robustreg._design import sizes_of_terms
 from robustreg._problem import Problem
 from robustreg._rows import NotFiniteError, RowBlocks
-from robustreg.solvers._frame import Start
+from robustreg.solvers._ended import UNFINISHED, Ended, finished
+from robustreg.solvers._frame import Start, make_frame
+from robustreg.solvers._solution import Solution
 
 TOL = 1e-7  # the tolerance of solvers that are not told one
 ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
@@ -30,12 +32,12 @@ def result(
     tol: float,
     fit: OptimizeResult,
     rank: int,
-) -> OptimizeResult:
-    """The fit in the problem's units, and whether it is certified.
+    n_interpolated: int | None = None,
+) -> Solution:
+    """The fit of ``found``, and whether it is certified; ``fit`` says how the optimiser ended.
 
     ``residual`` is None where nobody is going to look at them, for problems without ``far``.
-    ``followed`` is the largest ``|y|`` that was brought in although the fit follows it, 0 if
-    there is none: the fit is then not that of the y that were given.
+    ``n_interpolated`` is the rank by default.
 
     Success means that the gap is small, see :func:`is_certified`, that no such y is followed,
     and that the optimiser itself ended because its last step was negligible or nothing
@@ -57,19 +59,22 @@ def result(
         unit = problem.objective_unit
         reached = f"The duality gap is {unit * gap:.2g} at an objective of {unit * value:.2g}."
         message = f"{message} {reached}"
-    return OptimizeResult(
+    ended = Ended(fit.status)
+    return Solution(
+        loss=problem.loss,
+        sigma=found.sigma,
         coef=found.coef,
         intercept=found.intercept,
-        sigma=found.sigma,
-        residual=residual,
-        fun=value,
-        dual_gap=min(gap, value),
-        nit=fit.nit,
-        status=fit.status,
+        residual=np.zeros(0) if residual is None else residual,
+        objective=value,
+        gap=min(gap, value),
+        converged=bool(certified and not followed and ended not in UNFINISHED),
         rank=rank,
-        success=bool(certified and not followed and fit.status not in (1, 5)),
-        followed=followed,
+        n_interpolated=rank if n_interpolated is None else n_interpolated,
+        n_iter=int(fit.nit),
+        ended=ended,
         message=message,
+        followed=followed,
     )
 
 
@@ -158,13 +163,14 @@ def _put_back(
     return value + float(np.sum(share * rise)), gap + most, float(size.max(initial=0.0))
 
 
-def null_result(problem: Problem) -> OptimizeResult:
+def null_result(problem: Problem) -> Solution:
     """Y does not vary: the null model fits exactly.
 
     Nothing else looks at a dense X then, so that NaN and infinity are to be found here.
     """
     if not issparse(problem.X) and not np.isfinite(problem.X).all():
         raise NotFiniteError
-    fit = OptimizeResult(status=0, message="y is constant.", nit=0)
+    fit = finished("y is constant.")
     found = Start(np.zeros(problem.p), 0.0, 0.0)
-    return result(problem, found, problem.y, 0.0, 0.0, 0.0, fit, int(problem.fit_intercept))
+    rank = make_frame(problem).rank
+    return result(problem, found, problem.y, 0.0, 0.0, 0.0, fit, rank, int(problem.fit_intercept))

@@ -10,6 +10,7 @@ from robustreg._problem import Problem
 from robustreg._range import out_of_range
 from robustreg.solvers._frame import Start
 from robustreg.solvers._report import LAST_PLACES
+from robustreg.solvers._solution import Solution
 
 
 def residuals_of(problem: Problem, found: Start) -> Array:
@@ -35,10 +36,10 @@ def sizes_of(problem: Problem, found: Start) -> Array:
     return size
 
 
-def still_zero(problem: Problem, found: Start, residual: Array, solved: Array) -> Mask:
+def still_zero(problem: Problem, found: Start, residual: Array, fit: Solution) -> Mask:
     """Where residuals that a solver has made 0 are no more than the rounding of their terms."""
     near: Mask = np.abs(residual) <= LAST_PLACES * EPS * sizes_of(problem, found)
-    return near & (solved == 0.0)
+    return near & (fit.residual == 0.0)
 
 
 def value_at(problem: Problem, found: Start, residual: Array) -> float:

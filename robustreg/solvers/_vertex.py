@@ -22,6 +22,7 @@ from robustreg._linalg import lstsq
 from robustreg.scale._median import weighted_median
 from robustreg.solvers._balance import REFINEMENTS, balanced, bounded
 from robustreg.solvers._basis import INDEPENDENT, Basis
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._programme import Programme
 
 LIFTED = 1e-8  # of the largest curvature of a ridge: what makes it regular
@@ -187,7 +188,7 @@ def _newton_on_face(
 
 def descents(fit: OptimizeResult) -> int:
     """How many further vertices may be tried: none where iterations ran out before."""
-    return 0 if fit.status == 1 else MAX_DESCENTS
+    return 0 if fit.status == Ended.MAX_ITER else MAX_DESCENTS
 
 
 @_without_warnings

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._certificate import dual_gap
 from robustreg._problem import Problem
+from robustreg.solvers._ended import finished
 from robustreg.solvers._frame import (
     Start,
     is_small,
@@ -16,6 +16,7 @@ from robustreg.solvers._frame import (
     unpack,
 )
 from robustreg.solvers._report import null_result, result
+from robustreg.solvers._solution import Solution
 
 MAX_REFINEMENTS = 4
 SMALL = 2**17  # entries of X
@@ -25,7 +26,7 @@ REFINED = 1e-14  # gradient, relative to the rms of the residuals: rounding
 
 def direct(
     problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
-) -> OptimizeResult:
+) -> Solution:
     """Least squares, with or without a ridge, through whitened coordinates.
 
     The coordinates come from a Cholesky factor of the centred Gram matrix where that is
@@ -55,6 +56,6 @@ def direct(
             break
         theta, value, gradient = trial, trial_value, trial_gradient
     gap = dual_gap(objective, theta)
-    fit = OptimizeResult(status=0, message="Solved directly.", nit=steps)
+    fit = finished("Solved directly.", steps)
     found = unpack(objective, frame, theta)
     return result(problem, found, objective.residual, value, gap, tol, fit, frame.rank)

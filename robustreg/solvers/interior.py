@@ -12,10 +12,12 @@ from robustreg._arrays import EPS, Array
 from robustreg._linalg import lstsq
 from robustreg._problem import Problem
 from robustreg.solvers._central import Point, centred, over
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._exact import better, exact_fit, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
 from robustreg.solvers._programme import Programme, Streamed
 from robustreg.solvers._report import null_result
+from robustreg.solvers._solution import Solution
 from robustreg.solvers._vertex import descents, typical, vertex
 from robustreg.solvers.linprog import linprog
 
@@ -35,7 +37,7 @@ def interior_point(
     max_iter: int = 100,
     tol: float = 1e-7,
     frame: Frame | None = None,
-) -> OptimizeResult:
+) -> Solution:
     """Absolute deviations or a quantile, with or without penalties, exactly.
 
     With ``r = p - q`` (p, q >= 0) and dual variables ``low <= nu <= high``, Newton steps are
@@ -61,10 +63,13 @@ def interior_point(
         ended = better(programme, frame, (theta, nu, nowhere), exactly), fit
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
-    if not outcome.success and fit.status != 1 and not problem.penalty.root_curvature:
+    if (
+        not outcome.converged
+        and fit.status != Ended.MAX_ITER
+        and not problem.penalty.root_curvature
+    ):
         other = linprog(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)
-        other.nit += fit.nit
-        return min(outcome, other, key=lambda each: each.dual_gap)
+        return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
     return outcome
 
 
@@ -95,14 +100,14 @@ def iterate(
     """
     size = typical(np.abs(programme.residuals(theta)))
     best = point = over(programme, theta, max(0.5 * CENTRAL * size, negligible))
-    status, message = 1, "max_iter reached."
+    status, message = Ended.MAX_ITER, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
         iterations += 1
         mu = _complementarity(programme, point)
         size = typical(point.p + point.q)
         if mu <= max(TARGET * size, negligible) or size <= negligible:
-            status, message = 0, "The complementarity gap is closed."
+            status, message = Ended.FINISHED, "The complementarity gap is closed."
             break
         # Degenerate problems end a few digits early; the certificate has the last word.
         stalled = stalled + 1 if mu > JAMMED * smallest else 0
@@ -110,7 +115,7 @@ def iterate(
         if mu <= smallest:
             best = point
         if stalled >= MAX_STALLED:
-            status, message = 2, "No further decrease in floating point."
+            status, message = Ended.NO_DECREASE, "No further decrease in floating point."
             break
         if stalled == RECENTRED:
             lower, steps = centred(programme, point.theta, LOWERED * mu, max_iter - iterations)
@@ -119,7 +124,7 @@ def iterate(
         with np.errstate(over="ignore", invalid="ignore"):
             moved = _step(programme, point, mu)
         if moved is None:
-            status, message = 2, "Numbers left the floating-point range."
+            status, message = Ended.NO_DECREASE, "Numbers left the floating-point range."
             break
         point = moved
     fit = OptimizeResult(status=status, message=message, nit=iterations)

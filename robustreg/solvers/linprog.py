@@ -11,15 +11,17 @@ from scipy.optimize import linprog as highs
 
 from robustreg._arrays import EPS, Array
 from robustreg._problem import Problem
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._exact import exact_fit, judge, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
 from robustreg.solvers._programme import Programme, Streamed
 from robustreg.solvers._report import null_result
+from robustreg.solvers._solution import Solution
 from robustreg.solvers._vertex import descents, through, typical, vertex
 
 AT_BOUND = 1e-7  # of the distance between the bounds: HiGHS' own feasibility tolerance
 TILT = 1e-5  # of that distance: enough for HiGHS to see it, too little to choose a wrong vertex
-STATUS = {0: 0, 1: 1}  # HiGHS: 0 optimal, 1 iteration limit; everything else is trouble (4)
+STATUS = {0: Ended.FINISHED, 1: Ended.MAX_ITER}  # of HiGHS; everything else is trouble
 
 
 def linprog(
@@ -29,7 +31,7 @@ def linprog(
     max_iter: int = 100_000,
     tol: float = 1e-7,
     frame: Frame | None = None,
-) -> OptimizeResult:
+) -> Solution:
     """Absolute deviations or a quantile: the dual, then the exact vertex of the primal.
 
     The dual programme is ``max sum w nu t`` over ``low <= nu <= high`` with ``D'(w nu) = 0``,
@@ -91,7 +93,7 @@ def dual_programme(
     return OptimizeResult(
         x=change,
         nu=nu,
-        status=STATUS.get(solution.status, 4),
+        status=STATUS.get(solution.status, Ended.FAILED),
         message=solution.message,
         nit=int(solution.nit),
     )

@@ -14,11 +14,13 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._problem import Problem
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._exact import Candidate, exact_fit, judge, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective, pack
 from robustreg.solvers._programme import Stored, Streamed
 from robustreg.solvers._report import null_result
 from robustreg.solvers._smoothed import Smoothed, narrowed
+from robustreg.solvers._solution import Solution
 from robustreg.solvers._vertex import descents, vertex
 from robustreg.solvers.interior import interior_point, iterate
 
@@ -45,7 +47,7 @@ def reduced(
     max_iter: int = 100,
     tol: float = 1e-7,
     frame: Frame | None = None,
-) -> OptimizeResult:
+) -> Solution:
     """Absolute deviations or a quantile on few of the rows, confirmed on all of them.
 
     A smoothed fit, to a sample first and then to all rows, leaves few residuals whose sign
@@ -64,7 +66,7 @@ def reduced(
         ended = _rounds(problem, frame, programme, theta, max_iter)
     if ended is not None:
         outcome = report(problem, frame, programme, *ended, tol)
-        if outcome.success or ended[1].status == 1:
+        if outcome.converged or ended[1].status == Ended.MAX_ITER:
             return outcome
     return interior_point(problem, max_iter=max_iter, tol=tol, frame=frame)
 
@@ -90,11 +92,11 @@ def _rounds(
         theta, nu, fit = iterate(small, begin, max_iter - iterations, negligible)
         iterations += fit.nit
         wrong = rows.wrong(programme.residuals(theta))
-        if not len(wrong) or fit.status == 1:  # only now is a vertex worth its price
+        if not len(wrong) or fit.status == Ended.MAX_ITER:  # only now is a vertex worth its price
             found, own, zero = vertex(small, theta, nu, problem.exact, descents(fit))
             residual = programme.residuals(found)
             fit.nit = iterations
-            if not len(rows.wrong(residual)) or fit.status == 1:
+            if not len(rows.wrong(residual)) or fit.status == Ended.MAX_ITER:
                 return judge(programme, frame, found, *rows.expand(own, zero), residual), fit
             # the optimum is a face, with vertices beyond the presumed signs: all rows find one
             nu, zero = rows.expand(nu, np.zeros(len(nu), dtype=bool))

@@ -19,6 +19,7 @@ from robustreg.solvers._exact import exact_fit, judge, report
 from robustreg.solvers._frame import Frame, Start, least_squares, make_frame, make_objective
 from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import null_result
+from robustreg.solvers._solution import Solution
 from robustreg.solvers._vertex import descents, vertex
 from robustreg.solvers.interior import interior_point
 from robustreg.solvers.linprog import dual_programme
@@ -53,7 +54,7 @@ def simplex(
     max_iter: int = 100_000,
     tol: float = 1e-7,
     frame: Frame | None = None,
-) -> OptimizeResult:
+) -> Solution:
     """Absolute deviations or a quantile: the dual in the columns of X itself, then the vertex.
 
     As ``linprog``, but the equations ``D'(w nu) = 0`` are those of single columns, which keep
@@ -72,12 +73,11 @@ def simplex(
         ended = judge(programme, frame, theta, nu, zero, programme.residuals(theta)), fit
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
-    exactly = outcome.success and candidate.gap <= EXACT * candidate.value
+    exactly = outcome.converged and candidate.gap <= EXACT * candidate.value
     if exactly or fit.nit >= max_iter:
         return outcome
     other = interior_point(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)
-    other.nit += fit.nit
-    return min(outcome, other, key=lambda each: each.dual_gap)
+    return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
 
 
 def _solve(

@@ -31,6 +31,7 @@ from robustreg.solvers._minimise import (
 )
 from robustreg.solvers._optimum import Optimum, optimise, optimise_from_above
 from robustreg.solvers._report import ENOUGH, null_result, result
+from robustreg.solvers._solution import Solution
 
 PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
 PILOT_SHARE = 50
@@ -42,7 +43,7 @@ MAX_ENTRIES = 2_000_000  # of X, for which the hundreds of steps of a continuati
 
 def newton(
     problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
-) -> OptimizeResult:
+) -> Solution:
     """Semismooth Newton with the psi'-weighted Gram matrix in whitened coordinates.
 
     Cost: one pass over X for all second moments, O(n p^2); then a pass of O(n p) per step
@@ -53,7 +54,7 @@ def newton(
 
 def lbfgs(
     problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
-) -> OptimizeResult:
+) -> Solution:
     """L-BFGS-B in whitened coordinates, scaled ones beyond 2000 columns; ends in Newton steps.
 
     L-BFGS-B compares values of F, which stop changing when the coefficients are right to
@@ -64,7 +65,7 @@ def lbfgs(
 
 def _solve(
     problem: Problem, start: Start | None, max_iter: int, tol: float, minimise: Minimise
-) -> OptimizeResult:
+) -> Solution:
     if problem.spread == 0.0:
         return null_result(problem)
     if start is None:
@@ -93,7 +94,7 @@ class Series:
 
     def newton(
         self, problem: Problem, *, start: Start | None, max_iter: int, tol: float
-    ) -> OptimizeResult:
+    ) -> Solution:
         """As the function ``newton``, for problems that differ in loss and penalty only."""
         if problem.spread == 0.0:
             return null_result(problem)
@@ -117,7 +118,7 @@ class Series:
 
     def lockstep(
         self, problems: list[Problem], starts: list[Start | None], *, max_iter: int, tol: float
-    ) -> list[OptimizeResult | None]:
+    ) -> list[Solution | None]:
         """Fits of problems that differ in the penalty's strength, as of ``Lockstep``."""
         limits = Limits(max_iter, tol, XTOL, SMALL_SCALES[0] * problems[0].spread, SMALL_SCALES[0])
         return self.together.fits(problems, starts, limits)
@@ -135,23 +136,23 @@ def _certified(
     max_iter: int,
     tol: float,
     minimise: Minimise,
-) -> OptimizeResult:
+) -> Solution:
     """The optimum with its certificate."""
     optimum = optimise(problem, frame, objective, start, max_iter, tol, XTOL, minimise)
     return _result(problem, frame, objective, optimum, tol)
 
 
-def is_stuck(fit: OptimizeResult, max_iter: int, entries: int) -> bool:
+def is_stuck(fit: Solution, max_iter: int, entries: int) -> bool:
     """Whether a fit has not converged although it was given time, and there is time for another."""
-    return not (fit.success or fit.followed) and max_iter >= ENOUGH and entries <= MAX_ENTRIES
+    return not (fit.converged or fit.followed) and max_iter >= ENOUGH and entries <= MAX_ENTRIES
 
 
-def better_of(fit: OptimizeResult, again: OptimizeResult) -> OptimizeResult:
+def better_of(fit: Solution, again: Solution) -> Solution:
     """The second fit, unless it is neither certified nor lower."""
-    return again if again.success or not fit.fun <= again.fun else fit
+    return again if again.converged or not fit.objective <= again.objective else fit
 
 
-def _from_above(problem: Problem, frame: Frame, max_iter: int, tol: float) -> OptimizeResult:
+def _from_above(problem: Problem, frame: Frame, max_iter: int, tol: float) -> Solution:
     """As ``_certified``, by continuation from scales at which F is a parabola."""
     objective = careful_objective(problem, frame)
     optimum = optimise_from_above(problem, frame, objective, max_iter, tol)
@@ -160,7 +161,7 @@ def _from_above(problem: Problem, frame: Frame, max_iter: int, tol: float) -> Op
 
 def _result(
     problem: Problem, frame: Frame, objective: Objective, optimum: Optimum, tol: float
-) -> OptimizeResult:
+) -> Solution:
     found = unpack(objective, frame, optimum.theta)
     if optimum.at_zero is None:
         value, gap = objective(optimum.theta)[0], dual_gap(objective, optimum.theta)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array, Index
 from robustreg._certificate import dual_gap_from
 from robustreg._objective import Objective
 from robustreg._problem import LEAST_SCALE, Problem
+from robustreg.solvers._ended import Ended
 from robustreg.solvers._frame import Frame, Start, make_objective, make_scaled_frame, pack
 from robustreg.solvers._minimise import XTOL
 from robustreg.solvers._report import null_result, result
+from robustreg.solvers._solution import Solution
 from robustreg.solvers.smooth import (
     PrimalDual,
     better_of,
@@ -30,7 +31,7 @@ ROUNDING = 1e-12  # of the root mean square of nu: by so much slopes exceed othe
 
 def working_set(
     problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
-) -> OptimizeResult:
+) -> Solution:
     """Newton's method on a growing set of columns; the coefficients of the others are 0.
 
     Columns enter while their slopes at the fit are steeper than the penalty balances at 0.
@@ -69,7 +70,7 @@ def _grown(
         columns = np.union1d(columns, entering)
     part.fit.nit = used
     if len(entering) or xtol > XTOL:
-        part.fit.update(status=1, message="max_iter reached.")
+        part.fit.update(status=Ended.MAX_ITER, message="max_iter reached.")
     return part, columns
 
 
@@ -95,7 +96,7 @@ def _in_all_columns(
     part: PrimalDual,
     columns: Index,
     tol: float,
-) -> OptimizeResult:
+) -> Solution:
     """The fit to some columns as one to all, with its certificate."""
     found = _in_all(part.found, columns, problem.p)
     objective.take_residual(part.residual)

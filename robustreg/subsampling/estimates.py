@@ -217,10 +217,10 @@ def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
 
 
 def mean_loss(sample: Sample, loss: Loss, fit: Fit) -> float:
-    """``(1/W) sum w s rho(r / s)`` in the user's units of y; 0 at scale 0."""
+    """``(1/W) sum w s rho(r / s)``; 0 at scale 0."""
     if fit.scale == 0.0:
         return 0.0
     table = sample.table
     residual = sample.problem.put_back(fit.residual)
     total = float(table.sum(loss.rho(residual / fit.scale)))
-    return sample.problem.in_units_of_y(fit.scale * total / table.total)
+    return fit.scale * total / table.total

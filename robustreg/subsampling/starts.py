@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.random import RandomState
-from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array, Index, Mask, two_valued
 from robustreg._problem import Problem
 from robustreg.solvers import SOLVERS, absolute_solver
+from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
 from robustreg.subsampling.search import Refinery, best_of
@@ -89,7 +89,7 @@ def ms_starts(
         yield coef, intercept
 
 
-def _least_absolute(problem: Problem) -> OptimizeResult:
+def _least_absolute(problem: Problem) -> Solution:
     return SOLVERS[absolute_solver(problem)].solve(problem)
 
 

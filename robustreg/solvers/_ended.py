@@ -1,0 +1,28 @@
+"""How an optimiser ends."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from scipy.optimize import OptimizeResult
+
+
+class Ended(IntEnum):
+    """How an optimiser ended; the values are those of ``OptimizeResult.status``."""
+
+    FINISHED = 0
+    MAX_ITER = 1
+    NO_DECREASE = 2
+    AT_BOUND = 3
+    BELOW_LEAST = 4
+    OUT_OF_RANGE = 5
+    FAILED = 6
+
+
+#: Where the optimiser has not come to its end, whatever the certificate says.
+UNFINISHED = (Ended.MAX_ITER, Ended.OUT_OF_RANGE)
+
+
+def finished(message: str, nit: int = 0) -> OptimizeResult:
+    """What an optimiser says that has come to its end."""
+    return OptimizeResult(status=Ended.FINISHED, message=message, nit=nit)

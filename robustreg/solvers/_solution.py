@@ -1,0 +1,76 @@
+"""What a fit has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from robustreg._arrays import Array, Mask
+from robustreg.losses import Loss
+from robustreg.solvers._ended import Ended
+from robustreg.solvers._frame import Start
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solver has found, in the units of its problem.
+
+    Attributes
+    ----------
+    loss : Loss
+        The loss that was minimised, its constant included.
+    sigma : float
+        The scale that the loss was given, or the one that was estimated jointly; 0 where that
+        is the scale of an exact fit.
+    coef : ndarray of shape (p,)
+        Coefficients of the columns of X.
+    intercept : float
+        Intercept at X = 0; 0 without one.
+    residual : ndarray of shape (n,)
+        Residuals; of length 0 where nobody is going to look at them.
+    objective : float
+        F at these coefficients.
+    gap : float
+        Upper bound of how far F is above its minimum, at most ``objective``.
+    converged : bool
+        Whether the gap is small and the optimiser came to its end.
+    rank : int
+        Rank of the regressors with the intercept's column; where it is not known, its bound.
+    n_interpolated : int
+        As many different rows as this a fit passes through by itself: at a vertex as many as it
+        has coordinates that a penalty does not hold at 0.
+    n_iter : int
+        Iterations.
+    ended : Ended
+        How the optimiser ended.
+    message : str
+        That in words.
+    on_fit : ndarray of shape (n,), bool, or None
+        Rows that the fit passes through, where the solver knows better than residuals tell.
+    followed : float
+        The largest ``|y|`` that was brought in although the fit follows it; 0 if there is none.
+    """
+
+    loss: Loss
+    sigma: float
+    coef: Array
+    intercept: float
+    residual: Array
+    objective: float
+    gap: float
+    converged: bool
+    rank: int
+    n_interpolated: int
+    n_iter: int
+    ended: Ended
+    message: str
+    on_fit: Mask | None = None
+    followed: float = 0.0
+
+    @property
+    def start(self) -> Start:
+        """Its coefficients, where another fit may start from."""
+        return Start(self.coef, self.intercept, self.sigma)
+
+    def after(self, n_iter: int) -> Solution:
+        """The same with iterations that came before."""
+        return replace(self, n_iter=self.n_iter + n_iter)
