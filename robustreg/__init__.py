@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from robustreg.estimators import (
     HuberRegressor,
     L1Regressor,
@@ -44,3 +47,26 @@ __all__ = [
     "quantile_path",
     "select_solver",
 ]
+
+# Imported at their first use: `robustreg.plotting` needs no import of its own.
+_SUBMODULES = (
+    "datasets",
+    "diagnostics",
+    "losses",
+    "metrics",
+    "model_selection",
+    "penalties",
+    "plotting",
+    "scale",
+    "solvers",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"robustreg.{name}")
+    raise AttributeError(f"module 'robustreg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_SUBMODULES])
