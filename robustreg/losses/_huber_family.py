@@ -157,7 +157,11 @@ class SmoothL1(ConvexLoss):
 
     def _rho(self, r: FloatArray) -> FloatArray:
         factor, loss = self._factor_and_loss
-        return factor * loss._rho(r)
+        if self.beta == 0.0:
+            return loss._rho(r)
+        # Huber's formula with the factor inside, since it overflows before it where beta is large.
+        inner = np.clip(r, -self.beta, self.beta)
+        return factor * inner * (r - 0.5 * inner)
 
     def _psi(self, r: FloatArray) -> FloatArray:
         factor, loss = self._factor_and_loss

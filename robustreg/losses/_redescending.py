@@ -189,11 +189,11 @@ class Cauchy(Loss):
         check_constant(self, "c")
 
     def _rho(self, r: FloatArray) -> FloatArray:
-        # Beyond 1e18, where u^2 might overflow, log(1 + u^2) is 2 log u to the last digit.
+        # Beyond 1e18, where u^2 might overflow, log(1 + u^2) is 2 log u to the last digit; r / c
+        # itself may overflow, but its logarithm does not.
         far = 1e18
-        size = np.abs(r) / self.c
-        inner = np.minimum(size, far)
-        beyond = 2.0 * np.log(np.maximum(size / far, 1.0))
+        inner = np.minimum(np.abs(r) / self.c, far)
+        beyond = 2.0 * np.maximum(np.log(np.abs(r)) - math.log(far * self.c), 0.0)
         return 0.5 * self.c**2 * (np.log1p(inner * inner) + beyond)
 
     def _psi(self, r: FloatArray) -> FloatArray:
