@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robustreg.losses._base import ConvexLoss, Loss
+from robustreg.losses._check import check_loss
 from robustreg.losses._classical import (
     Absolute,
     EpsilonInsensitive,
@@ -36,6 +37,7 @@ __all__ = [
     "SmoothL1",
     "Squared",
     "Welsch",
+    "check_loss",
     "gaussian_breakdown_point",
     "gaussian_efficiency",
     "get_loss",
