@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from robustreg import MRegressor
 from robustreg.losses import (
     LOSSES,
     Absolute,
@@ -603,3 +604,130 @@ def wrong_loss(name):
 def test_wrong_losses_are_named(name):
     with pytest.raises(ValueError, match=WRONG[name][2]):
         check_loss(wrong_loss(name))
+
+
+# ------------------------------------------------------------------ MRegressor
+
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 2))
+Y = X[:, 0] + RNG.standard_t(3, size=60)
+
+
+@pytest.mark.parametrize("scale", ["joint", "mad", 1.0])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "psi doubled",
+        "psi overflows",
+        "psi NaN at 0",
+        "psi' of the wrong sign",
+        "curvature too small",
+        "conjugate wrong",
+        "conjugate of psi infinite far out",
+        "sup_rho too large",
+    ],
+)
+def test_a_fit_names_what_is_wrong_with_a_loss(name, scale):
+    model = MRegressor(wrong_loss(name), scale=scale)
+    for _ in range(2):  # a failure is not remembered as a success
+        with pytest.raises(ValueError, match=WRONG[name][2]):
+            model.fit(X, Y)
+    assert not hasattr(model, "coef_")
+
+
+@dataclass(frozen=True)
+class Named(Naive):
+    """A loss with a parameter: two of the same name are equal."""
+
+    name: str
+
+
+def test_a_loss_is_checked_once(monkeypatch):
+    checked = []
+    monkeypatch.setattr(
+        "robustreg.losses._check.check_loss", lambda loss: checked.append(loss) or check_loss(loss)
+    )
+    for name in ("one", "two", "one"):  # equal to the first, but another object
+        MRegressor(Named(name)).fit(X, Y)
+    assert checked == [Named("one"), Named("two")]
+
+
+def test_losses_of_the_package_are_not_checked(monkeypatch):
+    def refuse(loss):
+        raise AssertionError(loss)
+
+    monkeypatch.setattr("robustreg.losses._check.check_loss", refuse)
+    for loss in ("log_cosh", Huber(1.2345), Bisquare(4.0)):
+        MRegressor(loss, random_state=0).fit(X, Y)
+    with pytest.raises(AssertionError, match="Named"):
+        MRegressor(Named("three")).fit(X, Y)
+
+
+class Unhashable(Naive):
+    __hash__ = None
+
+
+class Unequal(Naive):
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
+@pytest.mark.parametrize("kind", [Unhashable, Unequal])
+def test_a_loss_that_is_no_value_is_refused(kind):
+    message = rf"{kind.__name__} must be hashable, and equal to a copy of itself: declare it @datac"
+    for refused in (check_loss, lambda loss: MRegressor(loss).fit(X, Y)):
+        with pytest.raises(ValueError, match=message):
+            refused(kind())
+
+
+@pytest.mark.parametrize("loss", [TwoSlopes(), Naive(), Logarithmic(), Sharp()], ids=repr)
+@pytest.mark.parametrize("scale", ["joint", "mad", 1.0])
+def test_right_losses_are_fitted(loss, scale):
+    fit = MRegressor(loss, scale=scale, random_state=0).fit(X, Y)
+    assert fit.converged_
+    assert np.isnan(fit.dual_gap_) == (not loss.convex)
+    at = 1.0 if scale == 1.0 else fit.scale_
+    if scale == 1.0 or (scale == "joint" and loss.convex):  # else the scale is not published
+        slopes = np.column_stack([X, np.ones(60)]).T @ loss.psi((Y - fit.predict(X)) / at)
+        assert np.abs(slopes).max() < 1e-6
+
+
+def test_squares_of_two_slopes_are_no_least_squares():
+    fit = MRegressor(TwoSlopes(), scale=1.0).fit(X, Y)
+    assert fit.solver_ == "newton"
+    with pytest.raises(ValueError, match="solver='direct' does not support the loss TwoSlopes"):
+        MRegressor(TwoSlopes(), scale=1.0, solver="direct").fit(X, Y)
+
+
+@dataclass(frozen=True)
+class Tube(ConvexLoss):
+    """Huber's loss beyond a tube of residuals that cost nothing."""
+
+    smoothness = 1
+    conjugate_domain = (-1.0, 1.0)
+
+    def kinks(self):
+        return (-1.5, -0.5, 0.5, 1.5)
+
+    def _rho(self, r):
+        return Huber(1.0).rho(np.maximum(np.abs(r) - 0.5, 0.0))
+
+    def _psi(self, r):
+        return np.sign(r) * np.clip(np.abs(r) - 0.5, 0.0, 1.0)
+
+    def _psi_prime(self, r):
+        return 1.0 * ((np.abs(r) > 0.5) & (np.abs(r) <= 1.5))
+
+    def _conjugate(self, v):
+        return 0.5 * v * v + 0.5 * np.abs(v)
+
+
+def test_a_loss_without_weight_at_zero_is_right_but_not_fitted():
+    check_loss(Tube())
+    with pytest.raises(
+        ValueError, match=r"positive weight at residual 0.*Tube\(\).weights\(0.0\) is"
+    ):
+        MRegressor(Tube()).fit(X, Y)

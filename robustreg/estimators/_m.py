@@ -22,11 +22,13 @@ from robustreg.estimators._subsampling import (
     tuned,
 )
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
+from robustreg.losses._check import check_once
 from robustreg.scale._median import residual_mad
 from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, s_estimate
 
+_OURS = frozenset(LOSSES.values())  # whose tests have checked them
 L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
 
 
@@ -87,7 +89,8 @@ class MRegressor(ScaledRegressor):
     loss : str or Loss, default="log_cosh"
         A smooth convex loss: "huber", "pseudo_huber", "log_cosh", "smooth_l1", "squared",
         "half_squared"; a redescending one: "bisquare", "welsch", "cauchy", "hampel",
-        "andrews"; or an object of :mod:`robustreg.losses` with constants of its own.
+        "andrews"; or an object of :mod:`robustreg.losses` with constants of its own. A loss
+        of your own is checked (:func:`robustreg.losses.check_loss`) before its first fit.
     alpha : float, default=0.0
         Strength of the ridge penalty, at least 0. Its unit u is the scale where that is
         fixed, the MAD of y for a joint scale; the fit then moves with the units of y. 0 for
@@ -212,6 +215,7 @@ class MRegressor(ScaledRegressor):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        self._check_own_loss()
         if not self._redescends():
             return
         for name in ("alpha", "positive", "warm_start"):
@@ -224,6 +228,17 @@ class MRegressor(ScaledRegressor):
             raise ValueError(
                 f"solver must be 'auto' for the redescending loss {self.loss!r}, "
                 f"got {self.solver!r}."
+            )
+
+    def _check_own_loss(self) -> None:
+        """Check a loss of the user's own, before anything is computed with it."""
+        if not isinstance(self.loss, Loss) or type(self.loss) in _OURS:
+            return
+        check_once(self.loss)
+        if self.loss.weights(0.0) == 0.0:
+            raise ValueError(
+                f"MRegressor needs a loss with a positive weight at residual 0, which weights_ are "
+                f"relative to; {self.loss!r}.weights(0.0) is 0."
             )
 
     def _get_loss(self) -> ConvexLoss:

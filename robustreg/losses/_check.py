@@ -128,16 +128,18 @@ def check_loss(loss: Loss) -> None:
             check_kappa(loss)
 
 
+def check_once(loss: Loss) -> None:
+    """Check a loss, unless it or one equal to it has passed before."""
+    try:
+        _has_passed(loss)
+    except TypeError:  # not hashable, which is a fault that the check names
+        check_loss(loss)
+
+
 @functools.lru_cache(maxsize=256)
 def _has_passed(loss: Loss) -> bool:
     check_loss(loss)
     return True
-
-
-def check_once(loss: Loss) -> None:
-    """Check a loss unless it, or one equal to it, has been found right before."""
-    _check_value(loss)  # that it can be remembered
-    _has_passed(loss)
 
 
 def _check_value(loss: Loss) -> None:

@@ -224,7 +224,8 @@ def _lacks(
 ) -> str:
     """The capability a solver lacks for a problem; empty if none."""
     kinds = {"smooth"} if isinstance(loss, ConvexLoss) and loss.smoothness >= 1 else set()
-    if loss.homogeneity == 2:
+    # Squares with another factor on each side are homogeneous, too, but no parabola.
+    if loss.homogeneity == 2 and isinstance(loss, ConvexLoss) and loss.quadratic_conjugate:
         kinds.add("quadratic")
     if loss.homogeneity == 1:
         kinds.add("homogeneous")
