@@ -71,7 +71,8 @@ def check_loss(loss: Loss) -> None:
     -----
     Derivatives are held to six digits, or to the last one that the larger terms of a formula have:
     ``sqrt(1 + r * r) - 1`` passes, although it is 0 at 1e-9. Below 1e-200 no digits are expected.
-    What is narrower than a fiftieth of the residual that it is at may go unnoticed.
+    What is narrower than a fiftieth of the residual that it is at, or than an eighth where that is
+    below 1e-3 or above 1e3, may go unnoticed.
 
     Examples
     --------
