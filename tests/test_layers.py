@@ -50,7 +50,6 @@ LAYERS = {
     # what users fit
     "estimators": 4,
     # what users do with a fit
-    "inference": 5,
     "model_selection": 5,
     "diagnostics": 5,
     "datasets": 5,
@@ -142,10 +141,17 @@ IMPORTS = [item for path in sorted(PACKAGE.rglob("*.py")) for item in imports_of
 BETWEEN_UNITS = [item for item in IMPORTS if item.target not in (None, item.unit)]
 
 
-def test_every_unit_has_a_layer():
+def test_every_unit_has_a_layer_and_every_layer_its_units():
     modules = {path.stem for path in PACKAGE.glob("*.py")}
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert sorted((modules | folders) - set(LAYERS)) == [], "give these a line in LAYERS"
+    units = modules | folders
+    assert sorted(units - set(LAYERS)) == [], "give these a line in LAYERS"
+    assert sorted(set(LAYERS) - units) == [], "these no longer exist"
+
+
+def test_the_names_that_rules_are_about_exist():
+    units = PURE | {PRIVATE_NAMES} | NOT_PURE - {"sklearn"}
+    assert sorted(units - set(LAYERS)) == []
 
 
 def test_imports_only_go_down():

@@ -130,11 +130,11 @@ def test_directions_that_only_the_penalty_decides():
     X = np.delete(X, 4, axis=1)  # a constant column has no coordinate
     cells = cells_of(problem_of(X, y))
     expected = [newton(cell, **LIMITS) for cell in cells]
-    found = Series().lockstep(cells, near(expected, 1e-3), **LIMITS)
+    # so near that the steps in these directions, which a weak penalty makes long, stay within
+    found = Series().lockstep(cells, near(expected, 1e-5), **LIMITS)
     assert found[-1] is None
-    for one, other in zip(found[:-1], expected[:-1], strict=True):
-        if one is not None:
-            np.testing.assert_allclose(one.coef, other.coef, rtol=1e-6, atol=1e-9)
+    assert all(fit is not None for fit in found[:-1])
+    assert_same_fits(found[:-1], expected[:-1])
 
 
 def none_of(problem, start):

@@ -356,13 +356,25 @@ def test_a_null_scale_of_zero_does_not_make_the_null_model_the_fit():
     assert path.coefs[:, 1].any()
 
 
-@pytest.mark.parametrize("model", [MODELS["joint"], MODELS["mad"], MODELS["log-cosh"]])
-def test_where_one_row_decides(model):
+@pytest.mark.parametrize("model", [MODELS["joint"], MODELS["log-cosh"]])
+def test_one_row_that_differs_earns_no_coefficient_of_a_joint_scale(model):
+    """The null model passes through all other rows: its scale is 0, and no alpha is too small."""
     model = of(model, l1_ratio=1.0)
     X, y = one_differs()
+    assert largest_alpha(model, X, y) == 0.0
+    for alpha in (0.0, 1e-6, 1.0):
+        fit = of(model, alpha=alpha).fit(X, y)
+        np.testing.assert_allclose(fit.coef_, 0.0, atol=1e-12)
+        assert fit.intercept_ == pytest.approx(1.0, rel=1e-12)
+        assert fit.scale_ == 0.0
+
+
+def test_one_row_that_differs_decides_at_a_scale_that_is_held():
+    model = of(MODELS["mad"], l1_ratio=1.0)
+    X, y = one_differs()
     largest = largest_alpha(model, X, y)
-    if largest:
-        assert_vanishing_at(largest, model, X, y)
+    assert largest > 0.0
+    assert_vanishing_at(largest, model, X, y)
 
 
 @every_smooth
