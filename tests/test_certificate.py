@@ -44,7 +44,9 @@ BENT = {
     "weights-lasso": {"weighted": True, "alpha": 0.1, "l1_ratio": 1.0},
     "no-intercept-lasso": {"fit_intercept": False, "alpha": 0.1, "l1_ratio": 1.0},
 }
-# All settings on the tables with gross errors, two of them on the others.
+# All settings on the tables with gross errors, two of them on the others. The reference takes
+# long under kinks: there every table has one setting, in turn, so that all models meet all
+# settings, and all tables too.
 CONTAMINATED = {"contaminated", "one_sided", "heavy_tails", "exact_but_some"}
 EVERYTHING = {
     f"{name}-{table}-{setting}": (MODELS[name], table, SETTINGS[setting])
@@ -54,13 +56,12 @@ EVERYTHING = {
     if not (name.endswith("mad") and table in NO_MAD)
     if table in CONTAMINATED or setting in ("plain", "weights-ridge")
 }
-# Of the bent settings two a table, in turn, so that a model meets each on some tables.
 EVERYTHING |= {
     f"{name}-{table}-{setting}": (MODELS[name], table, BENT[setting])
     for i, name in enumerate(MODELS)
     for j, table in enumerate(TABLES)
     for k, setting in enumerate(BENT)
-    if (i + j - k) % len(BENT) < 2
+    if (i + j - k) % len(BENT) == 0
     if not (name.endswith("mad") and table in NO_MAD)
 }
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -153,7 +154,7 @@ def random_problem(seed):
     return MRegressor(loss, scale=scale, **common), X, y, weight
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(100))
 def test_random_problems(seed):
     model, X, y, weight = random_problem(seed)
     assert_certified(model.fit(X, y, weight), reference_for(model, X, y, weight))
@@ -182,7 +183,7 @@ UNCONVERGED = {
     ],
 )
 @pytest.mark.parametrize("max_iter", [1, 3])
-@pytest.mark.parametrize("table", ["contaminated", "one_sided", "heavy_tails", "leverage"])
+@pytest.mark.parametrize("table", ["one_sided", "leverage"])
 def test_unconverged_fits_say_so_and_have_a_large_gap(model, setting, max_iter, table):
     model, X, y, weight, reference = case(model, table, max_iter=max_iter, **SETTINGS[setting])
     with warnings.catch_warnings(record=True) as caught:

@@ -98,12 +98,17 @@ MALFORMED = {
 }
 
 
+# All estimators validate in one place, and those of high breakdown fit what that returns in
+# another way: one of each kind meets every input, the others one of X, y and the weights.
+ONE_OF_A_KIND = {"huber", "s"}
+ONE_OF_A_PLACE = {"X nan", "y short", "weight negative"}
 every_malformed = pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [
         pytest.param(model, *case, id=f"{name}-{key}")
         for name, model in (DEFAULTS | HIGH).items()
         for key, case in MALFORMED.items()
+        if name in ONE_OF_A_KIND or key in ONE_OF_A_PLACE
         if name in DEFAULTS or "sparse" not in key
     ],
 )
@@ -304,8 +309,17 @@ def test_duplicated_columns_share_the_coefficient(model):
 
 
 @with_intercept
-@pytest.mark.parametrize("value", [7.0, 0.1, 1e10, 0.0])
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(
+    ("value", "container"),
+    [
+        (7.0, np.asarray),
+        (0.1, np.asarray),
+        (1e10, np.asarray),
+        (0.0, np.asarray),
+        (0.1, sparse.csr_array),
+        (0.0, sparse.csr_array),
+    ],
+)
 def test_constant_columns_get_zero(model, value, container):
     X, y = contaminated()
     alone = fit(model, X, y)
@@ -533,9 +547,16 @@ def test_integer_weights_are_repeated_rows(model, table):
 
 
 @every_variant
-@pytest.mark.parametrize("table", ["contaminated", "few_rows"])
-@pytest.mark.parametrize("value", [1e300, -1e150, 1e20])
-@pytest.mark.parametrize("where", ["y", "X"])
+@pytest.mark.parametrize(
+    ("table", "value", "where"),
+    [
+        ("contaminated", 1e300, "y"),
+        ("contaminated", 1e300, "X"),
+        ("contaminated", 1e20, "X"),
+        ("few_rows", -1e150, "y"),
+        ("few_rows", -1e150, "X"),
+    ],
+)
 def test_weight_zero_is_a_dropped_row(model, table, value, where):
     """Whatever the row holds: not even its size may enter anything."""
     X, y = TABLES[table]()
@@ -579,8 +600,7 @@ def test_one_row_has_nearly_all_the_weight(model):
 
 
 @every_variant
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("n", [60, 9000])
+@pytest.mark.parametrize(("n", "fit_intercept"), [(60, True), (60, False), (9000, True)])
 def test_warm_start_equals_cold_start(model, fit_intercept, n):
     """scikit-learn's HuberRegressor takes the old intercept along and ends elsewhere."""
     X, y = contaminated(n=n)
@@ -616,9 +636,15 @@ def sparse_table(far, n=300):
 
 
 @every_variant
-@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
-@pytest.mark.parametrize("far", [0.0, 1e5, 1e6])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("container", "far", "weighted"),
+    [
+        (sparse.csr_array, 0.0, True),
+        (sparse.csr_array, 1e6, False),
+        (sparse.csc_matrix, 0.0, False),
+        (sparse.csc_matrix, 1e5, True),
+    ],
+)
 def test_sparse_equals_dense(model, container, far, weighted):
     X, y = sparse_table(far)
     weight = weights_for(len(y)) if weighted else None
@@ -679,7 +705,7 @@ LAYOUTS = {
 }
 
 
-@every_variant
+@every_default
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_memory_layout_does_not_matter_and_input_is_untouched(model, layout):
     X, y = contaminated()
