@@ -106,11 +106,16 @@ class Reference:
         return self.value(np.zeros(self.X.shape[1]), center, sigma)
 
     def minimum(self):
-        """The least F known: coefficients, intercept, sigma, F."""
-        candidates = [self.absolute_deviations()] if self.kinked else []
-        if type(self.loss).__name__ != "Absolute":
-            candidates.append(self.smooth())
-        return min(candidates, key=lambda found: found[-1])
+        """The least F known: coefficients, intercept, sigma, F.
+
+        F is convex: with a minimum at a scale well above 0 there is nothing lower at 0.
+        """
+        if type(self.loss).__name__ == "Absolute":
+            return self.absolute_deviations()
+        found = self.smooth()
+        if not self.kinked or found[2] > 0.01 * self.unit:
+            return found
+        return min(found, self.absolute_deviations(), key=lambda found: found[-1])
 
     @property
     def kinked(self):
