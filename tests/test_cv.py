@@ -374,7 +374,7 @@ def test_routing_weighs_scores_where_the_scorer_asks_for_it(search):
 def test_a_scorer_given_by_its_name_takes_the_weights_of_the_fits(search, scoring):
     X, y = contaminated()
     weight = weights_for(60)
-    search = clone(search) if scoring == "default" else of(search, scoring=scoring)
+    search = of(search, cv=2) if scoring == "default" else of(search, cv=2, scoring=scoring)
     expected = clone(search).fit(X, y, weight).scores_path_
     with routing():
         found = clone(search).fit(X, y, sample_weight=weight).scores_path_
@@ -540,6 +540,7 @@ def test_callbacks_survive_an_error():
 @every_search
 def test_in_a_pipeline(search):
     X, y = contaminated()
+    search = of(search, cv=2)
     steps = make_pipeline(StandardScaler(), clone(search)).fit(X, y)
     Z = StandardScaler().fit_transform(X)
     np.testing.assert_array_equal(steps[-1].coef_, clone(search).fit(Z, y).coef_)

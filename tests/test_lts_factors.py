@@ -31,9 +31,17 @@ def test_less_is_left_of_fewer_rows_and_with_more_coefficients(share):
     assert 0.0 < min(by_coefficients) < max(by_coefficients) < 1.0
 
 
-@pytest.mark.parametrize("share", [None, 0.75])
 @pytest.mark.parametrize(
-    ("n", "m", "stated"), [(16, 7, 0.10), (20, 3, 0.05), (50, 4, 0.05), (100, 6, 0.05)]
+    ("n", "m", "stated", "share"),
+    [
+        (16, 7, 0.10, None),  # 12 rows, as for a share of 0.75
+        (20, 3, 0.05, None),
+        (20, 3, 0.05, 0.75),
+        (50, 4, 0.05, None),
+        (50, 4, 0.05, 0.75),
+        (100, 6, 0.05, None),
+        (100, 6, 0.05, 0.75),
+    ],
 )
 def test_scales_are_right_with_few_rows(n, m, stated, share):
     raw, final = [], []
