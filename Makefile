@@ -26,6 +26,9 @@ INSTALLED_MINIMUM := $(VENV_MINIMUM)/installed-test-$(VERSION)
 
 # The tests run in several processes; one BLAS thread in each is enough.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1
+# Neighbouring tests stay in one process, which makes what they share but once; who has finished
+# takes over from the others.
+SHARE_OUT := --dist worksteal
 # The lower bounds of pyproject.toml as exact versions, "numpy>=1.26" as "numpy==1.26.*".
 LOWER_BOUNDS = $(shell $(PY_MINIMUM) -c 'import tomllib; \
 	needs = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]; \
@@ -40,10 +43,10 @@ demo: $(INSTALLED_DEMO)  ## run examples/quickstart.py on real data
 	MPLBACKEND=Agg $(PY) examples/quickstart.py
 
 test: $(INSTALLED_TEST)  ## run all tests and the examples of the documentation
-	$(PYTEST) $(PY) -m pytest -n $(JOBS) $(ARGS)
+	$(PYTEST) $(PY) -m pytest -n $(JOBS) $(SHARE_OUT) $(ARGS)
 
 test-minimum: $(INSTALLED_MINIMUM)  ## run the tests under the oldest supported dependencies
-	$(PYTEST) $(PY_MINIMUM) -m pytest -n $(JOBS) tests $(ARGS)
+	$(PYTEST) $(PY_MINIMUM) -m pytest -n $(JOBS) $(SHARE_OUT) tests $(ARGS)
 
 fuzz: $(INSTALLED_TEST)  ## judge N fits of random tables, from SEED on (see CONTRIBUTING.md)
 	$(PYTEST) $(PY) tests/fuzz.py --n $(N) --seed $(SEED) --jobs $(JOBS)
