@@ -72,8 +72,7 @@ def excess(x, weight, loss, n_parameters=0):
 
 @all_losses
 @pytest.mark.parametrize("name", samples())
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("n_parameters", [0, 3])
+@pytest.mark.parametrize(("weighted", "n_parameters"), [(False, 0), (True, 3)])
 def test_the_equation_holds(loss, name, weighted, n_parameters):
     x = samples()[name]
     weight = np.resize([1.0, 0.3, 2.0], len(x)) if weighted else np.ones(len(x))
