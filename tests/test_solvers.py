@@ -213,6 +213,8 @@ def test_all_solvers_of_a_problem_agree_on_small_tables(model, shape, fit_interc
     for fit in fits:
         assert fit.converged_
         assert fit.objective_ == pytest.approx(fits[0].objective_, rel=1e-9, abs=1e-13)
+        if not is_l1(model):
+            np.testing.assert_allclose(fit.predict(X), fits[0].predict(X), rtol=1e-7, atol=1e-7)
 
 
 @every_solver
