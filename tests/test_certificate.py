@@ -12,12 +12,12 @@ from _reference import EPS, Reference
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from robustreg._certificate import _gap
 from robustreg.datasets import load_diamonds
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.estimators._base import Data
+from robustreg.evaluation.certificate import _gap
+from robustreg.evaluation.coordinates import make_objective, make_separable_frame
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
-from robustreg.solvers._frame import make_objective, make_separable_frame
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")
 TOL = 1e-7  # of F, see the design's section 1
@@ -261,7 +261,7 @@ def beside_a_far_row(model, n, far):
 def test_a_row_beside_which_the_others_are_rounding(model, n, far, monkeypatch):
     """Of X of two columns one direction is left to the coordinates: no fit there is certain."""
     X, y, best = beside_a_far_row(model, n, far)
-    monkeypatch.setattr("robustreg.solvers._refined.LITTLE", 0)  # as of a large table
+    monkeypatch.setattr("robustreg.solvers.refinement.refined.LITTLE", 0)  # as of a large table
     with pytest.warns(ConvergenceWarning, match="far out in X"):
         model = clone(model).fit(X, y)
     assert model.objective_ > best + 1e-4

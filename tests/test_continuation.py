@@ -7,8 +7,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, MRegressor, huber_path
-from robustreg._kinks import Kinks, Root, quadratic_step
-from robustreg._precise import precise_residual
+from robustreg._linalg.precise import precise_residual
+from robustreg.penalties._kinks import Kinks, Root, quadratic_step
 from robustreg.solvers._line import Point, search
 from robustreg.solvers._newton import semismooth_newton
 

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from robustreg import HuberRegressor, L1Regressor, huber_path
-from robustreg._delta import choose_delta
+from robustreg.estimators._delta import choose_delta
 from robustreg.losses import Huber
 
 LEVELS = {delta: 2 * kappa(Huber(delta)) / delta**2 for delta in np.linspace(0.3, 3.0, 28)}

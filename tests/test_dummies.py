@@ -19,9 +19,9 @@ from robustreg import (
     l1_path,
     select_solver,
 )
-from robustreg._linalg import eigh, lstsq, svd
+from robustreg._linalg.factors import eigh, lstsq, svd
 from robustreg.solvers import share_of_zeros
-from robustreg.solvers._basis import Basis
+from robustreg.solvers.programme.basis import Basis
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def test_interior_takes_over_where_highs_fails(monkeypatch):
 
     X, y = TABLES["one factor"].make()
     expected = L1Regressor().fit(X, y).objective_
-    module = importlib.import_module("robustreg.solvers.simplex")
+    module = importlib.import_module("robustreg.solvers.programme.sparse_dual")
     monkeypatch.setattr(module, "dual_programme", fails)
     monkeypatch.setattr(module, "vertex", lambda _, theta, nu, *rest: (theta, nu, nu > 1.0))
     fit = L1Regressor().fit(X, y)

@@ -20,7 +20,7 @@ from robustreg import (
     huber_delta_path,
     huber_path,
 )
-from robustreg._problem import make_problem
+from robustreg.evaluation.problem import make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
 

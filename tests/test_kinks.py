@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import Lasso
 
-from robustreg._kinks import Kinks, quadratic_step
 from robustreg.penalties import ElasticNet
+from robustreg.penalties._kinks import Kinks, quadratic_step
 
 
 def random_kinks(rng, p, positive=0.5):

@@ -13,7 +13,11 @@ PUBLIC = sorted(
     for path in Path(robustreg.__file__).parent.iterdir()
     if not path.name.startswith(("_", ".")) and (path.is_dir() or path.suffix == ".py")
 )
-INTERNAL = {"estimators", "subsampling"}  # of which users have the names they need elsewhere
+INTERNAL = {
+    "estimators",
+    "evaluation",
+    "subsampling",
+}  # of which users have the names they need elsewhere
 
 SCRIPT = """
 import sys, robustreg

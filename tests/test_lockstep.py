@@ -5,13 +5,13 @@ import pytest
 from _cases import SMOOTH_LOSSES, clean, contaminated, rank_deficient, weights_for
 from scipy import sparse
 
-from robustreg import _stack
-from robustreg._problem import make_problem
+from robustreg.evaluation import points as _stack
+from robustreg.evaluation.coordinates import Start
+from robustreg.evaluation.problem import make_problem
 from robustreg.losses import Huber
 from robustreg.model_selection._sequence import Sequence
 from robustreg.penalties import ElasticNet
 from robustreg.solvers import _lockstep
-from robustreg.solvers._frame import Start
 from robustreg.solvers.smooth import Series, newton
 
 ALPHAS = np.array([3.0, 1.0, 0.3, 0.1, 0.01, 0.0])

@@ -7,11 +7,11 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, MRegressor, huber_path
-from robustreg._problem import make_problem
+from robustreg.evaluation.coordinates import make_separable_frame
+from robustreg.evaluation.problem import make_problem
 from robustreg.losses import Huber, LogCosh, PseudoHuber, SmoothL1
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._continuation import from_above
-from robustreg.solvers._frame import make_separable_frame
 
 ELASTIC = [{}, {"alpha": 0.05, "l1_ratio": 1.0}, {"alpha": 0.05, "l1_ratio": 0.5}, {"alpha": 0.1}]
 NARROW = [

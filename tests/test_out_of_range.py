@@ -6,12 +6,12 @@ from _cases import clean
 from scipy.optimize import Bounds, minimize
 
 from robustreg import HuberRegressor, L1Regressor, MRegressor, QuantileRegressor
-from robustreg._kinks import Kinks
 from robustreg.estimators import L2Regressor
 from robustreg.model_selection._path import alpha_path
+from robustreg.penalties._kinks import Kinks
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers._programme import Stored
-from robustreg.solvers.interior import iterate
+from robustreg.solvers.programme.interior import iterate
+from robustreg.solvers.programme.rows import Stored
 
 KINKS = Kinks(np.array([1.0, 0.0]), np.array([False, True]))
 

@@ -16,7 +16,7 @@ from robustreg import (
     huber_path,
     l1_path,
 )
-from robustreg._linalg import OutOfRangeError, eigh, lstsq, svd
+from robustreg._linalg.factors import OutOfRangeError, eigh, lstsq, svd
 
 EVERY = DEFAULTS | HIGH
 every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
@@ -201,10 +201,10 @@ def test_a_scale_too_far_from_the_spread_of_y_is_refused(loss, scale, y_unit):
 
 
 def test_infinite_and_missing_gaps_certify_nothing():
-    from robustreg._problem import make_problem
+    from robustreg.evaluation.coordinates import Start
+    from robustreg.evaluation.problem import make_problem
     from robustreg.losses import Absolute
     from robustreg.penalties import ElasticNet
-    from robustreg.solvers._frame import Start
     from robustreg.solvers._report import result
 
     X, y = clean()

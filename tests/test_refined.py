@@ -11,13 +11,13 @@ from _cases import SMOOTH_LOSSES, contaminated
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, MRegressor, QuantileRegressor
-from robustreg._precise import Precise, Triangle
-from robustreg._problem import make_problem
+from robustreg._linalg.precise import Precise, Triangle
+from robustreg.evaluation.problem import make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
-from robustreg.solvers._envelope import Barrier
-from robustreg.solvers._refined import refined
-from robustreg.solvers.interior import interior_point
+from robustreg.solvers.programme.interior import interior_point
+from robustreg.solvers.refinement.envelope import Barrier
+from robustreg.solvers.refinement.refined import refined
 from robustreg.solvers.smooth import newton
 
 UNIT = 2.0**-104  # a few units in the last place

@@ -15,8 +15,8 @@ from robustreg import (
     QuantileRegressor,
     l1_path,
 )
-from robustreg._delta import choose_delta, has_collapsed
-from robustreg._ties import interpolated_share
+from robustreg.estimators._delta import choose_delta, has_collapsed
+from robustreg.evaluation.ties import interpolated_share
 from robustreg.solvers import SOLVERS
 
 # --- zeros that the fit has made, and zeros that ties have made

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 from robustreg._arrays import EPS, Array, Index, two_valued
-from robustreg._linalg import eigh, lstsq
+from robustreg._linalg.factors import eigh, lstsq
 from robustreg._numbers import real_values
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg.diagnostics._mcd import (

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from robustreg._arrays import Array, Mask
-from robustreg._linalg import eigh
+from robustreg._linalg.factors import eigh
 from robustreg.scale._median import mad
 
 # Variance that every direction is given, for rows whose columns have the scale 1. It keeps the

@@ -18,14 +18,14 @@ from sklearn.utils.extmath import safe_sparse_dot
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
-from robustreg._problem import Problem, make_problem
-from robustreg._ties import interpolated_share
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
+from robustreg.evaluation.coordinates import Start
+from robustreg.evaluation.problem import Problem, make_problem
+from robustreg.evaluation.ties import interpolated_share
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 from robustreg.scale._median import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
-from robustreg.solvers._frame import Start
 from robustreg.solvers._solution import Solution
 
 NO_PENALTY = ElasticNet()

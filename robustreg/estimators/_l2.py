@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from robustreg._problem import Problem
 from robustreg.estimators._base import LinearRegressor
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, HalfSquared
 from robustreg.solvers._solution import Solution
 

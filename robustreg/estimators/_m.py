@@ -11,7 +11,6 @@ from numpy.random import RandomState
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
-from robustreg._range import scale_in_units
 from robustreg.estimators._base import Data, LinearRegressor, Rows, noise_mad, rows_that_count
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
@@ -21,6 +20,7 @@ from robustreg.estimators._subsampling import (
     in_user_units,
     tuned,
 )
+from robustreg.evaluation.limits import scale_in_units
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
 from robustreg.losses._check import check_once
 from robustreg.scale._median import residual_mad

@@ -25,11 +25,11 @@ from robustreg._compat import (
     fit_context,
     validate_parameters,
 )
-from robustreg._linalg import OutOfRangeError
+from robustreg._linalg.factors import OutOfRangeError
 from robustreg._numbers import real_values
 from robustreg._parallel import one_blas_thread
-from robustreg._rows import NotFiniteError
 from robustreg._validation import check_finite, check_weights
+from robustreg.evaluation.reading import NotFiniteError
 from robustreg.solvers import solver_names
 
 T = TypeVar("T")

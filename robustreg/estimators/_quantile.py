@@ -12,11 +12,11 @@ from sklearn.metrics import r2_score
 from robustreg._arrays import Array
 from robustreg._compat import StrOptions
 from robustreg._numbers import real_array, real_values
-from robustreg._problem import Problem
 from robustreg.estimators._base import KinkedRegressor, rows_that_count, start_from
+from robustreg.evaluation.coordinates import Start, make_frame
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, Quantile
 from robustreg.solvers import SOLVERS
-from robustreg.solvers._frame import Start, make_frame
 
 
 class QuantileRegressor(KinkedRegressor):

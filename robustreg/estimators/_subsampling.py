@@ -17,10 +17,10 @@ from sklearn.utils import check_random_state
 
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
-from robustreg._problem import Problem
 from robustreg._validation import check_finite
 from robustreg.estimators._base import Data, Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import LOSSES, Loss, tuning_constant
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
@@ -73,7 +73,7 @@ def estimated(
 ) -> tuple[T, tuple[Fit, ...]]:
     """An estimate and the descents that led to it, made anew where it follows far y.
 
-    These had been brought in, see :mod:`robustreg._problem`, and now determine the units.
+    These had been brought in, see :mod:`robustreg.evaluation.problem`, and now determine the units.
     """
     sample = first = draw(model, data)
     found, fits = estimate(sample)

@@ -8,14 +8,14 @@ import numpy as np
 from scipy.optimize import brentq
 
 from robustreg._arrays import Array
-from robustreg._kinks import Kinks
-from robustreg._objective import Objective
-from robustreg._problem import Problem
-from robustreg._rows import RowBlocks
-from robustreg._whiten import column_moments
+from robustreg.evaluation.coordinates import Start, make_objective, make_scaled_frame, pack
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import RowBlocks
+from robustreg.evaluation.whitening import column_moments
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
-from robustreg.solvers._frame import Start, make_objective, make_scaled_frame, pack
+from robustreg.penalties._kinks import Kinks
 from robustreg.solvers._null import least_slope_at_quantile, steepest_slope
 from robustreg.solvers._plane import least_conjugate
 from robustreg.solvers.smooth import newton

@@ -12,9 +12,9 @@ from sklearn.metrics import make_scorer, mean_pinball_loss
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
-from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.estimators._m import ScaledRegressor
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import Huber
 from robustreg.model_selection._grid import check_grid
 from robustreg.model_selection._grid_search import GridSearch

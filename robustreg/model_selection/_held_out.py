@@ -13,8 +13,8 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array, Index, in_precision
 from robustreg._compat import metric_by_column
-from robustreg._problem import Problem
 from robustreg.estimators._base import LinearRegressor
+from robustreg.evaluation.problem import Problem
 
 
 @dataclass(frozen=True)

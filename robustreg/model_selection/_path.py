@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg._arrays import Array, in_precision
-from robustreg._problem import Problem
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import Huber
 from robustreg.model_selection import _grid
 from robustreg.model_selection._alpha_max import alpha_for_any_target, alpha_max

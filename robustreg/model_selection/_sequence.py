@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg._problem import Problem
+from robustreg.evaluation.coordinates import Start
+from robustreg.evaluation.problem import Problem
 from robustreg.solvers import SOLVERS
 from robustreg.solvers._followed import following
-from robustreg.solvers._frame import Start
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.smooth import Series, newton
 

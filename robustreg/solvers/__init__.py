@@ -27,19 +27,19 @@ from typing import Any
 
 import numpy as np
 
-from robustreg._problem import Problem
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, Loss, get_loss
 from robustreg.solvers._faint import without_faint
 from robustreg.solvers._followed import following
-from robustreg.solvers._refined import refined
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.direct import direct
-from robustreg.solvers.interior import interior_point
-from robustreg.solvers.linprog import linprog
-from robustreg.solvers.reduced import reduced
-from robustreg.solvers.simplex import share_of_zeros, simplex
+from robustreg.solvers.growing_set import working_set
+from robustreg.solvers.least_squares import direct
+from robustreg.solvers.programme.dual import linprog
+from robustreg.solvers.programme.interior import interior_point
+from robustreg.solvers.programme.reduction import reduced
+from robustreg.solvers.programme.sparse_dual import share_of_zeros, simplex
+from robustreg.solvers.refinement.refined import refined
 from robustreg.solvers.smooth import lbfgs, newton
-from robustreg.solvers.working_set import working_set
 
 __all__ = ["SOLVERS", "SolverSpec", "select_solver", "share_of_zeros", "solver_names"]
 

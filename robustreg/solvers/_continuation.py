@@ -15,11 +15,11 @@ import numpy as np
 from scipy.optimize import brentq
 
 from robustreg._arrays import EPS, Array
-from robustreg._objective import Objective
-from robustreg._problem import Problem
+from robustreg.evaluation.coordinates import Frame, is_small, make_objective
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.problem import Problem
 from robustreg.scale._median import mad
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._frame import Frame, is_small, make_objective
 from robustreg.solvers._minimise import XTOL, minimise_newton, width
 from robustreg.solvers._plane import Limit
 

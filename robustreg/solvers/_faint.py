@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import EPS
-from robustreg._problem import Problem
+from robustreg.evaluation.coordinates import Start
+from robustreg.evaluation.problem import Problem
 from robustreg.solvers._ended import UNFINISHED
-from robustreg.solvers._frame import Start
 from robustreg.solvers._report import TOL, exactly_fitted
 from robustreg.solvers._reported import residuals_of, sizes_of, still_zero, value_at
 from robustreg.solvers._solution import Solution

@@ -1,9 +1,9 @@
 """Fits that follow a y which was brought in: made anew on y as it is.
 
 Of a y that lies further out than a double has digits, psi knows the sign only, and so it is
-brought in (:mod:`robustreg._problem`). Beyond the breakdown point, with a large fixed scale, or
-where its row has leverage, a fit may follow it all the same, and would then be another one for
-another y. It is fitted again in units of what it follows.
+brought in (:mod:`robustreg.evaluation.problem`). Beyond the breakdown point, with a large fixed
+scale, or where its row has leverage, a fit may follow it all the same, and would then be another
+one for another y. It is fitted again in units of what it follows.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from robustreg._problem import FARTHEST, Problem
-from robustreg.solvers._frame import Start
+from robustreg.evaluation.coordinates import Start
+from robustreg.evaluation.problem import FARTHEST, Problem
 from robustreg.solvers._report import TOL
 from robustreg.solvers._reported import residuals_of, still_zero, value_at
 from robustreg.solvers._solution import Solution

@@ -3,8 +3,8 @@
 A fit whose start is good takes three or four steps, each of which is two products of X with
 a vector and little arithmetic: less than what surrounds them. Fits in lockstep share the
 products, of X with a vector for each, and all that surrounds them; see
-:class:`robustreg._stack.Stack`. A step d from ``theta = [u, b, sigma]`` (the scale where it
-is estimated jointly) is the one of ``semismooth_newton``:
+:class:`robustreg.evaluation.points.Stack`. A step d from ``theta = [u, b, sigma]`` (the scale where
+it is estimated jointly) is the one of ``semismooth_newton``:
 
     H d = -g,    H = sum w psi'(z) [q, 1, z][q, 1, z]' / (W sigma) + pen'',
 
@@ -25,13 +25,13 @@ import numpy as np
 from scipy.sparse import issparse
 
 from robustreg._arrays import Array, Index
-from robustreg._certificate import gap_of_psi, is_balanced
-from robustreg._objective import Objective
-from robustreg._problem import Problem
-from robustreg._stack import Stack, StackSums
+from robustreg.evaluation.certificate import gap_of_psi, is_balanced
+from robustreg.evaluation.coordinates import Frame, Start, in_columns, pack
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.points import Stack, StackSums
+from robustreg.evaluation.problem import Problem
 from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._faint import has_faint
-from robustreg.solvers._frame import Frame, Start, in_columns, pack
 from robustreg.solvers._newton import KEEP_FROM_BOUND, STATUS
 from robustreg.solvers._report import result
 from robustreg.solvers._solution import Solution

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from robustreg._arrays import EPS, Array, length
-from robustreg._kinks import Root
-from robustreg._objective import Objective
+from robustreg.evaluation.objective import Objective
 from robustreg.losses import ConvexLoss
+from robustreg.penalties._kinks import Root
 from robustreg.solvers._newton import semismooth_newton
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]

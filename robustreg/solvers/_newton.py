@@ -13,7 +13,14 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import EPS, Array, Index, length
 from robustreg._compat import minres
-from robustreg._kinks import LEAST_PIVOT, Kinks, Root, cholesky_solve, quadratic_step, squared
+from robustreg.penalties._kinks import (
+    LEAST_PIVOT,
+    Kinks,
+    Root,
+    cholesky_solve,
+    quadratic_step,
+    squared,
+)
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._line import Point, search
 
@@ -69,7 +76,7 @@ def semismooth_newton(
     functions the method ends at the exact minimiser after finitely many steps.
 
     With ``kinks`` the function is ``f + h``, f smooth and h as in
-    :class:`robustreg._kinks.Kinks`; d then minimises the quadratic model of f plus h
+    :class:`robustreg.penalties._kinks.Kinks`; d then minimises the quadratic model of f plus h
     (a proximal Newton step; Lee, Sun and Saunders, 2014), and variables become exactly 0.
 
     Parameters

@@ -13,12 +13,12 @@ from scipy.optimize import linprog as highs
 from scipy.optimize import lsq_linear
 
 from robustreg._arrays import EPS, Array, Mask
-from robustreg._linalg import lstsq
-from robustreg._objective import Objective
-from robustreg._problem import Problem
-from robustreg.solvers._balance import MAX_BOUNDED
-from robustreg.solvers._frame import make_objective, make_scaled_frame
+from robustreg._linalg.factors import lstsq
+from robustreg.evaluation.coordinates import make_objective, make_scaled_frame
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.problem import Problem
 from robustreg.solvers._report import LAST_PLACES
+from robustreg.solvers.programme.balance import MAX_BOUNDED
 
 # Of what a slope could be: that of one that is 0, besides, of a column far from 0, LAST_PLACES
 # units in the last place of its mean.

@@ -9,21 +9,21 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
-from robustreg._objective import Objective
-from robustreg._problem import SURVEY_ROWS, Problem
-from robustreg.scale._median import mad
-from robustreg.solvers._continuation import approach, from_above
-from robustreg.solvers._ended import Ended, finished
-from robustreg.solvers._exact import is_exact
-from robustreg.solvers._frame import (
+from robustreg.evaluation.coordinates import (
     Frame,
     Start,
     least_squares,
     pack,
     penalised_least_squares,
 )
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.problem import SURVEY_ROWS, Problem
+from robustreg.scale._median import mad
+from robustreg.solvers._continuation import approach, from_above
+from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._minimise import SMALL_SCALES, XTOL, Minimise, minimise_newton, width
 from robustreg.solvers._plane import AtZero, at_scale_zero
+from robustreg.solvers.programme.candidates import is_exact
 
 SLOW_SCALE = 1e-2
 # Losses whose centre is narrower than this, in scales or in spreads of y, are all but absolute

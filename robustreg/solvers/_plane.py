@@ -15,21 +15,21 @@ import numpy as np
 from scipy.optimize import minimize
 
 from robustreg._arrays import EPS, Array, Mask, length
-from robustreg._certificate import dual_gap_from
-from robustreg._kinks import Kinks
-from robustreg._linalg import lstsq
-from robustreg._objective import Objective
-from robustreg._problem import Problem
+from robustreg._linalg.factors import lstsq
+from robustreg.evaluation.certificate import dual_gap_from
+from robustreg.evaluation.coordinates import Frame, carry, make_frame, make_objective, unpack
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import Absolute
+from robustreg.penalties._kinks import Kinks
 from robustreg.scale._median import mad
-from robustreg.solvers._exact import drop_rounding
-from robustreg.solvers._frame import Frame, carry, make_frame, make_objective, unpack
 from robustreg.solvers._minimise import width
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers._programme import Streamed
 from robustreg.solvers._report import LAST_PLACES, is_certified, is_rounding
-from robustreg.solvers._vertex import through, vertex
-from robustreg.solvers.interior import first_theta, iterate
+from robustreg.solvers.programme.candidates import drop_rounding
+from robustreg.solvers.programme.interior import first_theta, iterate
+from robustreg.solvers.programme.rows import Streamed
+from robustreg.solvers.programme.vertex import through, vertex
 
 AtZero = tuple[float, float, Array]  # value and gap of F, and the dual point
 

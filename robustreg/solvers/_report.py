@@ -9,11 +9,11 @@ from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
 
 from robustreg._arrays import EPS, Array, Mask
-from robustreg._design import sizes_of_terms
-from robustreg._problem import Problem
-from robustreg._rows import NotFiniteError, RowBlocks
+from robustreg.evaluation.coordinates import Start, make_frame
+from robustreg.evaluation.design import sizes_of_terms
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import NotFiniteError, RowBlocks
 from robustreg.solvers._ended import UNFINISHED, Ended, finished
-from robustreg.solvers._frame import Start, make_frame
 from robustreg.solvers._solution import Solution
 
 TOL = 1e-7  # the tolerance of solvers that are not told one

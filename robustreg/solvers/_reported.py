@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import EPS, Array, Mask
-from robustreg._problem import Problem
-from robustreg._range import out_of_range
-from robustreg.solvers._frame import Start
+from robustreg.evaluation.coordinates import Start
+from robustreg.evaluation.limits import out_of_range
+from robustreg.evaluation.problem import Problem
 from robustreg.solvers._report import LAST_PLACES
 from robustreg.solvers._solution import Solution
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from robustreg._arrays import Array, Mask
+from robustreg.evaluation.coordinates import Start
 from robustreg.losses import Loss
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._frame import Start
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,8 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
-from robustreg._certificate import dual_gap, dual_gap_from, dual_point
-from robustreg._objective import Objective
-from robustreg._problem import Problem
-from robustreg.solvers._continuation import careful_objective
-from robustreg.solvers._frame import (
+from robustreg.evaluation.certificate import dual_gap, dual_gap_from, dual_point
+from robustreg.evaluation.coordinates import (
     Frame,
     Start,
     make_objective,
@@ -21,6 +18,9 @@ from robustreg.solvers._frame import (
     make_separable_frame,
     unpack,
 )
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.problem import Problem
+from robustreg.solvers._continuation import careful_objective
 from robustreg.solvers._lockstep import Limits, Lockstep
 from robustreg.solvers._minimise import (
     SMALL_SCALES,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
-from robustreg._linalg import svd
+from robustreg._linalg.factors import svd
 from robustreg.subsampling.table import Table
 
 # A row counts as a new direction if this share of its length is outside those found.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import EPS, Array, Index, Mask
-from robustreg._problem import Problem
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import Loss
 from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.descent import (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index
-from robustreg._linalg import lstsq
+from robustreg._linalg.factors import lstsq
 from robustreg._parallel import map_ordered
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits

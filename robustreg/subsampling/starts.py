@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index, Mask, two_valued
-from robustreg._problem import Problem
+from robustreg.evaluation.problem import Problem
 from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import Criterion

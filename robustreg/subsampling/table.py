@@ -9,15 +9,15 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import TINY, Array, Index
-from robustreg._linalg import lstsq
+from robustreg._linalg.factors import lstsq
 from robustreg._parallel import map_ordered, slices
-from robustreg._problem import Problem, make_problem
-from robustreg._range import out_of_range
-from robustreg._rows import product
+from robustreg.evaluation.coordinates import make_frame
+from robustreg.evaluation.limits import out_of_range
+from robustreg.evaluation.problem import Problem, make_problem
+from robustreg.evaluation.reading import product
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.scale._median import mad, weighted_median
-from robustreg.solvers._frame import make_frame
 
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
 # larger one is shrunk to it.

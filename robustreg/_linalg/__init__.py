@@ -1,0 +1,1 @@
+"""Small dense algebra: factors that always come to an end, and twice the working precision."""

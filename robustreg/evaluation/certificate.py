@@ -1,0 +1,214 @@
+"""The certificate: an upper bound on F(fit) - min F from a feasible point of the dual.
+
+For any dual point ``nu`` with ``sum w nu = 0`` (with an intercept), ``nu`` in the domain of
+the conjugate ``rho*`` and, for a joint scale, ``sum w rho*(nu) <= kappa W``,
+
+    min F >= (1/W) sum w nu y - pen*(v) [- (s/W) sum w rho*(nu) for a fixed scale s],
+
+with ``v = X'(w nu) / W`` (Fenchel duality; docs/design.md, section 3). Without a penalty
+``v`` must vanish; under an L1 norm alone no component may exceed ``alpha`` (of
+coefficients that must not be negative: from above). The sum is taken
+as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from robustreg._arrays import Array
+from robustreg._compat import minres
+from robustreg._linalg.factors import lstsq
+from robustreg.evaluation.design import MAX_PRODUCTS
+from robustreg.evaluation.objective import STEEPEST, Objective
+from robustreg.evaluation.sums import FirstSums
+from robustreg.penalties._kinks import quadratic_step
+
+# A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
+SMALL_GRADIENT = 2e-11
+SMALL_GAP = 1e-10  # of F: what that costs at most, else rounding is taken away
+ROUNDING = 1e-13  # the same of slopes that were made 0
+MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
+NO_SHARE = 1e3  # units in the last place of the spread of y
+
+
+def dual_gap(objective: Objective, theta: Array) -> float:
+    """Duality gap at ``theta`` for a smooth loss.
+
+    ``nu = psi(z)`` is feasible at an exact solution. Elsewhere it is corrected by the
+    linearisation of psi along one Newton step, which makes the bound second order in the
+    distance to the optimum, and shrunk until it satisfies every constraint.
+    """
+    value, gradient = objective(theta)
+    excess = gradient if objective.kinks is None else objective.kinks.excess(theta, gradient)
+    if is_balanced(objective, objective.sums, excess):
+        beta, _, sigma = objective.unpack(theta)
+        gap = gap_of_psi(objective, objective.sums, beta, sigma, value)
+        if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
+            return gap
+    return dual_gap_from(objective, theta, value, dual_point(objective, theta))
+
+
+def is_balanced(objective: Objective, sums: FirstSums, excess: Array) -> Any:
+    """Whether slopes are balanced up to rounding, at one point or at each of several."""
+    lead = excess[..., : objective.k + objective.rows.fit_intercept]
+    size = np.sqrt(sums.psi_psi / objective.rows.total)
+    return np.abs(lead).max(axis=-1, initial=0.0) <= SMALL_GRADIENT * size
+
+
+def gap_of_psi(
+    objective: Objective, sums: FirstSums, beta: Array, sigma: float, value: float
+) -> float:
+    """Duality gap from ``nu = psi(z)``, where that balances the slopes.
+
+    There ``rho*(psi(z)) = z psi(z) - rho(z)``, and shrinking keeps v = grad pen's multiple.
+    """
+    total = objective.rows.total
+    conjugate, slope = sums.conjugate / total, sums.psi_a / total
+    linear = sigma * sums.psi_z / total
+    shrink = _into_l1(objective, slope)
+    if objective.joint and conjugate > 0:
+        shrink = min(shrink, objective.kappa / conjugate)
+    coef = objective.rows.coefficients(beta)
+    return _gap(objective, coef, value, shrink, linear, slope, conjugate)
+
+
+def dual_gap_from(
+    objective: Objective,
+    theta: Array,
+    value: float,
+    nu: Array,
+    coef: Array | None = None,
+    cleaning: int = MAX_CLEANING,
+) -> float:
+    """Duality gap of the value ``value`` at ``theta`` from a nearly feasible ``nu``.
+
+    ``nu`` is overwritten by one that balances the slopes, within the domain of the conjugate.
+    ``objective.residual`` must belong to ``theta``. ``coef`` are its coefficients where some
+    are known to be 0, which theta says only up to rounding. Imbalances are projected away at
+    most ``cleaning`` times; 0 is for a ``nu`` that has been through it.
+    """
+    loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
+    if coef is None:
+        coef = objective.rows.coefficients(objective.unpack(theta)[0])
+    # of a coefficient whose share of F is nothing the L1 norm may have any slope
+    tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
+    size = np.sqrt(objective.average(nu * nu))
+    for attempt in range(cleaning + 1):
+        slope, mean = objective.slopes(nu)
+        with np.errstate(over="ignore"):
+            balanced = penalty.subgradient(coef, slope * unit, tiny) / unit
+        balanced = np.clip(balanced, -STEEPEST, STEEPEST)  # whose excess has a projection
+        excess = objective.reduce(slope - balanced)
+        if not objective.rows.fit_intercept:
+            mean = 0.0
+        largest_excess = max(float(np.abs(excess).max(initial=0.0)), abs(mean))
+        if largest_excess <= ROUNDING * size or attempt == cleaning:
+            break
+        _project(objective, nu, excess, mean)
+    low, high = loss.conjugate_domain
+    shrink = 1.0
+    largest, smallest = float(nu.max()), float(nu.min())
+    if largest > high:
+        shrink = high / largest
+    if smallest < low:
+        shrink = min(shrink, low / smallest)
+    # An L1 norm alone demands |v| <= alpha, a weak ridge punishes what a penalty does not
+    # balance: that is the excess, as every v is without a penalty, and here perhaps rounding.
+    if largest_excess > ROUNDING * size:
+        shrink = min(shrink, _into_l1(objective, slope))
+    else:
+        slope = _without_rounding(objective, slope, balanced)
+    linear = objective.average(nu * objective.residual)
+    nu *= shrink
+    conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))
+    if objective.joint and conjugate_mean > objective.kappa:
+        shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
+    return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
+
+
+def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Array:
+    """Slopes that are balanced up to rounding, where no coordinate was dropped without it.
+
+    The excess in the coordinates is all of it then, but for columns that have none: those have a
+    slope of exactly 0 where all of their entries are the same, and else are left as they are.
+    """
+    if objective.k == objective.rows.p:
+        return balanced
+    rows, basis = objective.rows, objective.basis
+    live = basis.any(axis=1) if basis.ndim == 2 else basis > 0
+    if rows.sparse or not rows.fit_intercept or objective.k != np.count_nonzero(live):
+        return slope
+    none = np.flatnonzero(~live)
+    constant = (rows.X[:, none] == rows.X[0, none]).all(axis=0)
+    slope = np.where(live, balanced, slope)
+    slope[none[constant]] = 0.0
+    return slope
+
+
+def _into_l1(objective: Objective, slope: Array) -> float:
+    """The factor, at most 1, with which slopes are within what an L1 norm alone can balance."""
+    penalty = objective.penalty
+    if not penalty.slope or penalty.root_curvature:
+        return 1.0
+    with np.errstate(over="ignore"):  # nothing is left of nu then, and the bound is 0
+        steepest = float(penalty.steepness(slope * objective.rows.unit).max(initial=0.0))
+    return min(1.0, penalty.slope / steepest) if steepest > 0.0 else 1.0
+
+
+def _gap(
+    objective: Objective,
+    coef: Array,
+    value: float,
+    shrink: float,
+    linear: float,
+    slope: Array,
+    conjugate: float,
+) -> float:
+    """F minus the dual objective at ``shrink * nu``."""
+    dual = shrink * linear
+    if objective.penalty.alpha or objective.penalty.positive:
+        penalty = objective.penalty
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+            slope = shrink * slope * objective.rows.unit
+            if penalty.positive and not penalty.root_curvature:
+                # What could not be projected away of slopes that nothing balances is no gain, but
+                # costs what it would if the optimum had coefficients twice as large.
+                slope -= 2.0 * np.maximum(slope - penalty.slope, 0.0)
+            dual += float(slope @ coef) - penalty.conjugate(slope)
+    if not objective.joint:
+        dual -= objective.scale * conjugate
+    return max(value - dual, 0.0)
+
+
+def dual_point(objective: Objective, theta: Array) -> Array:
+    """``psi(z) + psi'(z) dz`` for the Newton step ``d``; ``psi(z)`` if that is not defined."""
+    _, gradient = objective(theta)
+    _, _, sigma = objective.unpack(theta)
+    z = objective.residual / sigma
+    nu = np.asarray(objective.loss.psi(z))
+    hessian = objective.hessian(theta)
+    step: Array | None = None
+    if isinstance(hessian, LinearOperator):
+        step = minres(hessian, -gradient, rtol=1e-12, maxiter=MAX_PRODUCTS)
+    elif not np.isfinite(hessian).all():
+        pass
+    elif objective.kinks is None:
+        step = lstsq(hessian, -gradient, cond=1e-12)
+    else:  # psi + psi' dz then balances the penalty's subgradient
+        step = quadratic_step(hessian, gradient, theta, objective.kinks)
+    if step is None or not np.isfinite(step).all():
+        return nu
+    beta, intercept, dsigma = objective.unpack(step)
+    if not objective.joint:
+        dsigma = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+        dz = -(objective.fitted(beta, intercept) + z * dsigma) / sigma
+        return nu + objective.curvature_weights(theta) * dz
+
+
+def _project(objective: Objective, nu: Array, excess: Array, mean: float) -> None:
+    """Remove ``excess`` and ``mean`` from the slopes of nu, in the metric of the weights."""
+    nu -= objective.fitted(objective.expand(objective.ungram(excess)), mean)

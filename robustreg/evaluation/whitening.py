@@ -1,0 +1,279 @@
+"""Coordinates in which the columns of X are orthonormal under the sample's weights.
+
+Rank is decided here and only here, on all rows and without any robustness weights: a
+dummy variable with three ones in 100 000 rows is a direction like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import lapack, qr
+
+from robustreg._arrays import EPS, Array
+from robustreg._linalg.factors import cholesky_factor, eigh, svd
+from robustreg.evaluation.reading import PILOT_ROWS, NotFiniteError, RowBlocks, product
+
+# Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
+MIN_RCOND = 1e-9
+# Rows differ along a direction if they do so by more than this share of their own terms.
+OWN_TERMS = 1e-9
+DIRECTION = 1e-13  # rounding of null directions, in units of the columns' spreads
+MIN_RCOND_SINGLE = 1e-3  # the same of one in single precision
+
+
+@dataclass
+class Moments:
+    """Weighted second moments of all rows, about the columns' means (0 without intercept)."""
+
+    gram: Array  # (p + 1, p + 1) sums of w [a, 1][a, 1]' with a = A - offset
+    cross: Array  # (p,) sums of w a (y - mean_y)
+    mean_y: float  # 0 without an intercept
+
+
+def moments(rows: RowBlocks, y: Array, single: bool = False) -> Moments:
+    """One pass over X for the moments of X and y.
+
+    Moves ``rows.offset`` onto the means. It was near them, so nothing cancels here. With
+    ``single``, for ``rows.single`` only, the Gram matrix has six digits, at half of the cost.
+    """
+
+    def work(chunk: list[slice]) -> tuple[Array, Array]:
+        gram, cross = np.zeros((rows.p + 1, rows.p + 1)), np.zeros(rows.p + 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in chunk:
+                block, weight, target = rows.read(part), rows.weights(part), y[part]
+                gram += weighted_gram(rows, block, weight, single=single)
+                weighted = target if weight is None else weight * target
+                total = weighted.sum()
+                cross[:-1] += product(weighted, block) - total * rows.offset
+                cross[-1] += total
+        return gram, cross
+
+    partial = rows.walk(work)
+    with np.errstate(invalid="ignore"):
+        gram, cross = sum(part[0] for part in partial), sum(part[1] for part in partial)
+        if not np.isfinite(gram.sum()):
+            raise NotFiniteError
+    flat = np.flatnonzero(rows.flat)
+    if not rows.fit_intercept:
+        gram[flat] = 0.0
+        gram[:, flat] = 0.0
+        return Moments(gram, cross[:-1], 0.0)
+    mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
+    rows.move_offset(mean)
+    gram[:-1, :-1] -= rows.total * np.outer(mean, mean)
+    gram[:-1, -1] = gram[-1, :-1] = 0.0
+    gram[flat] = 0.0
+    gram[:, flat] = 0.0
+    return Moments(gram, cross[:-1] - rows.total * mean * mean_y, mean_y)
+
+
+def column_moments(rows: RowBlocks) -> Array:
+    """The columns' standard deviations (root mean squares without an intercept), in one pass.
+
+    Moves ``rows.offset`` onto the means, as ``moments`` does where p x p numbers are too many.
+    """
+
+    def work(chunk: list[slice]) -> tuple[Array, Array]:
+        linear, square = np.zeros(rows.p), np.zeros(rows.p)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in chunk:
+                block, weight = rows.read(part), rows.weights(part)
+                weight = np.ones(block.shape[0]) if weight is None else weight
+                total, sums = weight.sum(), product(weight, block)
+                linear += sums - total * rows.offset
+                squares = weight @ (block * block)
+                square += squares - 2 * rows.offset * sums + total * rows.offset**2
+        return linear, square
+
+    partial = rows.walk(work)
+    mean = sum(part[0] for part in partial) / rows.total
+    variance = sum(part[1] for part in partial) / rows.total
+    if not np.isfinite(mean.sum() + variance.sum()):
+        raise NotFiniteError
+    if rows.fit_intercept:
+        rows.move_offset(mean)
+        variance = variance - mean**2
+    noise = (8 * EPS * rows.offset) ** 2
+    return np.sqrt(np.where(rows.flat | (variance <= noise), 0.0, variance))
+
+
+def weighted_gram(
+    rows: RowBlocks,
+    block: Any,
+    weight: Array | None,
+    basis: Array | None = None,
+    single: bool = False,
+) -> Array:
+    """``sum w [a, 1][a, 1]'`` over a block, w >= 0, a = A - offset or ``basis'(A - offset)``."""
+    size = (rows.p if basis is None else basis.shape[1]) + 1
+    gram = np.empty((size, size))
+    if basis is None and (rows.near or (rows.sparse and not rows.far)):
+        ones = np.ones(block.shape[0]) if weight is None else weight
+        total, linear = ones.sum(), product(ones, block)
+        inner = _uncentred_gram(block, weight, single)
+        crossed = np.outer(linear, rows.offset)
+        inner += total * np.outer(rows.offset, rows.offset) - crossed - crossed.T
+        linear = linear - total * rows.offset
+    else:
+        part = rows.centred(block)
+        if basis is not None:
+            part = product(part, basis)
+        if weight is None:
+            # a product with ones is faster than a sum over axis 0
+            total, linear = len(part), product(np.ones(len(part)), part)
+        else:
+            total, linear = weight.sum(), product(weight, part)
+            part *= np.sqrt(weight)[:, None]
+        inner = product(part.T, part)
+    gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, total
+    return gram
+
+
+def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
+    """``sum w x x'`` of a block, in single precision if that is asked for."""
+    if not isinstance(block, np.ndarray):
+        other = block if weight is None else block.multiply(weight[:, None])
+        return (block.T @ other).toarray()
+    part = block.astype(np.float32) if single else block
+    if weight is not None:
+        part = part * np.sqrt(weight).astype(part.dtype)[:, None]
+    return product(part.T, part).astype(np.float64, copy=False)
+
+
+def whiten_gram(
+    moments: Moments, total: float, ridge: Array, min_rcond: float = MIN_RCOND
+) -> Array | None:
+    """``T`` with ``T'(gram / total + diag(ridge))T = I`` by Cholesky.
+
+    None where that would lose digits: then ``whiten_rows`` is the way. Constant columns get
+    rows of zeros, and hence coefficients of zero.
+    """
+    gram = moments.gram[:-1, :-1] / total
+    spread = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    live = np.flatnonzero(spread)
+    if not len(live):
+        return np.zeros((len(gram), 0))
+    width = np.sqrt(spread[live] ** 2 + ridge[live])
+    scaled = gram[live][:, live] / np.outer(width, width)
+    scaled.flat[:: len(live) + 1] += ridge[live] / width**2
+    factor = cholesky_factor(scaled, min_rcond)
+    if factor is None:
+        return None
+    basis = np.zeros((len(gram), len(live)))
+    inverse, _ = lapack.dtrtri(factor)
+    basis[live] = inverse / width[:, None]
+    return basis
+
+
+def whiten_deficient(rows: RowBlocks, moments: Moments) -> Array | None:
+    """The same T without null directions, where the Gram matrix shows them beyond doubt.
+
+    Dummies of all categories beside an intercept, repeated columns: the other directions are
+    well conditioned, and the data themselves confirm that these are null. None elsewhere.
+    """
+    gram = moments.gram[:-1, :-1] / rows.total
+    spread = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    live = np.flatnonzero(spread)
+    if not len(live):
+        return None
+    values, vectors = eigh(gram[np.ix_(live, live)] / np.outer(spread[live], spread[live]))
+    kept = values > MIN_RCOND * values[-1]
+    if kept.all():
+        return None  # ill-conditioned, but of full rank
+    null = np.zeros((rows.p, int(np.sum(~kept))))
+    null[live] = vectors[:, ~kept] / spread[live, None]
+
+    def work(chunk: list[slice]) -> Array:
+        square = np.zeros(null.shape[1])
+        for part in chunk:
+            weight = rows.weights(part)
+            along = (rows.read(part) @ null - rows.offset @ null) ** 2
+            square += along.sum(axis=0) if weight is None else weight @ along
+        return square
+
+    left = np.sqrt(sum(rows.walk(work)) / rows.total)
+    far = np.abs(rows.origin[live]) / spread[live]
+    noise = EPS * (10 * np.sqrt(rows.p * values[-1]) + np.abs(vectors[:, ~kept]).T @ far)
+    if np.any(left > noise) or not _are_null(rows, null, spread):
+        return None
+    basis = np.zeros((rows.p, int(kept.sum())))
+    basis[live] = vectors[:, kept] / np.sqrt(values[kept]) / spread[live, None]
+    return basis
+
+
+def _are_null(rows: RowBlocks, null: Array, spread: Array) -> bool:
+    """Whether rows do not differ along directions beyond the rounding of their own terms.
+
+    Next to a row of 1e16 all others look alike, to moments and to orthogonal factors. They are
+    nearly all there is, and some of them tell. Directions are of length 1 in the columns'
+    spreads, and themselves right to rounding only.
+    """
+    some = rows.X[:: max(1, rows.n // PILOT_ROWS)]
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float64 nothing is certain
+        null = null / rows.unit[:, None]
+        width = spread * rows.unit
+        own = np.divide(DIRECTION / OWN_TERMS, width, where=width > 0, out=0.0 * spread)
+        value, size = some @ null, abs(some) @ (np.abs(null) + own[:, None])
+        middle = middle_size = np.zeros(null.shape[1])
+        if rows.fit_intercept:  # a row of zeros has no terms but those of what it is compared with
+            middle, middle_size = np.median(value, axis=0), np.median(size, axis=0)
+        left = np.abs(value - middle)
+        return bool(np.all((left <= OWN_TERMS * (size + middle_size)) & (left < np.inf)))
+
+
+def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
+    """The same T from an orthogonal factorisation of the rows, dropping null directions.
+
+    Also, whether these are null for all rows: beside rows so far out that the others are
+    rounding to them, T has too few directions, and no fit in it is certain.
+
+    Blocks are reduced to triangular factors one after the other (TSQR), so that the
+    memory is that of a block; the condition number enters once, not squared. Without a
+    ridge, T spans the orthogonal complement of the null space in units of the columns'
+    standard deviations, so that coefficients ``T u`` have minimum norm in those units.
+    """
+    lead = 1 if rows.fit_intercept else 0
+
+    def work(chunk: list[slice]) -> Array:
+        factor = np.zeros((0, rows.p + lead))
+        for part in chunk:
+            block = rows.centred(rows.read(part))
+            if lead:
+                block = np.hstack([np.ones((len(block), 1)), block])
+            weight = rows.weights(part)
+            if weight is not None:
+                block *= np.sqrt(weight)[:, None]
+            factor = _triangle(np.vstack([factor, block]))
+        return factor
+
+    factor = _triangle(np.vstack(rows.walk(work)))[lead:, lead:] / np.sqrt(rows.total)
+    factor[:, rows.flat] = 0.0
+    spread = np.sqrt((factor**2).sum(axis=0))
+    live = np.flatnonzero(spread)
+    if not len(live):
+        return np.zeros((rows.p, 0)), True
+    width = np.sqrt(spread[live] ** 2 + ridge[live])
+    scaled = factor[:, live] / width
+    if ridge.any():
+        scaled = np.vstack([scaled, np.diag(np.sqrt(ridge[live]) / width)])
+    _, singular, directions = svd(scaled)
+    # What centring and scaling leave of a null direction is rounding: that of the columns,
+    # plus, for columns far from 0, that of their entries.
+    far = np.abs(rows.origin[live]) / width
+    noise = EPS * (10 * np.sqrt(rows.p) * singular[0] + np.abs(directions) @ far)
+    kept = singular > noise
+    basis = np.zeros((rows.p, int(kept.sum())))
+    basis[live] = (directions[kept].T / singular[kept]) / width[:, None]
+    if kept.all() or kept.sum() + lead >= rows.n:
+        return basis, True
+    null = np.zeros((rows.p, int(np.sum(~kept))))
+    null[live] = directions[~kept].T / width[:, None]
+    return basis, _are_null(rows, null, spread)
+
+
+def _triangle(matrix: Array) -> Array:
+    return qr(matrix, mode="r", overwrite_a=True, check_finite=False)[0][: matrix.shape[1]]

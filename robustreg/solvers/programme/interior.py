@@ -1,0 +1,213 @@
+"""Absolute deviations and quantiles by a primal-dual interior point method, ended exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import EPS, Array
+from robustreg._linalg.factors import lstsq
+from robustreg.evaluation.coordinates import Frame, Start, least_squares, make_frame, make_objective
+from robustreg.evaluation.problem import Problem
+from robustreg.solvers._ended import Ended
+from robustreg.solvers._report import null_result
+from robustreg.solvers._solution import Solution
+from robustreg.solvers.programme.candidates import better, exact_fit, report
+from robustreg.solvers.programme.central import Point, centred, over
+from robustreg.solvers.programme.dual import linprog
+from robustreg.solvers.programme.rows import Programme, Streamed
+from robustreg.solvers.programme.vertex import descents, typical, vertex
+
+TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
+TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
+CENTRAL = 10.0  # complementarity at the start, in the typical residual's: from near 0 steps jam
+JAMMED = 0.9  # share of the complementarity that a step must not leave
+RECENTRED = 2  # jammed steps after which the central path is looked for,
+LOWERED = 0.1  # at this share of the complementarity
+MAX_STALLED = 5  # jammed steps that end the iteration
+
+
+def interior_point(
+    problem: Problem,
+    *,
+    start: Start | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-7,
+    frame: Frame | None = None,
+) -> Solution:
+    """Absolute deviations or a quantile, with or without penalties, exactly.
+
+    With ``r = p - q`` (p, q >= 0) and dual variables ``low <= nu <= high``, Newton steps are
+    taken for ``D'(w nu) = W ridge theta``, ``up p = mu``, ``down q = mu`` with the slacks
+    ``up = high - nu``, ``down = nu - low`` while mu goes to 0 by Mehrotra's predictor and
+    corrector; Portnoy and Koenker (1997) call the method without penalty Frisch-Newton. Where
+    steps jam at the boundary, the central path is found again at a smaller mu. The rows
+    that end at ``p = q = 0`` become equations, from which coefficients and nu are computed
+    anew, exactly. Should that fail, the linear programme is handed to ``linprog`` as well.
+    Cost: O(n p^2) a step, O(n) memory. ``start`` has no effect.
+    """
+    if problem.spread == 0.0:
+        return null_result(problem)
+    frame = frame or make_frame(problem)
+    objective = make_objective(problem, frame, curvature=False)
+    programme = Streamed(objective, frame)
+    ended = exact_fit(problem, frame, programme)
+    if ended is None:
+        theta = first_theta(programme, frame)
+        theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
+        exactly = vertex(programme, theta, nu, problem.exact, descents(fit))
+        nowhere = np.zeros(len(nu), dtype=bool)
+        ended = better(programme, frame, (theta, nu, nowhere), exactly), fit
+    candidate, fit = ended
+    outcome = report(problem, frame, programme, candidate, fit, tol)
+    if (
+        not outcome.converged
+        and fit.status != Ended.MAX_ITER
+        and not problem.penalty.root_curvature
+    ):
+        other = linprog(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)
+        return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
+    return outcome
+
+
+def first_theta(programme: Streamed, frame: Frame) -> Array:
+    """Where steps begin: least squares, or coefficients of 0 under a penalty with kinks.
+
+    With more columns than rows least squares leave no residuals, and coefficients that the
+    penalty's rows find huge: so uneven a start makes steps jam. 0 is taken where F is less
+    there, and where coefficients must not be negative, as they would be elsewhere.
+    """
+    theta = least_squares(frame)
+    if not len(programme.kinked):
+        return theta
+    null = np.zeros_like(theta)
+    least, null_value = (programme.value(at, programme.residuals(at)) for at in (theta, null))
+    positive = programme.objective.penalty.positive
+    return null if positive or null_value < least else theta
+
+
+def iterate(
+    programme: Programme, theta: Array, max_iter: int, negligible: float
+) -> tuple[Array, Array, OptimizeResult]:
+    """Interior-point steps from ``theta``.
+
+    Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
+    at 0, going on would only ruin the digits of the others. Where they are ruined, the point
+    of least mu is the answer, not the last one.
+    """
+    size = typical(np.abs(programme.residuals(theta)))
+    best = point = over(programme, theta, max(0.5 * CENTRAL * size, negligible))
+    status, message = Ended.MAX_ITER, "max_iter reached."
+    iterations, smallest, stalled = 0, np.inf, 0
+    while iterations < max_iter:
+        iterations += 1
+        mu = _complementarity(programme, point)
+        size = typical(point.p + point.q)
+        if mu <= max(TARGET * size, negligible) or size <= negligible:
+            status, message = Ended.FINISHED, "The complementarity gap is closed."
+            break
+        # Degenerate problems end a few digits early; the certificate has the last word.
+        stalled = stalled + 1 if mu > JAMMED * smallest else 0
+        smallest = min(smallest, mu)
+        if mu <= smallest:
+            best = point
+        if stalled >= MAX_STALLED:
+            status, message = Ended.NO_DECREASE, "No further decrease in floating point."
+            break
+        if stalled == RECENTRED:
+            lower, steps = centred(programme, point.theta, LOWERED * mu, max_iter - iterations)
+            iterations += steps
+            point, mu = (lower, LOWERED * mu) if lower is not None else (point, mu)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = _step(programme, point, mu)
+        if moved is None:
+            status, message = Ended.NO_DECREASE, "Numbers left the floating-point range."
+            break
+        point = moved
+    fit = OptimizeResult(status=status, message=message, nit=iterations)
+    if status:
+        point = min(best, point, key=lambda each: _complementarity(programme, each))
+    return point.theta, point.nu, fit
+
+
+def _complementarity(programme: Programme, point: Point) -> float:
+    products = programme.weight @ (point.up * point.p + point.down * point.q)
+    return float(products) / (2.0 * float(programme.weight.sum()))  # of penalty rows, too
+
+
+def _step(programme: Programme, point: Point, mu: float) -> Point | None:
+    """One predictor and corrector step with the same factorisation.
+
+    None where it leads out of the floating-point range.
+    """
+    barrier = point.barrier
+    matrix = programme.gram(barrier) + programme.ridge
+    if not np.isfinite(matrix).all():
+        return None
+    solve = _solver(matrix)
+    excess = programme.residuals(point.theta) - point.p + point.q
+    affine = _direction(programme, point, barrier, solve, excess, 0.0, 0.0)
+    if affine is None:
+        return None
+    primal, dual = _lengths(point, affine)
+    centring = (_complementarity(programme, point.move(affine, primal, dual)) / mu) ** 3
+    # the second-order term belongs to a full step: of a short one, only its share is true
+    share = min(primal, dual)
+    bent = (
+        centring * mu + share * affine.nu * affine.p,
+        centring * mu - share * affine.nu * affine.q,
+    )
+    step = _direction(programme, point, barrier, solve, excess, *bent)
+    if step is None:
+        return None
+    moved = point.move(step, *_lengths(point, step))
+    return moved if np.isfinite(moved.theta).all() else None
+
+
+def _solver(matrix: Array) -> Callable[[Array], Array]:
+    """Solves equations with a (finite) matrix, in the sense of least squares if it is singular."""
+    if not len(matrix):  # which SciPy 1.11 has no solution for
+        return lambda side: side
+    try:
+        factor = cho_factor(matrix, check_finite=False)
+    except LinAlgError:
+        return lambda side: lstsq(matrix, side, cond=1e-14)
+    return lambda side: cho_solve(factor, side, check_finite=False)
+
+
+def _direction(
+    programme: Programme,
+    point: Point,
+    barrier: Array,
+    solve: Callable[[Array], Array],
+    excess: Array,
+    target_p: Array | float,
+    target_q: Array | float,
+) -> Point | None:
+    """Newton direction towards ``up p = target_p`` and ``down q = target_q``, if it is finite."""
+    gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
+    xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
+    side = programme.imbalance(point.theta, point.nu + xi)
+    if not np.isfinite(side).all():
+        return None
+    dtheta = solve(side)
+    dnu = xi - barrier * programme.fitted(dtheta)
+    dp = (gap_p + point.p * dnu) / point.up
+    dq = (gap_q - point.q * dnu) / point.down
+    return Point(dtheta, dnu, -dnu, dnu, dp, dq)
+
+
+def _lengths(point: Point, step: Point) -> tuple[float, float]:
+    """Primal and dual step lengths that keep p, q and the slacks positive."""
+    with np.errstate(over="ignore"):  # a step next to nothing may be repeated without end
+        primal = min(_to_zero(point.p, step.p), _to_zero(point.q, step.q))
+        dual = min(_to_zero(point.up, step.up), _to_zero(point.down, step.down))
+    return min(1.0, TO_BOUNDARY * primal), min(1.0, TO_BOUNDARY * dual)
+
+
+def _to_zero(values: Array, step: Array) -> float:
+    falling = step < 0
+    return float(np.min(-values[falling] / step[falling], initial=np.inf))

@@ -1,0 +1,286 @@
+"""The linear programme of a loss that is positively homogeneous, with or without penalties.
+
+With ``low <= nu <= high`` the domain of the conjugate, ``rho(r) = max(high r, low r)``:
+absolute deviations have -1 and 1, the tau-quantile tau - 1 and tau. An L1 penalty is more of
+the same: ``alpha l1_ratio |coef_j|`` is a row with target 0, bounds of opposite sign, and
+``-coef_j`` as residual. So is the constraint that ``coef_j`` must not be negative: psi is
+bounded, hence so is what the data gain by a negative one, and a slope above that gain keeps
+coefficients out of there exactly. The programme is therefore one list of rows
+
+    min  (1/W) sum_i w_i max(high_i r_i, low_i r_i) + theta' ridge theta / 2,   r = t - D theta
+
+in the whitened coordinates ``theta = [u, b]`` of :class:`robustreg.evaluation.objective.Objective`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg.evaluation.coordinates import Frame
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.reading import product
+
+# Slope that no coefficient can overcome, in the steepest of the data; any factor above 1 will do.
+REPULSION = 1.25
+# Slopes that rounding of the data's hides anyway, in the same: smaller ones would only underflow.
+HIDDEN = EPS**2
+
+
+@dataclass
+class Rounded:
+    """Sums over the rows at one theta, with the kinks of the losses rounded off."""
+
+    loss: float  # weighted mean
+    slopes: Array  # of the nu that attains it
+    residual: Array
+
+
+def _round_off(residual: Array, low: Any, high: Any, width: float) -> tuple[Array, Array]:
+    """Losses that are a parabola for ``|r| <= width``, and their derivatives nu.
+
+    ``max over nu in [low, high] of nu r - width (nu - m)^2 / (2 d)``, with m the middle and d
+    half the length of the interval: ``nu = m + d clip(r / width, -1, 1)``. For absolute
+    deviations that is Huber's loss.
+    """
+    middle, half = 0.5 * (high + low), 0.5 * (high - low)
+    share = np.clip(residual * (1.0 / width), -1.0, 1.0)
+    bend = half * share
+    nu = middle + bend
+    share *= bend
+    share *= -0.5 * width
+    share += nu * residual
+    return share, nu
+
+
+class Programme(ABC):
+    """Rows ``D theta = t`` with weights and bounds of nu; where D is kept, subclasses know.
+
+    Parameters
+    ----------
+    target, weight, low, high : ndarray of shape (n_rows,)
+        Targets, positive weights, and the bounds ``low <= 0 < high`` of nu.
+    total : float
+        W, the sum of the weights of the data.
+    ridge : ndarray of shape (size, size)
+        Second derivative of the quadratic penalty by theta.
+    """
+
+    def __init__(
+        self, target: Array, weight: Array, low: Array, high: Array, total: float, ridge: Array
+    ) -> None:
+        self.target, self.weight, self.low, self.high = target, weight, low, high
+        self.total, self.ridge = total, ridge
+        self.curved = bool(ridge.any())
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return len(self.ridge)
+
+    @abstractmethod
+    def fitted(self, theta: Array) -> Array:
+        """``D theta``."""
+
+    @abstractmethod
+    def slopes(self, nu: Array) -> Array:
+        """``D'(w nu) / W``."""
+
+    @abstractmethod
+    def gram(self, barrier: Array) -> Array:
+        """``D' diag(w barrier) D / W``."""
+
+    @abstractmethod
+    def take(self, mask: Mask) -> Array:
+        """The rows of D where ``mask`` is true."""
+
+    def residuals(self, theta: Array) -> Array:
+        """``t - D theta``."""
+        return self.target - self.fitted(theta)
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """The loss with its kinks rounded off, and its slopes."""
+        residual = self.residuals(theta)
+        loss, nu = _round_off(residual, self.low, self.high, width)
+        return Rounded(self.average(loss), self.slopes(nu), residual)
+
+    def imbalance(self, theta: Array, nu: Array) -> Array:
+        """What is 0 at the optimum: slopes of nu less those of the ridge."""
+        return self.slopes(nu) - self.ridge @ theta
+
+    def average(self, values: Array) -> float:
+        """``sum w values / W``."""
+        return float(self.weight @ values) / self.total
+
+    def sign(self, residual: Array) -> Array:
+        """The nu of rows that are not fitted exactly: a bound; 0 at a residual of 0."""
+        return np.where(residual > 0, self.high, np.where(residual < 0, self.low, 0.0))
+
+    def losses(self, residual: Array) -> Array:
+        """The loss of every row, ``max(high r, low r)``."""
+        out = self.high * residual
+        return np.maximum(out, self.low * residual, out=out)
+
+    def value(self, theta: Array, residual: Array) -> float:
+        """The objective, given the residuals at theta."""
+        return self.average(self.losses(residual)) + 0.5 * float(theta @ self.ridge @ theta)
+
+    def kept(self, mask: Mask) -> Stored:
+        """Some of the rows, in memory. W remains."""
+        parts = (self.target, self.weight, self.low, self.high)
+        return Stored(self.take(mask), *(part[mask] for part in parts), self.total, self.ridge)
+
+
+class Stored(Programme):
+    """A programme whose D is an array in memory."""
+
+    def __init__(self, design: Array, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.design = design
+
+    def fitted(self, theta: Array) -> Array:
+        return self.design @ theta
+
+    def slopes(self, nu: Array) -> Array:
+        return (self.weight * nu) @ self.design / self.total
+
+    def gram(self, barrier: Array) -> Array:
+        scaled = np.sqrt(self.weight * barrier / self.total)[:, None] * self.design
+        return scaled.T @ scaled
+
+    def take(self, mask: Mask) -> Array:
+        return self.design[mask]
+
+    def join(self, other: Stored) -> Stored:
+        """The rows of both."""
+        pairs = [
+            (getattr(self, name), getattr(other, name))
+            for name in ("design", "target", "weight", "low", "high")
+        ]
+        return Stored(*(np.concatenate(pair) for pair in pairs), self.total, self.ridge)
+
+
+class Streamed(Programme):
+    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end.
+
+    ``sharpness`` is the unit of the penalty rows' residuals: it changes the programme only
+    where its kinks are rounded off, by as much less for these rows.
+    """
+
+    def __init__(self, objective: Objective, frame: Frame, sharpness: float = 1.0) -> None:
+        self.objective, self.n = objective, objective.rows.n
+        self.kinked = _kinked_columns(objective, frame)
+        self.extra, self.width, *extra = _penalty_rows(objective, frame, self.kinked, sharpness)
+        weight = objective.rows.weight
+        low, high = objective.loss.conjugate_domain
+        ridge: Array = np.zeros((objective.k, objective.k))
+        if objective.penalty.root_curvature:
+            ridge = objective.penalty_hessian()
+        super().__init__(
+            self._extend(objective.y, np.zeros(len(self.extra))),
+            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra[0]),
+            self._extend(np.broadcast_to(low, self.n), extra[1]),
+            self._extend(np.broadcast_to(high, self.n), extra[2]),
+            objective.rows.total,
+            block_diag(ridge, 0.0) if objective.rows.fit_intercept else ridge,
+        )
+
+    def _extend(self, data: Array, extra: Array) -> Array:
+        return np.concatenate([data, extra]) if len(extra) else data
+
+    def fitted(self, theta: Array) -> Array:
+        beta, intercept, _ = self.objective.unpack(theta)
+        return self._extend(self.objective.fitted(beta, intercept), self.extra @ theta)
+
+    def slopes(self, nu: Array) -> Array:
+        slope, mean = self.objective.slopes(nu[: self.n])
+        return self._reduced(slope, mean) + self._extra_slopes(nu[self.n :])
+
+    def _reduced(self, slope: Array, mean: float) -> Array:
+        out = self.objective.reduce(slope)
+        return np.append(out, mean) if self.objective.rows.fit_intercept else out
+
+    def _extra_slopes(self, nu: Array) -> Array:
+        return (self.weight[self.n :] * nu) @ self.extra / self.total
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """In one pass over X."""
+        rows, y = self.objective.rows, self.objective.y
+        beta, intercept, _ = self.objective.unpack(theta)
+        shift = intercept - float(rows.offset @ beta)
+        low, high = self.objective.loss.conjugate_domain
+        residual = np.empty(len(self.target))
+        residual[self.n :] = -(self.extra @ theta)
+
+        def work(chunk: list[slice]) -> Array:
+            sums = np.zeros(rows.p + 2)
+            for part in chunk:
+                block, weight = rows.read(part), rows.weights(part)
+                r = np.subtract(y[part], product(block, beta), out=residual[part])
+                r -= shift
+                loss, nu = _round_off(r, low, high, width)
+                if weight is not None:
+                    loss *= weight
+                    nu *= weight
+                mean = float(nu.sum())
+                sums[:-2] += product(nu, block) - mean * rows.offset
+                sums[-2:] += mean, loss.sum()
+            return sums
+
+        sums = sum(rows.walk(work)) / self.total
+        loss, nu = _round_off(residual[self.n :], self.low[self.n :], self.high[self.n :], width)
+        extra = float(self.weight[self.n :] @ loss) / self.total
+        slopes = self._reduced(sums[:-2], sums[-2]) + self._extra_slopes(nu)
+        return Rounded(sums[-1] + extra, slopes, residual)
+
+    def gram(self, barrier: Array) -> Array:
+        own = self.weight[self.n :] * barrier[self.n :] / self.total
+        return self.objective.gram(barrier[: self.n]) + self.extra.T @ (own[:, None] * self.extra)
+
+    def take(self, mask: Mask) -> Array:
+        data = self.objective.coordinates(mask[: self.n])
+        return np.concatenate([data, self.extra[mask[self.n :]]])
+
+
+def _kinked_columns(objective: Objective, frame: Frame) -> Index:
+    """The columns whose coefficient has a kink at 0, and a row of the programme for it."""
+    live = (frame.spread > 0) & objective.basis.any(axis=1)
+    return np.flatnonzero(live & objective.penalty.kinked)
+
+
+def _penalty_rows(
+    objective: Objective, frame: Frame, columns: Index, sharpness: float
+) -> tuple[Array, Array, Array, Array, Array]:
+    """D, widths, weights and bounds of nu of the rows of the penalty's kinks.
+
+    The residual of row j is ``-sharpness width_j coef_j``, with ``y / width_j`` the order of
+    coefficients, the ridge included. The bounds are the slopes of the penalty, in that unit,
+    over the row's share of the weight: that of one row of mean weight, or less if the upper
+    bound would be below 1. A slope is ``alpha l1_ratio`` or, beyond a sign constraint,
+    ``REPULSION sup |psi| s_j``: the slopes of the data are smaller, ``|sum w nu (x - c)| / W
+    <= sup |psi| s_j`` with s_j the standard deviation about c, the mean (0 without an
+    intercept). No slope need be larger than that for a coefficient to be 0, and none smaller
+    than ``HIDDEN`` of it to be next to none.
+    """
+    penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
+    with np.errstate(over="ignore"):
+        width = sharpness * (spread + (penalty.root_curvature / unit) ** 2 / spread)
+    width = np.minimum(width, np.finfo(np.float64).max)
+    design = np.zeros((len(columns), objective.size))
+    design[:, : objective.k] = width[:, None] * objective.basis[columns]
+    low, high = objective.loss.conjugate_domain
+    prohibitive = REPULSION * max(-low, high) * spread
+    with np.errstate(over="ignore"):
+        slope = np.minimum(penalty.slope / unit, prohibitive)
+    if penalty.slope:
+        slope = np.maximum(slope, HIDDEN * prohibitive)
+    steepest = prohibitive if penalty.positive else slope
+    total = objective.rows.total
+    weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)
+    to_bound = total / (weight * width)
+    return design, width, weight, -slope * to_bound, steepest * to_bound

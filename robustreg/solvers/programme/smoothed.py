@@ -1,0 +1,81 @@
+"""A programme with its kinks rounded off: the quick way near its solution.
+
+With ``rounded`` of :class:`robustreg.solvers.programme.rows.Programme` in place of the loss the
+objective is smooth, and its second derivative is that of the rows with ``|r| <= width``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+
+from robustreg._arrays import Array
+from robustreg.solvers._newton import semismooth_newton
+from robustreg.solvers.programme.rows import Programme
+from robustreg.solvers.programme.vertex import typical
+
+NARROWING = 0.25  # of one width to the next
+XTOL = 0.1  # length of the last step, in widths: the next width needs no more
+
+
+class Smoothed:
+    """The smoothed objective for one width, as SciPy's minimisers want it."""
+
+    def __init__(self, programme: Programme, width: float) -> None:
+        self.programme, self.width = programme, width
+        self.residual: Array = np.zeros(0)
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        """Value and gradient."""
+        sums = self.programme.rounded(theta, self.width)
+        pull = self.programme.ridge @ theta
+        self.residual = sums.residual
+        return sums.loss + 0.5 * float(theta @ pull), pull - sums.slopes
+
+    def hessian(self, theta: Array) -> Array:
+        """Generalised second derivative, at the theta evaluated last."""
+        near = np.abs(self.residual) <= self.width
+        design = self.programme.take(near)
+        programme = self.programme
+        half = 0.5 * (programme.high[near] - programme.low[near])
+        weight = programme.weight[near] * half / (self.width * programme.total)
+        return design.T @ (weight[:, None] * design) + programme.ridge
+
+    def minimise(
+        self, theta: Array, max_iter: int, xtol: float, hessian: Array | None = None
+    ) -> Array:
+        """Newton steps until they are shorter than ``xtol`` in the whitened coordinates.
+
+        With a ``hessian`` it serves at every theta.
+        """
+        fit = minimize(
+            self,
+            theta,
+            jac=True,
+            hess=self.hessian if hessian is None else lambda _: hessian,
+            method=semismooth_newton,
+            options={"xtol": xtol, "max_iter": max_iter},
+        )
+        return fit.x
+
+
+def narrowed(
+    programme: Programme, theta: Array, max_iter: int, share: float, least: float
+) -> tuple[Array, float]:
+    """The smoothed solution, the width coming down from the residuals' size to ``share`` of it.
+
+    No width is below ``least``. Returns theta and the last width.
+    """
+
+    def size() -> float:
+        return max(typical(np.abs(programme.residuals(theta))), least)
+
+    width = size()
+    for _ in range(2):  # the second time from the size of the residuals of a robust fit
+        theta = Smoothed(programme, width).minimise(theta, max_iter, XTOL * width)
+        width = size()
+    last = max(share * width, least)
+    while width > last:
+        width = max(NARROWING * width, last)
+        theta = Smoothed(programme, width).minimise(theta, max_iter, XTOL * width)
+    return theta, width

@@ -1,0 +1,1 @@
+"""Fits that were not certified, made anew in twice the working precision."""
