@@ -16,11 +16,6 @@ EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)  # smaller numbers lose digits, and have no reciprocal
 
 
-def length(step: Array) -> float:
-    """Euclidean norm, without an overflow where the squares have one."""
-    return math.hypot(*step)
-
-
 def root_mean_square(values: Array, weight: Array | None = None) -> float:
     """Weighted root mean square, whatever the size of the weights and of the squares is."""
     root = np.ones(len(values)) if weight is None else np.sqrt(weight) / np.sqrt(weight.max())

@@ -6,8 +6,7 @@ from _cases import SMOOTH_LOSSES, clean, contaminated, rank_deficient, weights_f
 from scipy import sparse
 
 from robustreg.evaluation import points as _stack
-from robustreg.evaluation.coordinates import Start
-from robustreg.evaluation.problem import make_problem
+from robustreg.evaluation.problem import Coefficients, make_problem
 from robustreg.losses import Huber
 from robustreg.model_selection._sequence import Sequence
 from robustreg.penalties import ElasticNet
@@ -39,7 +38,7 @@ def near(fits, off=0.02):
     """Starts that are off by some hundredths of a scale."""
     rng = np.random.default_rng(0)
     return [
-        Start(
+        Coefficients(
             fit.coef + off * fit.sigma * rng.normal(size=len(fit.coef)),
             fit.intercept,
             (1.0 + off) * fit.sigma,
@@ -105,7 +104,7 @@ def test_columns_far_from_zero_and_in_any_unit(dtype):
     X = (X * [1e-3, 1.0, 1e5] + [1.0, 1e4, 0.0]).astype(dtype)
     cells = cells_of(problem_of(X, y), ALPHAS[1:-1])
     expected = [newton(cell, **LIMITS) for cell in cells]
-    starts = [Start(fit.coef, fit.intercept, 1.1 * fit.sigma) for fit in expected]
+    starts = [Coefficients(fit.coef, fit.intercept, 1.1 * fit.sigma) for fit in expected]
     found = Series().lockstep(cells, starts, **LIMITS)
     assert all(fit is not None for fit in found)
     assert_same_fits(found, expected)
@@ -117,7 +116,7 @@ def test_gross_errors_cost_no_digits():
     cells = cells_of(problem_of(X, y))
     expected = [newton(cell, **LIMITS) for cell in cells]
     series = Series()
-    far = [Start(np.full(3, 1e11), 1e12, 1e12) for _ in cells]
+    far = [Coefficients(np.full(3, 1e11), 1e12, 1e12) for _ in cells]
     series.lockstep(cells, far, **LIMITS)  # in which the gross errors are none
     found = series.lockstep(cells, near(expected), **LIMITS)
     assert all(fit is not None for fit in found)
@@ -143,7 +142,7 @@ def none_of(problem, start):
 
 def test_what_is_left_to_others():
     X, y = clean()
-    start = Start(np.zeros(3), 0.0, 1.0)
+    start = Coefficients(np.zeros(3), 0.0, 1.0)
     assert none_of(problem_of(X, y), None)
     assert none_of(problem_of(sparse.csr_array(X), y), start)
     assert none_of(problem_of(X, y, l1_ratio=0.5), start)
@@ -153,14 +152,16 @@ def test_what_is_left_to_others():
     hidden = y.copy()
     hidden[0] = 1e20
     assert none_of(problem_of(X, hidden), start)
-    assert none_of(problem_of(X[:6], y[:6]).with_alpha(0.0), Start(np.ones(3), 3.0, 1e-3))
+    assert none_of(problem_of(X[:6], y[:6]).with_alpha(0.0), Coefficients(np.ones(3), 3.0, 1e-3))
 
 
 def test_a_scale_on_its_way_to_zero_is_left_to_others():
     X = np.random.default_rng(0).normal(size=(60, 3))
     y = X @ [1.0, 2.0, 3.0]
     y[:10] += 5.0
-    assert none_of(problem_of(X, y).with_alpha(0.0), Start(np.array([1.0, 2.0, 3.0]), 0.1, 0.1))
+    assert none_of(
+        problem_of(X, y).with_alpha(0.0), Coefficients(np.array([1.0, 2.0, 3.0]), 0.1, 0.1)
+    )
 
 
 def test_iterations_count():

@@ -19,7 +19,7 @@ from robustreg import (
 )
 from robustreg.estimators._base import Data
 from robustreg.losses import Quantile
-from robustreg.solvers._null import least_slope_at_quantile
+from robustreg.solvers.null_fit import least_slope_at_quantile
 
 SOLVERS = ["reduced", "interior", "linprog"]
 PENALTIES = {

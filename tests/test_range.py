@@ -201,8 +201,7 @@ def test_a_scale_too_far_from_the_spread_of_y_is_refused(loss, scale, y_unit):
 
 
 def test_infinite_and_missing_gaps_certify_nothing():
-    from robustreg.evaluation.coordinates import Start
-    from robustreg.evaluation.problem import make_problem
+    from robustreg.evaluation.problem import Coefficients, make_problem
     from robustreg.losses import Absolute
     from robustreg.penalties import ElasticNet
     from robustreg.solvers._report import result
@@ -219,7 +218,7 @@ def test_infinite_and_missing_gaps_certify_nothing():
         n_threads=1,
     )
     end = OptimizeResult(status=0, message="", nit=1)
-    start = Start(np.zeros(3), 0.0, 1.0)
+    start = Coefficients(np.zeros(3), 0.0, 1.0)
     for value, gap in [(np.inf, np.inf), (1.0, np.nan), (np.nan, 0.0), (np.nan, np.nan)]:
         assert not result(problem, start, problem.y, value, gap, 1e-7, end, 1).converged
 

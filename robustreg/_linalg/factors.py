@@ -6,13 +6,16 @@ not converge, on matrices with many equal values above all: those of dummy colum
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from scipy import linalg
-from scipy.linalg import LinAlgError
+from scipy.linalg import LinAlgError, lapack
 
 from robustreg._arrays import EPS, Array
+
+LEAST_PIVOT = 1e-13  # squared pivots below this share of the largest say that a matrix is singular
 
 
 class OutOfRangeError(ArithmeticError):
@@ -70,3 +73,24 @@ def cholesky_factor(matrix: Array, least: float) -> Array | None:
         return None
     rcond, _ = linalg.lapack.dpocon(factor, float(np.abs(matrix).sum(axis=0).max(initial=0.0)))
     return factor if rcond >= least else None
+
+
+def cholesky_solve(matrix: Array, side: Array, least: float = LEAST_PIVOT) -> Array | None:
+    """Solve a positive definite system; None where a pivot is below ``least`` of the largest."""
+    factor, failed = lapack.dpotrf(matrix)
+    pivots = factor.diagonal()
+    largest = pivots.max()
+    if failed or not pivots.min() ** 2 >= least * largest**2 or largest == np.inf:
+        return None
+    return lapack.dpotrs(factor, side)[0]
+
+
+def least_pivot(matrix: Array) -> float:
+    """The least squared pivot of a Cholesky factorisation; negative where there is none."""
+    factor, failed = lapack.dpotrf(matrix)
+    return -1.0 if failed else float(np.diag(factor).min()) ** 2
+
+
+def length(step: Array) -> float:
+    """Euclidean norm, without an overflow where the squares have one."""
+    return math.hypot(*step)

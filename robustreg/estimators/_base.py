@@ -19,8 +19,7 @@ from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
-from robustreg.evaluation.coordinates import Start
-from robustreg.evaluation.problem import Problem, make_problem
+from robustreg.evaluation.problem import Coefficients, Problem, make_problem
 from robustreg.evaluation.ties import interpolated_share
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
@@ -77,7 +76,7 @@ class LinearRegressor(LinearEstimator):
         solver = self._select(data, loss, scale)
         return self._problem(data, loss, scale, self._penalty()), solver
 
-    def _minimise(self, problem: Problem, solver: str, start: Start | None) -> Solution:
+    def _minimise(self, problem: Problem, solver: str, start: Coefficients | None) -> Solution:
         return SOLVERS[solver].solve(problem, start=start, max_iter=self.max_iter, tol=self.tol)
 
     def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
@@ -126,7 +125,7 @@ class LinearRegressor(LinearEstimator):
             stacklevel=levels_to_the_user(),
         )
 
-    def _start(self, problem: Problem) -> Start | None:
+    def _start(self, problem: Problem) -> Coefficients | None:
         """The previous solution in the problem's units, for a warm start."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
@@ -270,7 +269,9 @@ def residual_centre(problem: Problem, fit: Solution) -> float:
     return weighted_median(fit.residual, problem.weight)
 
 
-def start_from(problem: Problem, coef: Array, intercept: float, scale: float) -> Start | None:
+def start_from(
+    problem: Problem, coef: Array, intercept: float, scale: float
+) -> Coefficients | None:
     """A start at an earlier solution, in the user's units; None where it is of no use."""
     if coef.shape != (problem.p,):
         return None
@@ -278,7 +279,7 @@ def start_from(problem: Problem, coef: Array, intercept: float, scale: float) ->
     if not problem.can_start_from(sigma):
         return None
     own = problem.in_own_units(coef.astype(np.float64), float(intercept))
-    return Start(*own, float(sigma))
+    return Coefficients(*own, float(sigma))
 
 
 def levels_to_the_user() -> int:

@@ -13,8 +13,8 @@ from robustreg._arrays import Array
 from robustreg._compat import StrOptions
 from robustreg._numbers import real_array, real_values
 from robustreg.estimators._base import KinkedRegressor, rows_that_count, start_from
-from robustreg.evaluation.coordinates import Start, make_frame
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.coordinates import make_frame
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss, Quantile
 from robustreg.solvers import SOLVERS
 
@@ -58,7 +58,7 @@ class QuantileRegressor(KinkedRegressor):
     tol : float, default=1e-7
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
-        Start from the previous solution, where the solver can use one.
+        Coefficients from the previous solution, where the solver can use one.
 
     Attributes
     ----------
@@ -198,7 +198,7 @@ class QuantileRegressor(KinkedRegressor):
             attributes, loss_=losses, converged_=converged, solver_=solver, quantiles_=levels
         )
 
-    def _own_start(self, problem: Problem, index: int, levels: Array) -> Start | None:
+    def _own_start(self, problem: Problem, index: int, levels: Array) -> Coefficients | None:
         """The previous solution for this quantile, for a warm start."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None

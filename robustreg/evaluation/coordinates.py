@@ -11,14 +11,12 @@ import numpy as np
 
 from robustreg._arrays import EPS, TINY, Array
 from robustreg._linalg.factors import lstsq
+from robustreg.evaluation.moments import Moments, column_moments, moments
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import NotFiniteError, RowBlocks
 from robustreg.evaluation.whitening import (
     MIN_RCOND_SINGLE,
-    Moments,
-    column_moments,
-    moments,
     whiten_deficient,
     whiten_gram,
     whiten_rows,
@@ -31,19 +29,6 @@ FAR_OUT, GROSS = 1e4, 6.0
 OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
 LOST = 1e6  # units in the last place of the spread of y that coefficients next to 0 may lose
 LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
-
-
-@dataclass(frozen=True)
-class Start:
-    """Coefficients in the user's columns, intercept and scale in the problem's units of y.
-
-    Of one fit or, with a leading axis, of several.
-    """
-
-    coef: Array
-    intercept: Any
-    sigma: Any
-    certain: bool = True  # whether X has no more directions than the coordinates of the fit
 
 
 @dataclass
@@ -218,7 +203,7 @@ def is_small(rows: RowBlocks, entries: int) -> bool:
     return rows.n * rows.p <= entries and not rows.sparse
 
 
-def pack(objective: Objective, frame: Frame, start: Start) -> Array:
+def pack(objective: Objective, frame: Frame, start: Coefficients) -> Array:
     """``theta`` of a start; coefficients outside of the coordinates' range are dropped."""
     rows, total = frame.rows, frame.rows.total
     beta = np.where(np.isfinite(start.coef), start.coef, 0.0) * rows.unit
@@ -247,20 +232,22 @@ def carry(
     out of range are dropped.
     """
     coef = np.where(np.isfinite(coef), coef, 0.0)
-    theta = pack(objective, frame, Start(coef, 0.0, 1.0))[: objective.k + frame.rows.fit_intercept]
+    theta = pack(objective, frame, Coefficients(coef, 0.0, 1.0))[
+        : objective.k + frame.rows.fit_intercept
+    ]
     if frame.rows.fit_intercept:
         theta[-1] = intercept + coef @ frame.rows.centre_from(rows)
     return theta
 
 
-def unpack(objective: Objective, frame: Frame, theta: Array) -> Start:
+def unpack(objective: Objective, frame: Frame, theta: Array) -> Coefficients:
     """The inverse of :func:`pack`."""
     return in_columns(objective, frame, *objective.unpack(theta))
 
 
 def in_columns(
     objective: Objective, frame: Frame, beta: Array, intercept: Any, sigma: Any
-) -> Start:
+) -> Coefficients:
     """Coefficients of the blocks and the intercept at their centre in the user's columns.
 
     Those out of range are infinite, or NaN if too small although they matter to the fit.
@@ -272,7 +259,7 @@ def in_columns(
         lost = np.abs(beta - coef * rows.unit) > LOST * objective.rounding
         coef = np.where(lost & (np.abs(coef) < TINY), np.nan, coef)
     moved = intercept - origin if rows.fit_intercept else 0.0
-    return Start(coef, moved, sigma, frame.certain)
+    return Coefficients(coef, moved, sigma, frame.certain)
 
 
 def least_squares(frame: Frame) -> Array:

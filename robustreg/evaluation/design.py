@@ -8,8 +8,9 @@ from scipy.sparse.linalg import LinearOperator
 from robustreg._arrays import Array, Index, Mask
 from robustreg._compat import minres
 from robustreg._linalg.factors import lstsq
-from robustreg.evaluation.reading import RowBlocks, product
-from robustreg.evaluation.whitening import Moments, weighted_gram
+from robustreg._linalg.products import product
+from robustreg.evaluation.moments import Moments, weighted_gram
+from robustreg.evaluation.reading import RowBlocks
 
 MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
 

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import Array, length
+from robustreg._arrays import Array
+from robustreg._linalg.factors import least_pivot, length
 from robustreg.evaluation.design import Design
+from robustreg.evaluation.moments import Moments
 from robustreg.evaluation.reading import RowBlocks
 from robustreg.evaluation.sums import FirstSums, Sums, block_sums, write_residual
-from robustreg.evaluation.whitening import Moments
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
@@ -259,7 +259,7 @@ class Objective(Design):
         self.evaluate(theta)
         sums, sigma = self._hessian_sums, self.scale_at(self._hessian_theta)
         gram = self._in_coordinates(self._gram)
-        if self._single and _least_pivot(gram) < LEAST_LEFT * self.rows.total:
+        if self._single and least_pivot(gram) < LEAST_LEFT * self.rows.total:
             self._single, self._gram = False, self._sum_gram(self._curvature)
             gram = self._in_coordinates(self._gram)
         lead = self.k + self.rows.fit_intercept
@@ -368,9 +368,3 @@ class Objective(Design):
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = factor * self.basis / unit
             return np.diag(scaled**2) if scaled.ndim == 1 else scaled.T @ scaled
-
-
-def _least_pivot(matrix: Array) -> float:
-    """The least squared pivot of a Cholesky factorisation; negative where there is none."""
-    factor, failed = lapack.dpotrf(matrix)
-    return -1.0 if failed else float(np.diag(factor).min()) ** 2

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import Array, Index
+from robustreg._linalg.products import product
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.reading import RowBlocks, product
+from robustreg.evaluation.reading import RowBlocks
 from robustreg.evaluation.sums import FirstSums, has_moved
 from robustreg.losses import ConvexLoss
 
@@ -55,7 +56,7 @@ class Stack:
         self.grams = np.zeros((count, size, size))
 
     def forget(self, point: int) -> None:
-        """Start a Gram matrix anew: where a point has strayed, digits may be lost."""
+        """Coefficients a Gram matrix anew: where a point has strayed, digits may be lost."""
         self.curvature[point] = 0.0
         self.grams[point] = 0.0
 

@@ -35,6 +35,19 @@ LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
 
 
 @dataclass(frozen=True)
+class Coefficients:
+    """Coefficients in the user's columns, intercept and scale in the problem's units of y.
+
+    Of one fit or, with a leading axis, of several.
+    """
+
+    coef: Array
+    intercept: Any
+    sigma: Any
+    certain: bool = True  # whether X has no more directions than the coordinates of the fit
+
+
+@dataclass(frozen=True)
 class Problem:
     """One regression problem, ready for a solver.
 

@@ -240,17 +240,6 @@ class RowBlocks:
         return map_ordered(function, self.chunks, self.n_threads)
 
 
-def product(left: Any, right: Any) -> Any:
-    """``left @ right``, through ``np.dot`` where both are dense.
-
-    Of the two, only ``np.dot`` lets other threads run while it multiplies a vector or a few
-    columns (NumPy 2.4): with ``@``, two threads take as long as one.
-    """
-    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-        return np.dot(left, right)
-    return left @ right
-
-
 def _chunks(n: int, p: int) -> list[list[slice]]:
     """Cut n rows into blocks of about 4 MB and deal them out to at most 32 chunks.
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from robustreg._arrays import Array, Mask
 from robustreg._linalg.precise import precise_residual, precise_slopes
-from robustreg.evaluation.reading import RowBlocks, product
+from robustreg._linalg.products import product
+from robustreg.evaluation.reading import RowBlocks
 from robustreg.losses import ConvexLoss
 
 # Rows enter the stored Gram matrix anew once psi' has moved by this share of itself: never

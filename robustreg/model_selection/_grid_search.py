@@ -32,10 +32,10 @@ from robustreg._validation import check_finite
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearPredictor
 from robustreg.evaluation.problem import Problem
-from robustreg.model_selection._alpha_max import alpha_for_any_target, alpha_max
 from robustreg.model_selection._grid import alpha_grid, check_grid, check_length
 from robustreg.model_selection._held_out import HeldOut, Table
 from robustreg.model_selection._sequence import Sequence
+from robustreg.solvers.strength import alpha_for_any_target, alpha_max
 
 
 class GridSearch(CallbackSupportMixin, LinearPredictor):

@@ -16,9 +16,9 @@ from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import Huber
 from robustreg.model_selection import _grid
-from robustreg.model_selection._alpha_max import alpha_for_any_target, alpha_max
 from robustreg.model_selection._sequence import Sequence
 from robustreg.solvers._solution import Solution
+from robustreg.solvers.strength import alpha_for_any_target, alpha_max
 
 Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg.evaluation.coordinates import Start
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers import SOLVERS
 from robustreg.solvers._followed import following
 from robustreg.solvers._solution import Solution
@@ -114,7 +113,7 @@ class Sequence:
         return here[-1] + share * (here[-1] - here[-2])
 
 
-def _to_start(problem: Problem, guess: Array | None) -> Start | None:
+def _to_start(problem: Problem, guess: Array | None) -> Coefficients | None:
     if guess is None or not problem.can_start_from(guess[-1]):
         return None
-    return Start(guess[:-2], float(guess[-2]), float(guess[-1]))
+    return Coefficients(guess[:-2], float(guess[-2]), float(guess[-1]))

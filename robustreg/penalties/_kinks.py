@@ -15,11 +15,11 @@ import numpy as np
 from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._linalg.factors import cholesky_solve
 
 BALANCED = 64 * EPS  # of the terms of a slope: rounding
 BALANCED_BY_ROOT = EPS  # the same where a matrix has the digits for steps along narrow valleys
 FEW = 10  # variables that may become free at once, besides as many as are free already
-LEAST_PIVOT = 1e-13  # squared pivots below this share of the largest say that a matrix is singular
 
 
 @dataclass(frozen=True)
@@ -228,13 +228,3 @@ def _newton_step(hessian: Array | Root, slope: Array, free: Mask) -> Array | Non
         return None
     out[index] = step
     return out
-
-
-def cholesky_solve(matrix: Array, side: Array, least: float = LEAST_PIVOT) -> Array | None:
-    """Solve a positive definite system; None where a pivot is below ``least`` of the largest."""
-    factor, failed = lapack.dpotrf(matrix)
-    pivots = factor.diagonal()
-    largest = pivots.max()
-    if failed or not pivots.min() ** 2 >= least * largest**2 or largest == np.inf:
-        return None
-    return lapack.dpotrs(factor, side)[0]

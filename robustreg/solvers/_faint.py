@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import EPS
-from robustreg.evaluation.coordinates import Start
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import UNFINISHED
 from robustreg.solvers._report import TOL, exactly_fitted
 from robustreg.solvers._reported import residuals_of, sizes_of, still_zero, value_at
@@ -70,7 +69,7 @@ def _judged(problem: Problem, fit: Solution, bound: float, tol: float) -> Soluti
     """The fit with the objective that its coefficients have, and that bound."""
     assert problem.weight is not None
     coef, intercept = problem.in_own_units(*problem.in_user_units(fit.coef, fit.intercept))
-    found = Start(coef, intercept, fit.sigma)
+    found = Coefficients(coef, intercept, fit.sigma)
     residual = residuals_of(problem, found)
     residual[still_zero(problem, found, residual, fit)] = 0.0
     if problem.joint and not np.isfinite(problem.loss.conjugate_domain).all():

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from robustreg.evaluation.coordinates import Start
-from robustreg.evaluation.problem import FARTHEST, Problem
+from robustreg.evaluation.problem import FARTHEST, Coefficients, Problem
 from robustreg.solvers._report import TOL
 from robustreg.solvers._reported import residuals_of, still_zero, value_at
 from robustreg.solvers._solution import Solution
@@ -54,12 +53,12 @@ def _followed(problem: Problem, fit: Solution, solve: Solve, options: dict[str, 
     return _as_reported(problem, fit, kept.get("tol", TOL))
 
 
-def _in_proportion(problem: Problem, fit: Solution, factor: float) -> Start | None:
+def _in_proportion(problem: Problem, fit: Solution, factor: float) -> Coefficients | None:
     """What the fit would be if all that it follows were farther away by the same factor."""
     sigma = fit.sigma * factor
     if not problem.can_start_from(sigma):
         return None
-    return Start(fit.coef * factor, fit.intercept * factor, sigma)
+    return Coefficients(fit.coef * factor, fit.intercept * factor, sigma)
 
 
 def _as_reported(problem: Problem, fit: Solution, tol: float) -> Solution:

@@ -26,10 +26,10 @@ from scipy.sparse import issparse
 
 from robustreg._arrays import Array, Index
 from robustreg.evaluation.certificate import gap_of_psi, is_balanced
-from robustreg.evaluation.coordinates import Frame, Start, in_columns, pack
+from robustreg.evaluation.coordinates import Frame, in_columns, pack
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.points import Stack, StackSums
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._faint import has_faint
 from robustreg.solvers._newton import KEEP_FROM_BOUND, STATUS
@@ -88,7 +88,7 @@ class Lockstep:
         self.stacks: dict[bool, Stack] = {}  # with a penalty and without
 
     def fits(
-        self, problems: list[Problem], starts: list[Start | None], limits: Limits
+        self, problems: list[Problem], starts: list[Coefficients | None], limits: Limits
     ) -> list[Solution | None]:
         """Certified fits, without residuals, of problems that differ in the penalty's strength.
 
@@ -134,12 +134,12 @@ def _lockstep(
     stack: Stack,
     frame: Frame,
     problems: Sequence[Problem],
-    starts: Sequence[Start],
+    starts: Sequence[Coefficients],
     limits: Limits,
 ) -> list[Solution | None]:
     """Certified fits; None for the others."""
     fits: list[Solution | None] = [None] * len(problems)
-    start = Start(
+    start = Coefficients(
         np.array([start.coef for start in starts]),
         np.array([start.intercept for start in starts]),
         np.array([start.sigma for start in starts]),
@@ -212,5 +212,5 @@ def _certified(
         own.adopt(problem.loss, problem.penalty)
         whole = float(value[k]) + problem.penalty.value(frame.rows.coefficients(beta[k]))
         gap = gap_of_psi(own, sums.at(k), beta[k], sigma[k], whole) if balanced[k] else np.inf
-        here = Start(found.coef[k], float(intercepts[k]), float(sigma[k]))
+        here = Coefficients(found.coef[k], float(intercepts[k]), float(sigma[k]))
         yield result(problem, here, None, whole, gap, tol, end, frame.rank)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
 
-from robustreg._arrays import EPS, Array, length
+from robustreg._arrays import EPS, Array
+from robustreg._linalg.factors import length
 from robustreg.evaluation.objective import Objective
 from robustreg.losses import ConvexLoss
 from robustreg.penalties._kinks import Root

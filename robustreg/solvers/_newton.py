@@ -11,16 +11,10 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import EPS, Array, Index, length
+from robustreg._arrays import EPS, Array, Index
 from robustreg._compat import minres
-from robustreg.penalties._kinks import (
-    LEAST_PIVOT,
-    Kinks,
-    Root,
-    cholesky_solve,
-    quadratic_step,
-    squared,
-)
+from robustreg._linalg.factors import LEAST_PIVOT, cholesky_solve, length
+from robustreg.penalties._kinks import Kinks, Root, quadratic_step, squared
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._line import Point, search
 

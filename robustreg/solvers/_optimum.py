@@ -9,15 +9,9 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
-from robustreg.evaluation.coordinates import (
-    Frame,
-    Start,
-    least_squares,
-    pack,
-    penalised_least_squares,
-)
+from robustreg.evaluation.coordinates import Frame, least_squares, pack, penalised_least_squares
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import SURVEY_ROWS, Problem
+from robustreg.evaluation.problem import SURVEY_ROWS, Coefficients, Problem
 from robustreg.scale._median import mad
 from robustreg.solvers._continuation import approach, from_above
 from robustreg.solvers._ended import Ended, finished
@@ -45,7 +39,7 @@ def optimise(
     problem: Problem,
     frame: Frame,
     objective: Objective,
-    start: Start | None,
+    start: Coefficients | None,
     max_iter: int,
     tol: float,
     xtol: float,
@@ -136,7 +130,7 @@ def _may_be_zero(problem: Problem, fit: OptimizeResult) -> bool:
 
 
 def _first_theta(
-    problem: Problem, objective: Objective, frame: Frame, start: Start | None
+    problem: Problem, objective: Objective, frame: Frame, start: Coefficients | None
 ) -> Array:
     """The given start, else least squares with the MAD of (some) residuals as scale."""
     if start is not None:

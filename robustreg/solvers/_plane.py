@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import minimize
 
-from robustreg._arrays import EPS, Array, Mask, length
-from robustreg._linalg.factors import lstsq
+from robustreg._arrays import EPS, Array, Mask
+from robustreg._linalg.factors import length, lstsq
 from robustreg.evaluation.certificate import dual_gap_from
 from robustreg.evaluation.coordinates import Frame, carry, make_frame, make_objective, unpack
 from robustreg.evaluation.objective import Objective

@@ -9,9 +9,9 @@ from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
 
 from robustreg._arrays import EPS, Array, Mask
-from robustreg.evaluation.coordinates import Start, make_frame
+from robustreg.evaluation.coordinates import make_frame
 from robustreg.evaluation.design import sizes_of_terms
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import NotFiniteError, RowBlocks
 from robustreg.solvers._ended import UNFINISHED, Ended, finished
 from robustreg.solvers._solution import Solution
@@ -25,7 +25,7 @@ FAINT = 1e-6  # of a y that was brought in: residuals below are none
 
 def result(
     problem: Problem,
-    found: Start,
+    found: Coefficients,
     residual: Array | None,
     value: float,
     gap: float,
@@ -80,7 +80,7 @@ def result(
 
 def is_certified(
     problem: Problem,
-    found: Start,
+    found: Coefficients,
     residual: Array | None,
     value: float,
     gap: float,
@@ -103,7 +103,7 @@ def is_certified(
     return gap <= (1.0 + SUMMED) * _rounding(problem, found, residual, value)
 
 
-def _rounding(problem: Problem, found: Start, residual: Array, value: float) -> float:
+def _rounding(problem: Problem, found: Coefficients, residual: Array, value: float) -> float:
     """The part of F that residuals have which are nothing but the rounding of their terms.
 
     Where all are, that is F but for its penalty: a joint scale is one of rounding, too.
@@ -118,7 +118,7 @@ def _rounding(problem: Problem, found: Start, residual: Array, value: float) -> 
     return float(np.sum(weight * losses)) / total
 
 
-def exactly_fitted(problem: Problem, found: Start, residual: Array) -> Mask:
+def exactly_fitted(problem: Problem, found: Coefficients, residual: Array) -> Mask:
     """The rows of a fit whose residuals are no larger than the rounding of their terms."""
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     beta = found.coef * rows.unit
@@ -132,7 +132,7 @@ def is_rounding(rows: RowBlocks, y: Array, residual: Array, beta: Array, interce
 
 
 def _put_back(
-    problem: Problem, found: Start, residual: Array, value: float, gap: float
+    problem: Problem, found: Coefficients, residual: Array, value: float, gap: float
 ) -> tuple[float, float, float]:
     """Objective and gap for the y that had been brought in, and the largest that is followed.
 
@@ -171,6 +171,6 @@ def null_result(problem: Problem) -> Solution:
     if not issparse(problem.X) and not np.isfinite(problem.X).all():
         raise NotFiniteError
     fit = finished("y is constant.")
-    found = Start(np.zeros(problem.p), 0.0, 0.0)
+    found = Coefficients(np.zeros(problem.p), 0.0, 0.0)
     rank = make_frame(problem).rank
     return result(problem, found, problem.y, 0.0, 0.0, 0.0, fit, rank, int(problem.fit_intercept))

@@ -6,14 +6,13 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import EPS, Array, Mask
-from robustreg.evaluation.coordinates import Start
 from robustreg.evaluation.limits import out_of_range
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._report import LAST_PLACES
 from robustreg.solvers._solution import Solution
 
 
-def residuals_of(problem: Problem, found: Start) -> Array:
+def residuals_of(problem: Problem, found: Coefficients) -> Array:
     """The residuals of y as it is, without what was brought in.
 
     Raises
@@ -29,20 +28,20 @@ def residuals_of(problem: Problem, found: Start) -> Array:
     return residual
 
 
-def sizes_of(problem: Problem, found: Start) -> Array:
+def sizes_of(problem: Problem, found: Coefficients) -> Array:
     """The sums of the absolute values of the terms that residuals are made of."""
     size: Array = np.abs(problem.put_back(problem.y)) + abs(found.intercept)
     size += safe_sparse_dot(abs(problem.X), np.abs(found.coef))
     return size
 
 
-def still_zero(problem: Problem, found: Start, residual: Array, fit: Solution) -> Mask:
+def still_zero(problem: Problem, found: Coefficients, residual: Array, fit: Solution) -> Mask:
     """Where residuals that a solver has made 0 are no more than the rounding of their terms."""
     near: Mask = np.abs(residual) <= LAST_PLACES * EPS * sizes_of(problem, found)
     return near & (fit.residual == 0.0)
 
 
-def value_at(problem: Problem, found: Start, residual: Array) -> float:
+def value_at(problem: Problem, found: Coefficients, residual: Array) -> float:
     """F of a fit with such residuals."""
     sigma = problem.scale_or(found.sigma)
     value = float(np.average(problem.losses(residual, sigma), weights=problem.weight))

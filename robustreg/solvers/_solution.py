@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from robustreg._arrays import Array, Mask
-from robustreg.evaluation.coordinates import Start
+from robustreg.evaluation.problem import Coefficients
 from robustreg.losses import Loss
 from robustreg.solvers._ended import Ended
 
@@ -67,9 +67,9 @@ class Solution:
     followed: float = 0.0
 
     @property
-    def start(self) -> Start:
+    def start(self) -> Coefficients:
         """Its coefficients, where another fit may start from."""
-        return Start(self.coef, self.intercept, self.sigma)
+        return Coefficients(self.coef, self.intercept, self.sigma)
 
     def after(self, n_iter: int) -> Solution:
         """The same with iterations that came before."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from robustreg._arrays import Array, Index
 from robustreg.evaluation.certificate import dual_gap_from
-from robustreg.evaluation.coordinates import Frame, Start, make_objective, make_scaled_frame, pack
+from robustreg.evaluation.coordinates import Frame, make_objective, make_scaled_frame, pack
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import LEAST_SCALE, Problem
+from robustreg.evaluation.problem import LEAST_SCALE, Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._minimise import XTOL
 from robustreg.solvers._report import null_result, result
@@ -30,7 +30,7 @@ ROUNDING = 1e-12  # of the root mean square of nu: by so much slopes exceed othe
 
 
 def working_set(
-    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+    problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
 ) -> Solution:
     """Newton's method on a growing set of columns; the coefficients of the others are 0.
 
@@ -52,7 +52,7 @@ def working_set(
 
 
 def _grown(
-    problem: Problem, objective: Objective, start: Start | None, max_iter: int, tol: float
+    problem: Problem, objective: Objective, start: Coefficients | None, max_iter: int, tol: float
 ) -> tuple[PrimalDual, Index]:
     """The fit to a set of columns that no other ones enter, if iterations last, and the set."""
     columns, used, xtol = _first_set(problem, objective, start), 0, ROUGH_XTOL
@@ -105,7 +105,7 @@ def _in_all_columns(
     return result(problem, found, part.residual, part.value, gap, tol, part.fit, frame.rank)
 
 
-def _first_set(problem: Problem, objective: Objective, start: Start | None) -> Index:
+def _first_set(problem: Problem, objective: Objective, start: Coefficients | None) -> Index:
     """The columns of a start, and those that are steepest there, or else at the null fit.
 
     A start with more columns than rows is no guide: one that was not sparse.
@@ -143,7 +143,7 @@ def _steepest(surplus: Array, most: int) -> Index:
     return np.argsort(-surplus, kind="stable")[:most]
 
 
-def _in_all(found: Start, columns: Index, p: int) -> Start:
+def _in_all(found: Coefficients, columns: Index, p: int) -> Coefficients:
     """A fit of some columns as one of all."""
     coef = np.zeros(p)
     coef[columns] = found.coef

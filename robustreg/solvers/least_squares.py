@@ -6,14 +6,13 @@ import numpy as np
 
 from robustreg.evaluation.certificate import dual_gap
 from robustreg.evaluation.coordinates import (
-    Start,
     is_small,
     least_squares,
     make_frame,
     make_objective,
     unpack,
 )
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import null_result, result
 from robustreg.solvers._solution import Solution
@@ -25,7 +24,7 @@ REFINED = 1e-14  # gradient, relative to the rms of the residuals: rounding
 
 
 def direct(
-    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+    problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
 ) -> Solution:
     """Least squares, with or without a ridge, through whitened coordinates.
 

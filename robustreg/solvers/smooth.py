@@ -11,7 +11,6 @@ from robustreg._arrays import Array
 from robustreg.evaluation.certificate import dual_gap, dual_gap_from, dual_point
 from robustreg.evaluation.coordinates import (
     Frame,
-    Start,
     make_objective,
     make_quick_frame,
     make_scaled_frame,
@@ -19,7 +18,7 @@ from robustreg.evaluation.coordinates import (
     unpack,
 )
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._continuation import careful_objective
 from robustreg.solvers._lockstep import Limits, Lockstep
 from robustreg.solvers._minimise import (
@@ -42,7 +41,7 @@ MAX_ENTRIES = 2_000_000  # of X, for which the hundreds of steps of a continuati
 
 
 def newton(
-    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+    problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
 ) -> Solution:
     """Semismooth Newton with the psi'-weighted Gram matrix in whitened coordinates.
 
@@ -53,7 +52,7 @@ def newton(
 
 
 def lbfgs(
-    problem: Problem, *, start: Start | None = None, max_iter: int = 100, tol: float = 1e-7
+    problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
 ) -> Solution:
     """L-BFGS-B in whitened coordinates, scaled ones beyond 2000 columns; ends in Newton steps.
 
@@ -64,7 +63,7 @@ def lbfgs(
 
 
 def _solve(
-    problem: Problem, start: Start | None, max_iter: int, tol: float, minimise: Minimise
+    problem: Problem, start: Coefficients | None, max_iter: int, tol: float, minimise: Minimise
 ) -> Solution:
     if problem.spread == 0.0:
         return null_result(problem)
@@ -93,7 +92,7 @@ class Series:
         self.together = Lockstep(self._shared)
 
     def newton(
-        self, problem: Problem, *, start: Start | None, max_iter: int, tol: float
+        self, problem: Problem, *, start: Coefficients | None, max_iter: int, tol: float
     ) -> Solution:
         """As the function ``newton``, for problems that differ in loss and penalty only."""
         if problem.spread == 0.0:
@@ -117,7 +116,12 @@ class Series:
         return self.kept[kind]
 
     def lockstep(
-        self, problems: list[Problem], starts: list[Start | None], *, max_iter: int, tol: float
+        self,
+        problems: list[Problem],
+        starts: list[Coefficients | None],
+        *,
+        max_iter: int,
+        tol: float,
     ) -> list[Solution | None]:
         """Fits of problems that differ in the penalty's strength, as of ``Lockstep``."""
         limits = Limits(max_iter, tol, XTOL, SMALL_SCALES[0] * problems[0].spread, SMALL_SCALES[0])
@@ -132,7 +136,7 @@ def _certified(
     problem: Problem,
     frame: Frame,
     objective: Objective,
-    start: Start | None,
+    start: Coefficients | None,
     max_iter: int,
     tol: float,
     minimise: Minimise,
@@ -174,7 +178,7 @@ def _result(
 class PrimalDual:
     """An optimum and its dual point, which balances the slopes of the problem's columns."""
 
-    found: Start
+    found: Coefficients
     residual: Array
     value: float
     nu: Array
@@ -182,7 +186,7 @@ class PrimalDual:
 
 
 def newton_primal_dual(
-    problem: Problem, start: Start | None, max_iter: int, tol: float, xtol: float
+    problem: Problem, start: Coefficients | None, max_iter: int, tol: float, xtol: float
 ) -> PrimalDual:
     """As ``newton``, for those who go on from the dual point."""
     frame = _make_frame(problem, minimise_newton)
@@ -216,7 +220,7 @@ def _make_frame(problem: Problem, minimise: Minimise) -> Frame:
     return make_scaled_frame(problem) if wide else make_quick_frame(problem)
 
 
-def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Start | None:
+def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Coefficients | None:
     """A rough fit to a sample of the rows, where there are many; found in the same way."""
     size = max(problem.n // PILOT_SHARE, rows_per_column * problem.p, MIN_PILOT)
     if problem.n < 8 * size or problem.n * problem.p < MIN_ENTRIES:

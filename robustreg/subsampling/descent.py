@@ -8,10 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from robustreg._arrays import EPS, Array, Mask, length
-from robustreg._linalg.factors import eigh
+from robustreg._arrays import EPS, Array, Mask
+from robustreg._linalg.factors import cholesky_solve, eigh, length
 from robustreg.losses import Loss
-from robustreg.penalties._kinks import cholesky_solve
 from robustreg.scale._m_scale import m_scale
 from robustreg.subsampling.criteria import SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.table import Table, ridge

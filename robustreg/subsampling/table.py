@@ -10,11 +10,11 @@ from numpy.random import RandomState
 
 from robustreg._arrays import TINY, Array, Index
 from robustreg._linalg.factors import lstsq
+from robustreg._linalg.products import product
 from robustreg._parallel import map_ordered, slices
 from robustreg.evaluation.coordinates import make_frame
 from robustreg.evaluation.limits import out_of_range
 from robustreg.evaluation.problem import Problem, make_problem
-from robustreg.evaluation.reading import product
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.scale._median import mad, weighted_median

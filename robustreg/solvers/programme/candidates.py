@@ -9,10 +9,10 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg.evaluation.certificate import dual_gap_from
-from robustreg.evaluation.coordinates import Frame, Start, in_columns, least_squares, pack
+from robustreg.evaluation.coordinates import Frame, in_columns, least_squares, pack
 from robustreg.evaluation.design import sizes_of_terms
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import LAST_PLACES, is_rounding, result
 from robustreg.solvers._solution import Solution
@@ -25,7 +25,7 @@ NEAR = 1e-3  # spreads of y that rounding may leave of a residual of 0 while the
 class Candidate:
     """A solution with its residuals, zero rows, objective and certificate."""
 
-    found: Start
+    found: Coefficients
     residual: Array
     zero: Mask
     value: float

@@ -10,8 +10,8 @@ from scipy.optimize import OptimizeResult
 from scipy.optimize import linprog as highs
 
 from robustreg._arrays import EPS, Array
-from robustreg.evaluation.coordinates import Frame, Start, least_squares, make_frame, make_objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
@@ -27,7 +27,7 @@ STATUS = {0: Ended.FINISHED, 1: Ended.MAX_ITER}  # of HiGHS; everything else is 
 def linprog(
     problem: Problem,
     *,
-    start: Start | None = None,
+    start: Coefficients | None = None,
     max_iter: int = 100_000,
     tol: float = 1e-7,
     frame: Frame | None = None,

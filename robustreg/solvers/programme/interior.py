@@ -10,8 +10,8 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import lstsq
-from robustreg.evaluation.coordinates import Frame, Start, least_squares, make_frame, make_objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
@@ -33,7 +33,7 @@ MAX_STALLED = 5  # jammed steps that end the iteration
 def interior_point(
     problem: Problem,
     *,
-    start: Start | None = None,
+    start: Coefficients | None = None,
     max_iter: int = 100,
     tol: float = 1e-7,
     frame: Frame | None = None,

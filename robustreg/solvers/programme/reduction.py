@@ -13,15 +13,8 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
-from robustreg.evaluation.coordinates import (
-    Frame,
-    Start,
-    least_squares,
-    make_frame,
-    make_objective,
-    pack,
-)
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective, pack
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
@@ -50,7 +43,7 @@ MAX_KEPT = 0.25  # share of the rows beyond which a reduction does not pay
 def reduced(
     problem: Problem,
     *,
-    start: Start | None = None,
+    start: Coefficients | None = None,
     max_iter: int = 100,
     tol: float = 1e-7,
     frame: Frame | None = None,

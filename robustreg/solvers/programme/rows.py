@@ -22,9 +22,9 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._linalg.products import product
 from robustreg.evaluation.coordinates import Frame
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.reading import product
 
 # Slope that no coefficient can overcome, in the steepest of the data; any factor above 1 will do.
 REPULSION = 1.25

@@ -14,8 +14,8 @@ from scipy import sparse
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, TINY, Array, Index
-from robustreg.evaluation.coordinates import Frame, Start, least_squares, make_frame, make_objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import exact_fit, judge, report
@@ -50,7 +50,7 @@ def share_of_zeros(X: Any) -> float:
 def simplex(
     problem: Problem,
     *,
-    start: Start | None = None,
+    start: Coefficients | None = None,
     max_iter: int = 100_000,
     tol: float = 1e-7,
     frame: Frame | None = None,

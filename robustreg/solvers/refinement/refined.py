@@ -16,8 +16,8 @@ from scipy.sparse import issparse
 
 from robustreg._arrays import Array, Index
 from robustreg._linalg.precise import Precise, Triangle, concatenated
-from robustreg.evaluation.coordinates import Start, make_frame
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.coordinates import make_frame
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._minimise import width
 from robustreg.solvers._report import ENOUGH, TOL, exactly_fitted, result
@@ -95,7 +95,7 @@ def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
 class _Best:
     """The best fit that has been met, and the best bound of F."""
 
-    found: Start
+    found: Coefficients
     residual: Array
     value: float
     bound: float = -np.inf
@@ -111,7 +111,7 @@ class _Best:
         """Whether it is certified, or cannot be."""
         return self.gap <= tol * self.value < np.inf or self.lacks_digits
 
-    def take(self, found: Start, residual: Array, value: float) -> None:
+    def take(self, found: Coefficients, residual: Array, value: float) -> None:
         """Take a fit that is better."""
         if value < self.value:
             self.found, self.residual, self.value = found, residual, value
@@ -201,7 +201,7 @@ class _Table:
         sigma = self.problem.scale_or(fit.sigma)
         return Place(Precise(coef * self.unit), intercept, Precise(sigma))
 
-    def found(self, steps: Proximal) -> tuple[Start, Array, float]:
+    def found(self, steps: Proximal) -> tuple[Coefficients, Array, float]:
         """The fit of a place in double precision with its residuals, and F there."""
         problem, place = self.problem, steps.place
         u = np.where(steps.settled(), 0.0, place.u.rounded())
@@ -213,4 +213,4 @@ class _Table:
         sigma = problem.scale_or(float(place.sigma.high))
         residual = (problem.y - Precise(self.X) @ coef - intercept).rounded()
         value = steps.value_of(residual) + problem.penalty.value(coef)
-        return Start(coef, intercept, sigma), residual, value
+        return Coefficients(coef, intercept, sigma), residual, value

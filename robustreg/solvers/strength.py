@@ -8,16 +8,16 @@ import numpy as np
 from scipy.optimize import brentq
 
 from robustreg._arrays import Array
-from robustreg.evaluation.coordinates import Start, make_objective, make_scaled_frame, pack
+from robustreg.evaluation.coordinates import make_objective, make_scaled_frame, pack
+from robustreg.evaluation.moments import column_moments
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import RowBlocks
-from robustreg.evaluation.whitening import column_moments
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
-from robustreg.solvers._null import least_slope_at_quantile, steepest_slope
 from robustreg.solvers._plane import least_conjugate
+from robustreg.solvers.null_fit import least_slope_at_quantile, steepest_slope
 from robustreg.solvers.smooth import newton
 
 HUGE = 1e9  # a slope that nothing exceeds: those of the loss are of order 1 in units of X's spread
@@ -63,7 +63,7 @@ def _smooth(problem: Problem) -> float:
         return _smooth(problem.within(null.followed))
     frame = make_scaled_frame(problem)
     objective = make_objective(problem, frame, curvature=False)
-    theta = pack(objective, frame, Start(np.zeros(problem.p), null.intercept, null.sigma))
+    theta = pack(objective, frame, Coefficients(np.zeros(problem.p), null.intercept, null.sigma))
     if not problem.joint or null.sigma > 0.0:
         sigma = theta[-1] if problem.scale is None else problem.scale
         nu = np.asarray(problem.loss.psi(objective.residuals(theta) / sigma))

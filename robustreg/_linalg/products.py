@@ -1,0 +1,18 @@
+"""Products of dense or sparse matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def product(left: Any, right: Any) -> Any:
+    """``left @ right``, through ``np.dot`` where both are dense.
+
+    Of the two, only ``np.dot`` lets other threads run while it multiplies a vector or a few
+    columns (NumPy 2.4): with ``@``, two threads take as long as one.
+    """
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return np.dot(left, right)
+    return left @ right
