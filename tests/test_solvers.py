@@ -10,8 +10,9 @@ from sklearn.base import clone
 
 from robustreg import select_solver
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
+from robustreg.evaluation import coordinates
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
-from robustreg.solvers import SOLVERS, SolverSpec, _frame, smooth, solver_names
+from robustreg.solvers import SOLVERS, SolverSpec, smooth, solver_names
 from robustreg.solvers._line import Point
 from robustreg.solvers._newton import _perspective_step, semismooth_newton
 
@@ -677,14 +678,14 @@ def test_single_precision_speeds_a_fit_up_and_changes_nothing(
     frames = []
 
     def recorded(problem):
-        frames.append(_frame.make_quick_frame(problem))
+        frames.append(coordinates.make_quick_frame(problem))
         return frames[-1]
 
     monkeypatch.setattr(smooth, "make_quick_frame", recorded)
     quick = clone(model).fit(X, y, sample_weight=weight)
     if not model.alpha:  # a ridge makes repeated columns harmless
         assert frames[-1].single == single
-    monkeypatch.setattr(smooth, "make_quick_frame", _frame.make_frame)
+    monkeypatch.setattr(smooth, "make_quick_frame", coordinates.make_frame)
     full = clone(model).fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(quick.predict(X), full.predict(X), rtol=0, atol=1e-9 * y.std())
     assert quick.scale_ == pytest.approx(full.scale_, rel=1e-9)
