@@ -59,7 +59,7 @@ class HuberRegressor(ScaledRegressor):
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding), and no
         step of noticeable length is left.
     warm_start : bool, default=False
-        Coefficients from the previous solution.
+        Start from the previous solution.
 
     Attributes
     ----------

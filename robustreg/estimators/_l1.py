@@ -39,7 +39,7 @@ class L1Regressor(KinkedRegressor):
     tol : float, default=1e-7
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
-        Coefficients from the previous solution, where the solver can use one.
+        Start from the previous solution, where the solver can use one.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ class L2Regressor(LinearRegressor):
     tol : float, default=1e-7
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
-        Coefficients an iterative solver from the previous solution.
+        Start an iterative solver from the previous solution.
 
     Attributes
     ----------

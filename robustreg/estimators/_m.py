@@ -116,7 +116,7 @@ class MRegressor(ScaledRegressor):
         A fit of a convex loss has converged when ``dual_gap_ <= tol * objective_`` (and
         rounding), and no step of noticeable length is left.
     warm_start : bool, default=False
-        Coefficients from the previous solution; False for a redescending loss.
+        Start from the previous solution; False for a redescending loss.
     n_subsamples : int, default=500
         Random subsets of rows that the search for an S-estimate starts from.
     random_state : int, RandomState instance or None, default=None

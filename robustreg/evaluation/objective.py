@@ -20,7 +20,16 @@ from robustreg._linalg.factors import least_pivot, length
 from robustreg.evaluation.design import Design
 from robustreg.evaluation.moments import Moments
 from robustreg.evaluation.reading import RowBlocks
-from robustreg.evaluation.sums import FirstSums, Sums, block_sums, write_residual
+from robustreg.evaluation.sums import (
+    Block,
+    FirstSums,
+    Held,
+    Kind,
+    Point,
+    Sums,
+    block_sums,
+    write_residual,
+)
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
@@ -188,26 +197,16 @@ class Objective(Design):
         known = self._place is not None and bool((place == self._place).all())
         self._place = None  # until the residuals of all blocks are there
         curvature = None if self._near_hessian(theta, sigma) else self._curvature
+        point = Point(beta, intercept, sigma)
+        kind = Kind(self.loss, self._gram_basis, self.joint, self.precise)
 
-        def block(part: slice) -> Sums:
-            return block_sums(
-                self.rows,
-                part,
-                self.y[part],
-                beta,
-                intercept,
-                sigma,
-                self.loss,
-                self.residual[part],
-                known,
-                curvature[part] if curvature is not None else None,
-                self._gram_basis,
-                self.joint,
-                self.precise,
-            )
+        def sums_of(part: slice) -> Sums:
+            curve = None if curvature is None else curvature[part]
+            held = Held(self.residual[part], known, curve)
+            return block_sums(kind, self.block(part), point, held)
 
         def work(chunk: list[slice]) -> Sums:
-            return sum((block(part) for part in chunk[1:]), start=block(chunk[0]))
+            return sum((sums_of(part) for part in chunk[1:]), start=sums_of(chunk[0]))
 
         parts: list[Sums] = self.rows.walk(work)
         self.sums = sum(parts[1:], start=parts[0])
@@ -217,6 +216,11 @@ class Objective(Design):
             self._hessian_sums, self._hessian_theta = self.sums, theta.copy()
         self._theta, self._place, self._answer = theta.tobytes(), place, None
         return self.sums
+
+    def block(self, part: slice) -> Block:
+        """Some of the rows, as they are read."""
+        rows = self.rows
+        return Block(rows, rows.read(part), self.y[part], rows.weights(part))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """F and its gradient, without the penalty's kinks."""
@@ -280,12 +284,11 @@ class Objective(Design):
     def residuals(self, theta: Array) -> Array:
         """``y`` minus the prediction at ``theta``."""
         beta, intercept, _ = self.unpack(theta)
-        rows, out = self.rows, np.empty(self.rows.n)
+        out = np.empty(self.rows.n)
 
         def work(chunk: list[slice]) -> None:
             for part in chunk:
-                block, target = rows.read(part), self.y[part]
-                write_residual(rows, block, target, beta, intercept, out[part], self.precise)
+                write_residual(self.block(part), beta, intercept, out[part], self.precise)
 
         self.rows.walk(work)
         return out

@@ -16,8 +16,7 @@ import numpy as np
 from robustreg._arrays import Array, Index
 from robustreg._linalg.products import product
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.reading import RowBlocks
-from robustreg.evaluation.sums import FirstSums, has_moved
+from robustreg.evaluation.sums import Block, FirstSums, has_moved
 from robustreg.losses import ConvexLoss
 
 # Entries of an array of points and rows. A few of them stay in cache, and below the size from
@@ -56,7 +55,7 @@ class Stack:
         self.grams = np.zeros((count, size, size))
 
     def forget(self, point: int) -> None:
-        """Coefficients a Gram matrix anew: where a point has strayed, digits may be lost."""
+        """Start a Gram matrix anew: where a point has strayed, digits may be lost."""
         self.curvature[point] = 0.0
         self.grams[point] = 0.0
 
@@ -81,13 +80,13 @@ class Stack:
         def work(chunk: list[slice]) -> tuple[StackSums, Array | None]:
             sums, change = [], None
             for part in _pieces(chunk, size):
-                block, weight, target = rows.read(part), rows.weights(part), own.y[part]
-                z = _standardised(block, target, beta, shift, sigma)
-                sums.append(_sums(rows, block, weight, z, loss))
+                block = own.block(part)
+                z = _standardised(block, beta, shift, sigma)
+                sums.append(_sums(block, z, loss))
                 if refresh:
                     stored = [self.curvature[point, part] for point in points]
                     fresh = loss.psi_prime(z)
-                    new = _refresh(rows, block, weight, target, loss, fresh, stored)
+                    new = _refresh(block, loss, fresh, stored)
                     change = new if change is None else change + new
             return sum(sums[1:], start=sums[0]), change
 
@@ -150,20 +149,18 @@ def _pieces(chunk: list[slice], size: int) -> Iterator[slice]:
             yield slice(start, min(start + size, part.stop))
 
 
-def _standardised(block: Array, target: Array, beta: Array, shift: Array, sigma: Array) -> Array:
-    """``(target - A beta - shift) / sigma``, a row a point."""
-    z = product(beta, block.T)
-    np.subtract(target, z, out=z)
+def _standardised(block: Block, beta: Array, shift: Array, sigma: Array) -> Array:
+    """``(target - X beta - shift) / sigma``, a row a point."""
+    z: Array = product(beta, block.X.T)
+    np.subtract(block.target, z, out=z)
     z -= shift[:, None]
     z *= (1.0 / sigma)[:, None]
     return z
 
 
-def _sums(
-    rows: RowBlocks, block: Array, weight: Array | None, z: Array, loss: ConvexLoss
-) -> StackSums:
+def _sums(block: Block, z: Array, loss: ConvexLoss) -> StackSums:
     """As ``block_sums``, at several points."""
-    psi = loss.psi(z)
+    weight, psi = block.weight, loss.psi(z)
     weighted = psi if weight is None else weight * psi
     psi_psi = _dots(weighted, psi)
     if loss.quadratic_conjugate:
@@ -172,25 +169,18 @@ def _sums(
         values = loss.conjugate_of_psi(z)
         conjugate = values.sum(axis=1) if weight is None else values @ weight
     total = weighted.sum(axis=1)
-    psi_a = product(weighted, block) - total[:, None] * rows.offset
+    psi_a = product(weighted, block.X) - total[:, None] * block.rows.offset
     return StackSums(conjugate, total, psi_psi, _dots(weighted, z), psi_a)
 
 
-def _refresh(
-    rows: RowBlocks,
-    block: Array,
-    weight: Array | None,
-    target: Array,
-    loss: ConvexLoss,
-    fresh: Array,
-    stored: list[Array],
-) -> Array:
+def _refresh(block: Block, loss: ConvexLoss, fresh: Array, stored: list[Array]) -> Array:
     """Changes of the Gram matrices by the rows whose psi' moved; ``stored`` is brought up to date.
 
     Neighbours change alike: where fewer rows tell a point's change from its neighbour's than
     have moved, these are added to the neighbour's.
     """
-    grams = np.zeros((len(fresh), rows.p + 2, rows.p + 2))
+    size = block.rows.p + 2
+    grams = np.zeros((len(fresh), size, size))
     last: Change = np.zeros(0, dtype=np.intp), np.zeros(0)
     for k, (now, own) in enumerate(zip(fresh, stored, strict=True)):
         index = has_moved(loss, now, own).nonzero()[0]
@@ -202,11 +192,11 @@ def _refresh(
             if len(apart[0]) < len(index):
                 grams[k], index, change = grams[k - 1], *apart
         if len(index):
-            if weight is not None:
-                change = change * weight[index]
-            extended = np.empty((len(index), rows.p + 2))  # [a, 1, y]
-            extended[:, :-2] = rows.centred(block, index)
-            extended[:, -2], extended[:, -1] = 1.0, target[index]
+            if block.weight is not None:
+                change = change * block.weight[index]
+            extended = np.empty((len(index), size))  # [a, 1, y]
+            extended[:, :-2] = block.rows.centred(block.X, index)
+            extended[:, -2], extended[:, -1] = 1.0, block.target[index]
             grams[k] += product(extended.T, change[:, None] * extended)
         last = here
     return grams

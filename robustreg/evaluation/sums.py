@@ -1,13 +1,13 @@
 """One block of rows, read once: all the sums that the objective and its derivatives need.
 
-Pure functions of a block; the same sums over the blocks of a memory-mapped or distributed
-table would serve the same objective.
+Functions of a block and a point. What an objective holds of every row, the residuals and the psi'
+that its Gram matrix has, is brought up to date on the way.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,40 @@ from robustreg.losses import ConvexLoss
 # between kinks for piecewise quadratic losses, and a contraction of 1 % a step else. (Of
 # itself, not of its bound: at a small scale all of the curvature may lie in the tails.)
 CURVATURE_STEP = 0.01
+
+
+class Block(NamedTuple):
+    """Rows of a table as they are read: m of them, with p columns."""
+
+    rows: RowBlocks  # the table that they are from
+    X: Any  # (m, p) dense or CSR, in the units of the table's blocks
+    target: Array  # (m,)
+    weight: Array | None  # (m,), None for ones
+
+
+class Point(NamedTuple):
+    """Where sums are taken."""
+
+    beta: Array  # (p,) coefficients in the units of the blocks
+    intercept: float  # at the table's offset
+    sigma: float
+
+
+class Held(NamedTuple):
+    """What is held of every row of a block between points."""
+
+    residual: Array  # (m,) is written, unless it is known
+    known: bool
+    curvature: Array | None  # (m,) psi' of the Gram matrix, brought up to date, if there is one
+
+
+class Kind(NamedTuple):
+    """What is the same for all blocks and points of an objective."""
+
+    loss: ConvexLoss
+    basis: Array | None  # (p, q) of the coordinates that the Gram matrix is one of; None: columns
+    joint: bool  # whether the scale is a variable
+    precise: bool  # whether residuals and slopes have twice the working precision
 
 
 @dataclass
@@ -61,30 +95,12 @@ class Sums(FirstSums):
         )
 
 
-def block_sums(
-    rows: RowBlocks,
-    part: slice,
-    target: Array,
-    beta: Array,
-    intercept: float,
-    sigma: float,
-    loss: ConvexLoss,
-    residual: Array,
-    known: bool,
-    curvature: Array | None,
-    basis: Array | None,
-    joint: bool,
-    precise: bool = False,
-) -> Sums:
-    """Sums over one block of rows, read from memory once.
-
-    Writes the block's residuals to ``residual``, unless they are ``known``, and, where
-    given, brings ``curvature`` (the psi' that the stored Gram matrix holds) up to date.
-    """
-    block, weight = rows.read(part), rows.weights(part)
-    if not known:
-        write_residual(rows, block, target, beta, intercept, residual, precise)
-    z = residual / sigma
+def block_sums(kind: Kind, block: Block, point: Point, held: Held) -> Sums:
+    """Sums over one block of rows, read from memory once."""
+    rows, weight, loss = block.rows, block.weight, kind.loss
+    if not held.known:
+        write_residual(block, point.beta, point.intercept, held.residual, kind.precise)
+    z = held.residual / point.sigma
     psi = loss.psi(z)
     weighted = psi if weight is None else weight * psi
     psi_psi = float(weighted @ psi)
@@ -93,20 +109,20 @@ def block_sums(
     else:
         values = loss.conjugate_of_psi(z)
         conjugate = float(values.sum() if weight is None else weight @ values)
-    if precise:
-        total, psi_a = precise_slopes(weighted, block, rows.offset)
+    if kind.precise:
+        total, psi_a = precise_slopes(weighted, block.X, rows.offset)
     else:
         total = float(weighted.sum())
-        psi_a = product(weighted, block) - total * rows.offset
+        psi_a = product(weighted, block.X) - total * rows.offset
     gram, curve_z, curve_zz = None, np.zeros(rows.p + 1), 0.0
-    if curvature is not None:
-        gram = _refresh(rows, block, weight, z, loss, curvature, basis)
-        if joint:
-            curve = curvature * z
+    if held.curvature is not None:
+        gram = _refresh(kind, block, z, held.curvature)
+        if kind.joint:
+            curve = held.curvature * z
             if weight is not None:
                 curve *= weight
             curve_z[-1] = curve.sum()
-            curve_z[:-1] = product(curve, block) - curve_z[-1] * rows.offset
+            curve_z[:-1] = product(curve, block.X) - curve_z[-1] * rows.offset
             curve_zz = float(curve @ z)
     return Sums(
         conjugate,
@@ -121,20 +137,15 @@ def block_sums(
 
 
 def write_residual(
-    rows: RowBlocks,
-    block: Any,
-    target: Array,
-    beta: Array,
-    intercept: float,
-    out: Array,
-    precise: bool = False,
+    block: Block, beta: Array, intercept: float, out: Array, precise: bool = False
 ) -> None:
-    """``target`` minus ``(block - offset) @ beta + intercept``."""
+    """``target`` minus ``(X - offset) @ beta + intercept``."""
+    offset = block.rows.offset
     if precise:
-        out[:] = precise_residual(target, block, rows.offset, beta, intercept)
+        out[:] = precise_residual(block.target, block.X, offset, beta, intercept)
         return
-    np.subtract(target, product(block, beta), out=out)
-    out -= intercept - float(rows.offset @ beta)
+    np.subtract(block.target, product(block.X, beta), out=out)
+    out -= intercept - float(offset @ beta)
 
 
 def has_moved(loss: ConvexLoss, fresh: Array, curvature: Array) -> Mask:
@@ -144,27 +155,19 @@ def has_moved(loss: ConvexLoss, fresh: Array, curvature: Array) -> Mask:
     return fresh != curvature  # psi' is constant between kinks
 
 
-def _refresh(
-    rows: RowBlocks,
-    block: Any,
-    weight: Array | None,
-    z: Array,
-    loss: ConvexLoss,
-    curvature: Array,
-    basis: Array | None,
-) -> Array | None:
+def _refresh(kind: Kind, block: Block, z: Array, curvature: Array) -> Array | None:
     """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved, if any."""
-    fresh = loss.psi_prime(z)
-    index = np.flatnonzero(has_moved(loss, fresh, curvature))
+    fresh = kind.loss.psi_prime(z)
+    index = np.flatnonzero(has_moved(kind.loss, fresh, curvature))
     if not len(index):
         return None
     change = fresh[index] - curvature[index]
     curvature[index] = fresh[index]
-    if weight is not None:
-        change *= weight[index]
-    part = rows.centred(block, index)
-    if basis is not None:
-        part = product(part, basis)
+    if block.weight is not None:
+        change *= block.weight[index]
+    part = block.rows.centred(block.X, index)
+    if kind.basis is not None:
+        part = product(part, kind.basis)
     linear = product(change, part)
     if change.min() == change.max():  # a symmetric product costs half of a general one
         inner = change[0] * product(part.T, part)
