@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from robustreg.datasets import load_diamonds
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
-from robustreg.estimators._base import Data
 from robustreg.evaluation.certificate import _gap
 from robustreg.evaluation.coordinates import make_objective, make_separable_frame
+from robustreg.evaluation.problem import Data
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")

@@ -20,7 +20,7 @@ from robustreg import (
     huber_delta_path,
     huber_path,
 )
-from robustreg.evaluation.problem import make_problem
+from robustreg.evaluation.problem import Data, make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
 
@@ -176,11 +176,10 @@ def test_gross_errors_make_nothing_negligible(loss, scale):
         "scale": scale,
         "penalty": ElasticNet(),
         "fit_intercept": True,
-        "n_threads": 1,
     }
-    clean = make_problem(X, y, None, **common)
+    clean = make_problem(Data(X, y, None, 1), **common)
     y[:10] = np.logspace(3, 14, 10)
-    gross = make_problem(X, y, None, **common)
+    gross = make_problem(Data(X, y, None, 1), **common)
     negligible = gross.in_units_of_objective(gross.negligible)
     assert negligible <= 4.0 * clean.in_units_of_objective(clean.negligible)
     assert 0.0 < negligible <= 1e-13

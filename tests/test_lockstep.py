@@ -6,7 +6,7 @@ from _cases import SMOOTH_LOSSES, clean, contaminated, rank_deficient, weights_f
 from scipy import sparse
 
 from robustreg.evaluation import points as _stack
-from robustreg.evaluation.problem import Coefficients, make_problem
+from robustreg.evaluation.problem import Coefficients, Data, make_problem
 from robustreg.losses import Huber
 from robustreg.model_selection._sequence import Sequence
 from robustreg.penalties import ElasticNet
@@ -19,14 +19,11 @@ LIMITS = {"max_iter": 100, "tol": 1e-7}
 
 def problem_of(X, y, weight=None, loss=None, scale=None, fit_intercept=True, **penalty):
     return make_problem(
-        X,
-        y,
-        weight,
+        Data(X, y, weight, 1),
         loss=loss or Huber(),
         scale=scale,
         penalty=ElasticNet(1.0, **penalty),
         fit_intercept=fit_intercept,
-        n_threads=1,
     )
 
 

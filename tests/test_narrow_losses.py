@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, MRegressor, huber_path
 from robustreg.evaluation.coordinates import make_separable_frame
-from robustreg.evaluation.problem import make_problem
+from robustreg.evaluation.problem import Data, make_problem
 from robustreg.losses import Huber, LogCosh, PseudoHuber, SmoothL1
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._continuation import from_above
@@ -118,7 +118,7 @@ def test_the_equation_of_the_scale_is_solved():
     X, y = g.normal(size=(10, 3)), np.array([-9.0, -6, -5, -3, -1, 2, 3, 6, 7, 9])
     penalty = ElasticNet(1.0, 1.0)
     how = {"loss": Huber(1e-5), "scale": None, "penalty": penalty, "fit_intercept": True}
-    problem = make_problem(X, y, None, n_threads=1, **how)
+    problem = make_problem(Data(X, y, None, 1), **how)
     theta, _ = from_above(problem, make_separable_frame(problem), 100)
     psi = np.sqrt(10 * Huber(1e-5).kappa - 4 * 1e-10)
     assert theta[-1] * problem.y_unit == pytest.approx(1.5 / psi, rel=1e-6)

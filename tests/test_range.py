@@ -201,21 +201,18 @@ def test_a_scale_too_far_from_the_spread_of_y_is_refused(loss, scale, y_unit):
 
 
 def test_infinite_and_missing_gaps_certify_nothing():
-    from robustreg.evaluation.problem import Coefficients, make_problem
+    from robustreg.evaluation.problem import Coefficients, Data, make_problem
     from robustreg.losses import Absolute
     from robustreg.penalties import ElasticNet
     from robustreg.solvers._report import result
 
     X, y = clean()
     problem = make_problem(
-        X,
-        y,
-        None,
+        Data(X, y, None, 1),
         loss=Absolute(),
         scale=1.0,
         penalty=ElasticNet(),
         fit_intercept=True,
-        n_threads=1,
     )
     end = OptimizeResult(status=0, message="", nit=1)
     start = Coefficients(np.zeros(3), 0.0, 1.0)

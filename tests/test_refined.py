@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, MRegressor, QuantileRegressor
 from robustreg._linalg.precise import Precise, Triangle
-from robustreg.evaluation.problem import make_problem
+from robustreg.evaluation.problem import Data, make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
 from robustreg.solvers.programme.interior import interior_point
@@ -181,7 +181,7 @@ def test_few_iterations_end_where_they_end():
 
 def problem_of(X, y, loss, scale, penalty, weight=None):
     how = {"loss": loss, "scale": scale, "penalty": penalty, "fit_intercept": True}
-    return make_problem(X, y, weight, n_threads=1, **how)
+    return make_problem(Data(X, y, weight, 1), **how)
 
 
 def uncertified(problem, off=1e-5, **options):

@@ -19,7 +19,7 @@ from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
-from robustreg.evaluation.problem import Coefficients, Problem, make_problem
+from robustreg.evaluation.problem import Coefficients, Data, Problem, make_problem
 from robustreg.evaluation.ties import interpolated_share
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
@@ -29,16 +29,6 @@ from robustreg.solvers._solution import Solution
 
 NO_PENALTY = ElasticNet()
 OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
-
-
-@dataclass(frozen=True)
-class Data:
-    """The rows of positive weight that a fit sees, and the threads it may use."""
-
-    X: Any
-    y: Array
-    weight: Array | None
-    n_threads: int
 
 
 class LinearRegressor(LinearEstimator):
@@ -103,16 +93,8 @@ class LinearRegressor(LinearEstimator):
         scale: float | None,
         penalty: ElasticNet = NO_PENALTY,
     ) -> Problem:
-        return make_problem(
-            data.X,
-            data.y,
-            data.weight,
-            loss=loss,
-            scale=scale,
-            penalty=penalty,
-            fit_intercept=self.fit_intercept,
-            n_threads=data.n_threads,
-        )
+        intercept = self.fit_intercept
+        return make_problem(data, loss=loss, scale=scale, penalty=penalty, fit_intercept=intercept)
 
     def _warn(self, fit: Solution, solver: str, of: str = "") -> None:
         advice = "Another solver or a larger tol may do."

@@ -10,10 +10,9 @@ import numpy as np
 
 from robustreg._arrays import Array, Index
 from robustreg._compat import Interval, StrOptions
-from robustreg.estimators._base import Data
 from robustreg.estimators._delta import DEFAULT_DELTA, choose_delta, has_collapsed
 from robustreg.estimators._m import ScaledRegressor
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Data, Problem
 from robustreg.losses import ConvexLoss, Huber
 from robustreg.solvers._solution import Solution
 

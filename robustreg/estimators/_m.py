@@ -11,7 +11,7 @@ from numpy.random import RandomState
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
-from robustreg.estimators._base import Data, LinearRegressor, Rows, noise_mad, rows_that_count
+from robustreg.estimators._base import LinearRegressor, Rows, noise_mad, rows_that_count
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
     attributes_of,
@@ -21,6 +21,7 @@ from robustreg.estimators._subsampling import (
     tuned,
 )
 from robustreg.evaluation.limits import scale_in_units
+from robustreg.evaluation.problem import Data
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
 from robustreg.losses._check import check_once
 from robustreg.scale._median import residual_mad

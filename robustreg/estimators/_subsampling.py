@@ -18,9 +18,9 @@ from sklearn.utils import check_random_state
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._validation import check_finite
-from robustreg.estimators._base import Data, Rows, levels_to_the_user, rows_that_count
+from robustreg.estimators._base import Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Data, Problem
 from robustreg.losses import LOSSES, Loss, tuning_constant
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
@@ -107,9 +107,7 @@ def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
             f"memory at once; got {model.n_subsamples!r}."
         )
     if problem is None:
-        problem = least_absolute_problem(
-            data.X, data.y, data.weight, model.fit_intercept, data.n_threads
-        )
+        problem = least_absolute_problem(data, model.fit_intercept)
     sample = make_sample(
         problem,
         data.weight,

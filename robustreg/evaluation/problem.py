@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from robustreg._arrays import EPS, TINY, Array, Index, Mask, root_mean_square
+from robustreg._arrays import EPS, TINY, Array, Index, Mask
 from robustreg.evaluation.limits import (
     FURTHEST_SCALE,
     in_range,
@@ -17,21 +17,31 @@ from robustreg.evaluation.limits import (
     penalty_in_range,
     scale_in_units,
     scale_of_squares,
-    too_far_apart,
+)
+from robustreg.evaluation.units import (
+    EXACT,
+    FARTHEST,
+    SURVEY_ROWS,
+    Units,
+    bring_in,
+    power_of_two,
+    relative,
+    units_of,
 )
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
-from robustreg.scale._median import mad, weighted_median
 
-# An error of more spreads than a double has digits is taken for one of so many: nothing but
-# its sign matters to a loss with bounded psi unless the fit follows it, and no digits of the
-# others are lost to it.
-FARTHEST = 1e15
-EXACT = 1e-9  # of the spread of y: residuals up to here count as exact fits
-ROUNDED = 64 * EPS  # of the size of y: so much of residuals may be rounding
-# Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
-SURVEY_ROWS = 2_500
 LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows of positive weight that a fit sees, and the threads it may use."""
+
+    X: Any  # (n, p)
+    y: Array  # (n,)
+    weight: Array | None  # (n,), None for ones
+    n_threads: int
 
 
 @dataclass(frozen=True)
@@ -233,10 +243,10 @@ class Problem:
 
         The spread then is what the farthest of them says it is.
         """
-        unit = _power_of_two(reach / (FARTHEST * self.spread))
+        unit = power_of_two(reach / (FARTHEST * self.spread))
         y: Array = self.put_back(self.y) / unit
         spread = 2.0 * reach / (FARTHEST * unit)
-        far, beyond = _bring_in(y, spread)
+        far, beyond = bring_in(y, spread)
         scale = self.scale
         if scale is not None and self.loss.homogeneity != 1:  # of which squares are to have ratios
             scale = max(scale / unit, spread / FURTHEST_SCALE)
@@ -266,112 +276,63 @@ class Problem:
 
 
 def make_problem(
-    X: Any,
-    y: Array,
-    weight: Array | None,
+    data: Data,
     *,
     loss: ConvexLoss,
     scale: float | None,
     penalty: ElasticNet,
     fit_intercept: bool,
-    n_threads: int,
 ) -> Problem:
     """Bring y near 1 by a shift and a power of two, and convert scale and penalty with it.
 
     The unit of ``penalty`` is set here.
     """
-    given = weight
-    if weight is not None:  # what is next to nothing beside the largest must not become 0
-        weight = np.maximum(weight / weight.max(), TINY)
-    quadratic = loss.homogeneity == 2
+    squares = loss.homogeneity == 2
     # alpha needs the penalty's unit itself, which is a statistic of all rows
-    step = 1 if penalty.alpha else max(1, len(y) // SURVEY_ROWS)
-    rough = _power_of_two(float(max(y.max(), -y.min())))
-    centre, width, spread = _centre_and_spread(y, rough, weight, step, fit_intercept)
-    if spread > 0.0 and not width:
-        width = root_mean_square(y / rough - centre, given)
-    # The largest |y| may be an outlier: the unit is the spread's, unless squares are taken.
-    two = _power_of_two(spread) if not quadratic else 1.0
-    y_unit, centre, spread, width = rough * two, centre / two, spread / two, width / two
-    with np.errstate(over="ignore"):
-        scaled = y / y_unit if 1e-300 < y_unit < 1e300 else y / rough / two
-    scaled -= centre
-    farthest = float(max(scaled.max(), -scaled.min()))
-    if not math.isfinite(farthest):
-        raise too_far_apart(y)
+    step = 1 if penalty.alpha else max(1, len(data.y) // SURVEY_ROWS)
+    units = units_of(data.y, data.weight, step, squares, fit_intercept)
+    y, y_unit = units.apply(data.y), units.y_unit
+    farthest = float(max(y.max(), -y.min()))
     far: Index = np.zeros(0, dtype=np.intp)
     beyond: Array = np.zeros(0)
-    if not quadratic and farthest > FARTHEST * spread > 0.0:
-        far, beyond = _bring_in(scaled, spread)
-        farthest = FARTHEST * spread
-    exact = EXACT * spread
-    if not fit_intercept and spread > 0.0:
-        varies = _centre_and_spread(y, rough, weight, step, True)[2] / two
-        exact = min(max(EXACT * (varies or spread), ROUNDED * spread), exact)
-    fixed = scale
-    if scale is not None:
-        fixed = 1.0 if loss.homogeneity in (1, 2) else scale_in_units(scale, y_unit, spread)
-    unit, alpha_unit = width or 1.0, 1.0
-    if fixed is not None and loss.homogeneity != 1:
-        unit = fixed
-    if scale is not None and quadratic and penalty.l1_ratio:
-        # F goes with the square of y, an L1 norm with y
-        unit = alpha_unit = scale_of_squares(scale, y_unit)
+    if not squares and farthest > FARTHEST * units.spread > 0.0:
+        far, beyond = bring_in(y, units.spread)
+        farthest = FARTHEST * units.spread
+    fixed, penalty, alpha_unit = _converted(loss, scale, penalty, units)
     return Problem(
-        X=X,
-        y=scaled,
-        weight=weight,
+        X=data.X,
+        y=y,
+        weight=relative(data.weight),
         loss=loss,
         scale=fixed,
         given_scale=scale,
-        penalty=penalty_in_range(replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)),
+        penalty=penalty,
         alpha_unit=alpha_unit,
         fit_intercept=fit_intercept,
-        n_threads=n_threads,
-        y_offset=centre * y_unit,
+        n_threads=data.n_threads,
+        y_offset=units.centre * y_unit,
         y_unit=y_unit,
-        objective_unit=y_unit * (y_unit / scale) if quadratic and scale is not None else y_unit,
-        spread=spread,
-        exact=exact,
+        objective_unit=y_unit * (y_unit / scale) if squares and scale is not None else y_unit,
+        spread=units.spread,
+        exact=units.exact,
         farthest=farthest,
         far=far,
         beyond=beyond,
     )
 
 
-def _bring_in(y: Array, spread: float) -> tuple[Index, Array]:
-    """Cut y off at ``FARTHEST`` spreads, in place; the rows that are cut, and by how much."""
-    far = np.flatnonzero(np.abs(y) > FARTHEST * spread)
-    brought_in = np.clip(y[far], -FARTHEST * spread, FARTHEST * spread)
-    beyond = y[far] - brought_in
-    y[far] = brought_in
-    return far, beyond
-
-
-def _power_of_two(value: float) -> float:
-    return float(np.ldexp(1.0, int(np.frexp(value)[1]) - 1)) if value > 0 else 1.0
-
-
-def _centre_and_spread(
-    y: Array, unit: float, weight: Array | None, step: int, fit_intercept: bool
-) -> tuple[float, float, float]:
-    """Weighted median (0 without an intercept), the MAD about it, and a spread.
-
-    That is the MAD, and where it is 0, the MAD of the deviations that are not 0, which gross
-    errors cannot inflate. (The penalty's unit is their root mean square then.) Of every
-    ``step``-th ``y / unit``, or of all where these do not vary.
-    """
-    for stride in dict.fromkeys((step, 1)):
-        sample = y[::stride] / unit
-        part = None if weight is None else weight[::stride]
-        centre = weighted_median(sample, part) if fit_intercept else 0.0
-        width = spread = mad(sample, part, center=centre)
-        if spread > 0.0:
-            break
-        moved = sample != centre
-        if np.any((sample == 0.0) & (np.abs(y[::stride]) >= TINY)):
-            raise too_far_apart(y)
-        if moved.any():
-            spread = mad(sample[moved], None if part is None else part[moved], center=centre)
-            break
-    return centre, width, spread
+def _converted(
+    loss: ConvexLoss, scale: float | None, penalty: ElasticNet, units: Units
+) -> tuple[float | None, ElasticNet, float]:
+    """The scale and the penalty in units of y, and what the user's alpha was multiplied by."""
+    fixed, unit, alpha_unit = scale, units.width or 1.0, 1.0
+    if scale is not None:
+        scaleless = loss.homogeneity in (1, 2)
+        fixed = 1.0 if scaleless else scale_in_units(scale, units.y_unit, units.spread)
+        if loss.homogeneity != 1:
+            unit = fixed
+        if loss.homogeneity == 2 and penalty.l1_ratio:
+            # F goes with the square of y, an L1 norm with y
+            unit = alpha_unit = scale_of_squares(scale, units.y_unit)
+    own = replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)
+    return fixed, penalty_in_range(own), alpha_unit

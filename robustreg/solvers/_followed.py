@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from robustreg.evaluation.problem import FARTHEST, Coefficients, Problem
+from robustreg.evaluation.problem import Coefficients, Problem
+from robustreg.evaluation.units import FARTHEST
 from robustreg.solvers._report import TOL
 from robustreg.solvers._reported import residuals_of, still_zero, value_at
 from robustreg.solvers._solution import Solution

@@ -11,7 +11,8 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import Array
 from robustreg.evaluation.coordinates import Frame, least_squares, pack, penalised_least_squares
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import SURVEY_ROWS, Coefficients, Problem
+from robustreg.evaluation.problem import Coefficients, Problem
+from robustreg.evaluation.units import SURVEY_ROWS
 from robustreg.scale._median import mad
 from robustreg.solvers._continuation import approach, from_above
 from robustreg.solvers._ended import Ended, finished

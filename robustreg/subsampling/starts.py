@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index, Mask, two_valued
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Data, Problem
 from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import Criterion
@@ -77,7 +77,9 @@ def ms_starts(
 
     left = np.column_stack([explain(column)[2] for column in others.T])
     target = explain(problem.y)[2]
-    rest = least_absolute_problem(left, target, problem.weight, False, problem.n_threads)
+    rest = least_absolute_problem(
+        Data(left, target, problem.weight, problem.n_threads), fit_intercept=False
+    )
     table, coordinates = make_table(rest, weight)
     fits = elemental_fits(table, n_subsamples, random)
     refinery = Refinery(table, criterion, table.n_threads)
@@ -95,7 +97,9 @@ def _least_absolute(problem: Problem) -> Solution:
 
 def _least_absolute_in_units(problem: Problem, X: Array, y: Array) -> tuple[Array, float, Array]:
     """Coefficients, intercept and residuals of an L1 fit to other columns of the same rows."""
-    own = least_absolute_problem(X, y, problem.weight, problem.fit_intercept, problem.n_threads)
+    own = least_absolute_problem(
+        Data(X, y, problem.weight, problem.n_threads), problem.fit_intercept
+    )
     fit = _least_absolute(own)
     coef, intercept = own.in_user_units(fit.coef, fit.intercept)
     return coef, float(intercept), own.put_back(fit.residual) * own.y_unit

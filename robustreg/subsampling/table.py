@@ -14,7 +14,7 @@ from robustreg._linalg.products import product
 from robustreg._parallel import map_ordered, slices
 from robustreg.evaluation.coordinates import make_frame
 from robustreg.evaluation.limits import out_of_range
-from robustreg.evaluation.problem import Problem, make_problem
+from robustreg.evaluation.problem import Data, Problem, make_problem
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.scale._median import mad, weighted_median
@@ -164,20 +164,10 @@ def ridge(trace: Array, total: float) -> Array:
     return np.maximum(RIDGE * total, ROUNDED * trace)
 
 
-def least_absolute_problem(
-    X: Array, y: Array, weight: Array | None, fit_intercept: bool, n_threads: int
-) -> Problem:
+def least_absolute_problem(data: Data, fit_intercept: bool) -> Problem:
     """Least absolute deviations without a penalty: y in units that outliers have no say in."""
-    return make_problem(
-        X,
-        y,
-        weight,
-        loss=Absolute(),
-        scale=1.0,
-        penalty=ElasticNet(),
-        fit_intercept=fit_intercept,
-        n_threads=n_threads,
-    )
+    loss, penalty = Absolute(), ElasticNet()
+    return make_problem(data, loss=loss, scale=1.0, penalty=penalty, fit_intercept=fit_intercept)
 
 
 def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinates]:

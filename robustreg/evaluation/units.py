@@ -1,0 +1,125 @@
+"""Units of y in which a fit's numbers are near 1, and what counts as far, or as 0, in them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from robustreg._arrays import EPS, TINY, Array, Index, root_mean_square
+from robustreg.evaluation.limits import too_far_apart
+from robustreg.scale._median import mad, weighted_median
+
+# An error of more spreads than a double has digits is taken for one of so many: nothing but
+# its sign matters to a loss with bounded psi unless the fit follows it, and no digits of the
+# others are lost to it.
+FARTHEST = 1e15
+EXACT = 1e-9  # of the spread of y: residuals up to here count as exact fits
+ROUNDED = 64 * EPS  # of the size of y: so much of residuals may be rounding
+# Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
+SURVEY_ROWS = 2_500
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units of y: ``y / (rough two) - centre`` is near 1.
+
+    Attributes
+    ----------
+    rough, two : float
+        Powers of two, of the largest ``|y|`` and of the spread in that unit; their product may
+        have left the range of float64 where y has not.
+    centre : float
+        Weighted median of y, 0 without an intercept.
+    width : float
+        What a penalty is measured in: the MAD of y about the centre, where that is 0 the root
+        mean square.
+    spread : float
+        The MAD, where that is 0 of the deviations that are not 0; 0 if y is constant.
+    exact : float
+        Residuals up to this size count as exact fits.
+    """
+
+    rough: float
+    two: float
+    centre: float
+    width: float
+    spread: float
+    exact: float
+
+    @property
+    def y_unit(self) -> float:
+        """The unit of y."""
+        return self.rough * self.two
+
+    def apply(self, y: Array) -> Array:
+        """Y in these units; a ValueError where they have no room for all of it."""
+        with np.errstate(over="ignore"):
+            room = 1e-300 < self.y_unit < 1e300
+            scaled: Array = y / self.y_unit if room else y / self.rough / self.two
+        scaled -= self.centre
+        if not math.isfinite(float(max(scaled.max(), -scaled.min()))):
+            raise too_far_apart(y)
+        return scaled
+
+
+def relative(weight: Array | None) -> Array | None:
+    """Weights over the largest; what is next to nothing beside that must not become 0."""
+    return None if weight is None else np.maximum(weight / weight.max(), TINY)
+
+
+def units_of(
+    y: Array, weight: Array | None, step: int, squares: bool, fit_intercept: bool
+) -> Units:
+    """The units of y, from every ``step``-th row; those of its largest if ``squares`` are taken."""
+    rough, own = power_of_two(float(max(y.max(), -y.min()))), relative(weight)
+    centre, width, spread = _centre_and_spread(y, rough, own, step, fit_intercept)
+    if spread > 0.0 and not width:  # of weights as given: a gross y may make up for them
+        width = root_mean_square(y / rough - centre, weight)
+    # The largest |y| may be an outlier: the unit is the spread's, unless squares are taken.
+    two = 1.0 if squares else power_of_two(spread)
+    exact = EXACT * spread
+    if not fit_intercept and spread > 0.0:  # a column of ones may stand for the intercept
+        about_median = _centre_and_spread(y, rough, own, step, True)[2] or spread
+        exact = min(max(EXACT * about_median, ROUNDED * spread), exact)
+    return Units(rough, two, centre / two, width / two, spread / two, exact / two)
+
+
+def bring_in(y: Array, spread: float) -> tuple[Index, Array]:
+    """Cut y off at ``FARTHEST`` spreads, in place; the rows that are cut, and by how much."""
+    far = np.flatnonzero(np.abs(y) > FARTHEST * spread)
+    brought_in = np.clip(y[far], -FARTHEST * spread, FARTHEST * spread)
+    beyond = y[far] - brought_in
+    y[far] = brought_in
+    return far, beyond
+
+
+def power_of_two(value: float) -> float:
+    """The largest power of two up to a positive value; 1 for 0."""
+    return float(np.ldexp(1.0, int(np.frexp(value)[1]) - 1)) if value > 0 else 1.0
+
+
+def _centre_and_spread(
+    y: Array, unit: float, weight: Array | None, step: int, fit_intercept: bool
+) -> tuple[float, float, float]:
+    """Weighted median (0 without an intercept), the MAD about it, and a spread.
+
+    That is the MAD, and where it is 0, the MAD of the deviations that are not 0, which gross
+    errors cannot inflate. (The penalty's unit is their root mean square then.) Of every
+    ``step``-th ``y / unit``, or of all where these do not vary.
+    """
+    for stride in dict.fromkeys((step, 1)):
+        sample = y[::stride] / unit
+        part = None if weight is None else weight[::stride]
+        centre = weighted_median(sample, part) if fit_intercept else 0.0
+        width = spread = mad(sample, part, center=centre)
+        if spread > 0.0:
+            break
+        moved = sample != centre
+        if np.any((sample == 0.0) & (np.abs(y[::stride]) >= TINY)):
+            raise too_far_apart(y)
+        if moved.any():
+            spread = mad(sample[moved], None if part is None else part[moved], center=centre)
+            break
+    return centre, width, spread
