@@ -205,6 +205,7 @@ def test_infinite_and_missing_gaps_certify_nothing():
     from robustreg.losses import Absolute
     from robustreg.penalties import ElasticNet
     from robustreg.solvers._report import result
+    from robustreg.solvers._solution import Reached
 
     X, y = clean()
     problem = make_problem(
@@ -217,7 +218,8 @@ def test_infinite_and_missing_gaps_certify_nothing():
     end = OptimizeResult(status=0, message="", nit=1)
     start = Coefficients(np.zeros(3), 0.0, 1.0)
     for value, gap in [(np.inf, np.inf), (1.0, np.nan), (np.nan, 0.0), (np.nan, np.nan)]:
-        assert not result(problem, start, problem.y, value, gap, 1e-7, end, 1).converged
+        reached = Reached(start, problem.y, value, gap)
+        assert not result(problem, reached, 1e-7, end, 1).converged
 
 
 # --- numbers below 2.2e-308, which have no reciprocal

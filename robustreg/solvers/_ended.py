@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 from scipy.optimize import OptimizeResult
@@ -21,6 +22,19 @@ class Ended(IntEnum):
 
 #: Where the optimiser has not come to its end, whatever the certificate says.
 UNFINISHED = (Ended.MAX_ITER, Ended.OUT_OF_RANGE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When an optimiser ends.
+
+    After ``max_iter`` iterations; at a gap of ``tol`` F, where that is looked at on the way; at a
+    step of ``xtol`` scales.
+    """
+
+    max_iter: int
+    tol: float
+    xtol: float
 
 
 def finished(message: str, nit: int = 0) -> OptimizeResult:

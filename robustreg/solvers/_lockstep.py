@@ -30,11 +30,11 @@ from robustreg.evaluation.coordinates import Frame, in_columns, pack
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.points import Stack, StackSums
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.solvers._ended import Ended, finished
+from robustreg.solvers._ended import Ended, Limits, finished
 from robustreg.solvers._faint import has_faint
 from robustreg.solvers._newton import KEEP_FROM_BOUND, STATUS
 from robustreg.solvers._report import result
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Reached, Solution
 
 MAX_STEPS = 12  # from a good start three to five are enough, ...
 PROGRESS = 0.5  # ... and each is shorter than this share of the last but one
@@ -46,16 +46,13 @@ LITTLE = 2**22  # numbers
 
 
 @dataclass(frozen=True)
-class Limits:
-    """When fits end: as the parameters of the same names do, of ``newton`` and its steps.
+class StepLimits(Limits):
+    """When fits end, and where scales are next to 0.
 
     ``least_scale`` is where a joint scale is taken for one on its way to 0, and ``unit`` what
     lengths of steps are in units of where the scale is less.
     """
 
-    max_iter: int
-    tol: float
-    xtol: float
     least_scale: float
     unit: float
 
@@ -88,7 +85,7 @@ class Lockstep:
         self.stacks: dict[bool, Stack] = {}  # with a penalty and without
 
     def fits(
-        self, problems: list[Problem], starts: list[Coefficients | None], limits: Limits
+        self, problems: list[Problem], starts: list[Coefficients | None], limits: StepLimits
     ) -> list[Solution | None]:
         """Certified fits, without residuals, of problems that differ in the penalty's strength.
 
@@ -135,7 +132,7 @@ def _lockstep(
     frame: Frame,
     problems: Sequence[Problem],
     starts: Sequence[Coefficients],
-    limits: Limits,
+    limits: StepLimits,
 ) -> list[Solution | None]:
     """Certified fits; None for the others."""
     fits: list[Solution | None] = [None] * len(problems)
@@ -157,7 +154,7 @@ def _lockstep(
     return fits
 
 
-def _descend(stack: Stack, theta: Array, strength: Array, limits: Limits) -> Iterator[_Arrived]:
+def _descend(stack: Stack, theta: Array, strength: Array, limits: StepLimits) -> Iterator[_Arrived]:
     """Steps of all points together; those that have arrived are handed out and go no further.
 
     A point has arrived once its step is shorter than ``xtol``, and, unless it is a tenth of
@@ -213,4 +210,4 @@ def _certified(
         whole = float(value[k]) + problem.penalty.value(frame.rows.coefficients(beta[k]))
         gap = gap_of_psi(own, sums.at(k), beta[k], sigma[k], whole) if balanced[k] else np.inf
         here = Coefficients(found.coef[k], float(intercepts[k]), float(sigma[k]))
-        yield result(problem, here, None, whole, gap, tol, end, frame.rank)
+        yield result(problem, Reached(here, None, whole, gap), tol, end, frame.rank)

@@ -15,8 +15,8 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.units import SURVEY_ROWS
 from robustreg.scale._median import mad
 from robustreg.solvers._continuation import approach, from_above
-from robustreg.solvers._ended import Ended, finished
-from robustreg.solvers._minimise import SMALL_SCALES, XTOL, Minimise, minimise_newton, width
+from robustreg.solvers._ended import Ended, Limits, finished
+from robustreg.solvers._minimise import SMALL_SCALES, Minimise, minimise_newton, width
 from robustreg.solvers._plane import AtZero, at_scale_zero
 from robustreg.solvers.programme.candidates import is_exact
 
@@ -41,9 +41,7 @@ def optimise(
     frame: Frame,
     objective: Objective,
     start: Coefficients | None,
-    max_iter: int,
-    tol: float,
-    xtol: float,
+    limits: Limits,
     minimise: Minimise,
 ) -> Optimum:
     """The optimum from a start, or from where least squares lead."""
@@ -62,13 +60,13 @@ def optimise(
         return Optimum(theta, fit, None)
     used = 0
     if _almost_absolute(problem):
-        theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
+        theta, at_zero = at_scale_zero(problem, frame, objective, theta, limits.tol)
         if at_zero is not None:
             fit = finished("The fit is one of absolute deviations.")
             return Optimum(theta, fit, at_zero)
     elif not objective.joint:
-        theta, used = approach(problem, frame, objective, theta, max_iter)
-    return _descend(problem, frame, objective, theta, used, max_iter, tol, xtol, minimise)
+        theta, used = approach(problem, frame, objective, theta, limits.max_iter)
+    return _descend(problem, frame, objective, theta, used, limits, minimise)
 
 
 def _descend(
@@ -77,22 +75,22 @@ def _descend(
     objective: Objective,
     theta: Array,
     used: int,
-    max_iter: int,
-    tol: float,
-    xtol: float,
+    limits: Limits,
     minimise: Minimise,
 ) -> Optimum:
     """The optimum from a start, after so many iterations; at joint scale 0 where it is there."""
     fit = OptimizeResult(x=theta, nit=used, status=Ended.MAX_ITER, message="max_iter reached.")
     for small in SMALL_SCALES:
-        if used >= max_iter:
+        if used >= limits.max_iter:
             break
-        fit = minimise(objective, theta, max_iter - used, xtol, small * problem.spread)
+        fit = minimise(
+            objective, theta, limits.max_iter - used, limits.xtol, small * problem.spread
+        )
         theta, used = fit.x, used + fit.nit
         fit.nit = used
         if not _may_be_zero(problem, fit):
             break
-        theta, at_zero = at_scale_zero(problem, frame, objective, theta, tol)
+        theta, at_zero = at_scale_zero(problem, frame, objective, theta, limits.tol)
         if at_zero is not None:
             fit = finished("Most rows lie on a plane.", used)
             return Optimum(theta, fit, at_zero)
@@ -100,12 +98,12 @@ def _descend(
 
 
 def optimise_from_above(
-    problem: Problem, frame: Frame, objective: Objective, max_iter: int, tol: float
+    problem: Problem, frame: Frame, objective: Objective, limits: Limits
 ) -> Optimum:
     """The same by continuation from scales at which F is a parabola, for fits that get stuck."""
-    theta, used = from_above(problem, frame, max_iter)
+    theta, used = from_above(problem, frame, limits.max_iter)
     minimise = partial(minimise_newton, rooted=True)
-    optimum = _descend(problem, frame, objective, theta, 0, max_iter, tol, XTOL, minimise)
+    optimum = _descend(problem, frame, objective, theta, 0, limits, minimise)
     optimum.fit.nit += used
     return optimum
 

@@ -26,6 +26,7 @@ from robustreg.scale._median import mad
 from robustreg.solvers._minimise import width
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._report import LAST_PLACES, is_certified, is_rounding
+from robustreg.solvers._solution import Reached
 from robustreg.solvers.programme.candidates import drop_rounding
 from robustreg.solvers.programme.interior import first_theta, iterate
 from robustreg.solvers.programme.rows import Streamed
@@ -57,7 +58,8 @@ def at_scale_zero(
         value, gap, nu = _certify(objective, found, problem.exact)
         # That residuals are no more than rounding is no reason to take a joint scale for 0.
         residual = None if objective.joint else objective.residual
-        if is_certified(problem, unpack(objective, frame, found), residual, value, gap, tol):
+        reached = Reached(unpack(objective, frame, found), residual, value, gap)
+        if is_certified(problem, reached, tol):
             return found, (value, gap, nu)
         if candidate is _least_absolute_deviations:
             if objective.joint:

@@ -14,7 +14,7 @@ from robustreg.evaluation.design import sizes_of_terms
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import NotFiniteError, RowBlocks
 from robustreg.solvers._ended import UNFINISHED, Ended, finished
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Reached, Solution
 
 TOL = 1e-7  # the tolerance of solvers that are not told one
 ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
@@ -25,26 +25,23 @@ FAINT = 1e-6  # of a y that was brought in: residuals below are none
 
 def result(
     problem: Problem,
-    found: Coefficients,
-    residual: Array | None,
-    value: float,
-    gap: float,
+    reached: Reached,
     tol: float,
     fit: OptimizeResult,
     rank: int,
     n_interpolated: int | None = None,
 ) -> Solution:
-    """The fit of ``found``, and whether it is certified; ``fit`` says how the optimiser ended.
+    """The fit that has been reached, and whether it is certified; ``fit`` is how that ended.
 
-    ``residual`` is None where nobody is going to look at them, for problems without ``far``.
     ``n_interpolated`` is the rank by default.
 
-    Success means that the gap is small, see :func:`is_certified`, that no such y is followed,
-    and that the optimiser itself ended because its last step was negligible or nothing
+    It has converged if the gap is small, see :func:`is_certified`, no y is followed that was
+    brought in, and the optimiser itself ended because its last step was negligible or nothing
     decreased any more.
     """
+    found, residual, value, gap = reached
     gap = gap if found.certain and gap <= value else value  # F is nowhere negative
-    certified = is_certified(problem, found, residual, value, gap, tol)
+    certified = is_certified(problem, reached._replace(gap=gap), tol)
     followed = 0.0
     if residual is not None and len(problem.far):
         value, gap, followed = _put_back(problem, found, residual, value, gap)
@@ -57,8 +54,8 @@ def result(
         message = "Beside rows so far out in X the others do not differ in double precision."
     elif not certified:
         unit = problem.objective_unit
-        reached = f"The duality gap is {unit * gap:.2g} at an objective of {unit * value:.2g}."
-        message = f"{message} {reached}"
+        gaps = f"The duality gap is {unit * gap:.2g} at an objective of {unit * value:.2g}."
+        message = f"{message} {gaps}"
     ended = Ended(fit.status)
     return Solution(
         loss=problem.loss,
@@ -78,20 +75,14 @@ def result(
     )
 
 
-def is_certified(
-    problem: Problem,
-    found: Coefficients,
-    residual: Array | None,
-    value: float,
-    gap: float,
-    tol: float,
-) -> bool:
+def is_certified(problem: Problem, reached: Reached, tol: float) -> bool:
     """Whether ``gap <= tol F``, up to what is nothing beside the spread of y, or rounding.
 
     Residuals of the size of their own terms' rounding count as 0, in F and in the gap: those
     of an exact fit are all of either. Only a fit that would fail otherwise is looked at in
     that way.
     """
+    found, residual, value, gap = reached
     finite = math.isfinite(value) and math.isfinite(gap)
     if not (finite and np.isfinite(found.coef).all()):
         return False
@@ -171,6 +162,6 @@ def null_result(problem: Problem) -> Solution:
     if not issparse(problem.X) and not np.isfinite(problem.X).all():
         raise NotFiniteError
     fit = finished("y is constant.")
-    found = Coefficients(np.zeros(problem.p), 0.0, 0.0)
+    reached = Reached(Coefficients(np.zeros(problem.p), 0.0, 0.0), problem.y, 0.0, 0.0)
     rank = make_frame(problem).rank
-    return result(problem, found, problem.y, 0.0, 0.0, 0.0, fit, rank, int(problem.fit_intercept))
+    return result(problem, reached, 0.0, fit, rank, int(problem.fit_intercept))

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from robustreg._arrays import Array, Mask
 from robustreg.evaluation.problem import Coefficients
 from robustreg.losses import Loss
 from robustreg.solvers._ended import Ended
+
+
+class Reached(NamedTuple):
+    """Where an optimiser has come to."""
+
+    found: Coefficients
+    residual: Array | None  # (n,), None where nobody is going to look, in problems without far y
+    value: float  # F
+    gap: float  # bound of how far F is above its minimum; it may be more than F, or no number
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from robustreg.evaluation.certificate import dual_gap_from
 from robustreg.evaluation.coordinates import Frame, make_objective, make_scaled_frame, pack
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import LEAST_SCALE, Coefficients, Problem
-from robustreg.solvers._ended import Ended
+from robustreg.solvers._ended import Ended, Limits
 from robustreg.solvers._minimise import XTOL
 from robustreg.solvers._report import null_result, result
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Reached, Solution
 from robustreg.solvers.smooth import (
     PrimalDual,
     better_of,
@@ -59,7 +59,7 @@ def _grown(
     while True:
         within = None if start is None else replace(start, coef=start.coef[columns])
         most = min(max_iter - used, max_iter if xtol == XTOL else ROUGH_STEPS)
-        part = newton_primal_dual(problem.columns(columns), within, most, tol, xtol)
+        part = newton_primal_dual(problem.columns(columns), within, Limits(most, tol, xtol))
         used += part.fit.nit
         found = _in_all(part.found, columns, problem.p)
         start = replace(found, sigma=max(found.sigma, LEAST_SCALE * problem.spread))
@@ -102,7 +102,9 @@ def _in_all_columns(
     objective.take_residual(part.residual)
     theta = pack(objective, frame, found)
     gap = dual_gap_from(objective, theta, part.value, part.nu, coef=found.coef, cleaning=0)
-    return result(problem, found, part.residual, part.value, gap, tol, part.fit, frame.rank)
+    return result(
+        problem, Reached(found, part.residual, part.value, gap), tol, part.fit, frame.rank
+    )
 
 
 def _first_set(problem: Problem, objective: Objective, start: Coefficients | None) -> Index:

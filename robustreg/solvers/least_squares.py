@@ -15,7 +15,7 @@ from robustreg.evaluation.coordinates import (
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import null_result, result
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Reached, Solution
 
 MAX_REFINEMENTS = 4
 SMALL = 2**17  # entries of X
@@ -57,4 +57,4 @@ def direct(
     gap = dual_gap(objective, theta)
     fit = finished("Solved directly.", steps)
     found = unpack(objective, frame, theta)
-    return result(problem, found, objective.residual, value, gap, tol, fit, frame.rank)
+    return result(problem, Reached(found, objective.residual, value, gap), tol, fit, frame.rank)

@@ -20,7 +20,8 @@ from robustreg.evaluation.coordinates import (
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._continuation import careful_objective
-from robustreg.solvers._lockstep import Limits, Lockstep
+from robustreg.solvers._ended import Limits
+from robustreg.solvers._lockstep import Lockstep, StepLimits
 from robustreg.solvers._minimise import (
     SMALL_SCALES,
     XTOL,
@@ -30,7 +31,7 @@ from robustreg.solvers._minimise import (
 )
 from robustreg.solvers._optimum import Optimum, optimise, optimise_from_above
 from robustreg.solvers._report import ENOUGH, null_result, result
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Reached, Solution
 
 PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
 PILOT_SHARE = 50
@@ -124,7 +125,8 @@ class Series:
         tol: float,
     ) -> list[Solution | None]:
         """Fits of problems that differ in the penalty's strength, as of ``Lockstep``."""
-        limits = Limits(max_iter, tol, XTOL, SMALL_SCALES[0] * problems[0].spread, SMALL_SCALES[0])
+        unit = SMALL_SCALES[0]
+        limits = StepLimits(max_iter, tol, XTOL, unit * problems[0].spread, unit)
         return self.together.fits(problems, starts, limits)
 
 
@@ -142,7 +144,7 @@ def _certified(
     minimise: Minimise,
 ) -> Solution:
     """The optimum with its certificate."""
-    optimum = optimise(problem, frame, objective, start, max_iter, tol, XTOL, minimise)
+    optimum = optimise(problem, frame, objective, start, Limits(max_iter, tol, XTOL), minimise)
     return _result(problem, frame, objective, optimum, tol)
 
 
@@ -159,7 +161,7 @@ def better_of(fit: Solution, again: Solution) -> Solution:
 def _from_above(problem: Problem, frame: Frame, max_iter: int, tol: float) -> Solution:
     """As ``_certified``, by continuation from scales at which F is a parabola."""
     objective = careful_objective(problem, frame)
-    optimum = optimise_from_above(problem, frame, objective, max_iter, tol)
+    optimum = optimise_from_above(problem, frame, objective, Limits(max_iter, tol, XTOL))
     return _result(problem, frame, objective, optimum, tol)
 
 
@@ -171,7 +173,9 @@ def _result(
         value, gap = objective(optimum.theta)[0], dual_gap(objective, optimum.theta)
     else:
         found, (value, gap, _) = replace(found, sigma=0.0), optimum.at_zero
-    return result(problem, found, objective.residual, value, gap, tol, optimum.fit, frame.rank)
+    return result(
+        problem, Reached(found, objective.residual, value, gap), tol, optimum.fit, frame.rank
+    )
 
 
 @dataclass
@@ -185,13 +189,11 @@ class PrimalDual:
     fit: OptimizeResult
 
 
-def newton_primal_dual(
-    problem: Problem, start: Coefficients | None, max_iter: int, tol: float, xtol: float
-) -> PrimalDual:
+def newton_primal_dual(problem: Problem, start: Coefficients | None, limits: Limits) -> PrimalDual:
     """As ``newton``, for those who go on from the dual point."""
     frame = _make_frame(problem, minimise_newton)
     objective = make_objective(problem, frame)
-    optimum = optimise(problem, frame, objective, start, max_iter, tol, xtol, minimise_newton)
+    optimum = optimise(problem, frame, objective, start, limits, minimise_newton)
     return _primal_dual(objective, frame, optimum)
 
 
@@ -199,7 +201,7 @@ def from_above_primal_dual(problem: Problem, max_iter: int, tol: float) -> Prima
     """The same by continuation from large scales, for problems whose fits get stuck."""
     frame = _make_frame(problem, minimise_newton)
     objective = careful_objective(problem, frame)
-    optimum = optimise_from_above(problem, frame, objective, max_iter, tol)
+    optimum = optimise_from_above(problem, frame, objective, Limits(max_iter, tol, XTOL))
     return _primal_dual(objective, frame, optimum)
 
 
@@ -231,5 +233,7 @@ def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Coeffi
     xtol = PILOT_XTOL * float(np.sqrt(problem.p / size))
     frame = _make_frame(sample, minimise_newton)
     objective = make_objective(sample, frame)
-    optimum = optimise(sample, frame, objective, start, max_iter, 1e-3, xtol, minimise_newton)
+    optimum = optimise(
+        sample, frame, objective, start, Limits(max_iter, 1e-3, xtol), minimise_newton
+    )
     return unpack(objective, frame, optimum.theta) if optimum.at_zero is None else None

@@ -15,7 +15,7 @@ from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import LAST_PLACES, is_rounding, result
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Reached, Solution
 from robustreg.solvers.programme.rows import Streamed
 
 NEAR = 1e-3  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
@@ -79,17 +79,8 @@ def report(
     at_zero = candidate.zero[n:]
     # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
     own = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
-    outcome = result(
-        problem,
-        candidate.found,
-        candidate.residual[:n],
-        candidate.value,
-        candidate.gap,
-        tol,
-        fit,
-        frame.rank,
-        own,
-    )
+    reached = Reached(candidate.found, candidate.residual[:n], candidate.value, candidate.gap)
+    outcome = result(problem, reached, tol, fit, frame.rank, own)
     return replace(outcome, on_fit=_on_fit(problem, frame, programme.objective, candidate))
 
 

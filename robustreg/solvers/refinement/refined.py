@@ -21,7 +21,7 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._minimise import width
 from robustreg.solvers._report import ENOUGH, TOL, exactly_fitted, result
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Reached, Solution
 from robustreg.solvers.refinement.central_path import CentralPath
 from robustreg.solvers.refinement.columns import Columns
 from robustreg.solvers.refinement.proximal import Proximal
@@ -74,17 +74,8 @@ def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
     if best.lacks_digits:
         message = "Double precision has too few digits for the coefficients."
     end = finished(message, fit.n_iter)
-    outcome = result(
-        problem,
-        best.found,
-        best.residual,
-        best.value,
-        best.gap,
-        tol,
-        end,
-        fit.rank,
-        fit.n_interpolated,
-    )
+    reached = Reached(best.found, best.residual, best.value, best.gap)
+    outcome = result(problem, reached, tol, end, fit.rank, fit.n_interpolated)
     if fit.on_fit is None:
         return outcome
     on_fit = exactly_fitted(problem, best.found, best.residual)
