@@ -14,7 +14,8 @@ from robustreg.evaluation import coordinates
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
 from robustreg.solvers import SOLVERS, SolverSpec, smooth, solver_names
 from robustreg.solvers._line import Point
-from robustreg.solvers._newton import _perspective_step, semismooth_newton
+from robustreg.solvers._newton import semismooth_newton
+from robustreg.solvers._newton_steps import perspective_step
 
 # --- the table
 
@@ -406,7 +407,7 @@ def test_steps_on_a_perspective_lead_downhill(scale):
             x[-1] = scale * start[-1]
             point = Point(x, value(x), slope(x), None)
             hessian = curvature(x) + 1e-6 * np.eye(5) / x[-1]
-            step = _perspective_step(hessian, point, 0.0)
+            step = perspective_step(hessian, point, 0.0)
             assert slope(x) @ step < 0
             assert x[-1] + step[-1] > 0.09 * x[-1]
 

@@ -32,7 +32,8 @@ from robustreg.evaluation.points import Stack, StackSums
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended, Limits, finished
 from robustreg.solvers._faint import has_faint
-from robustreg.solvers._newton import KEEP_FROM_BOUND, STATUS
+from robustreg.solvers._newton import STATUS
+from robustreg.solvers._newton_steps import KEEP_FROM_BOUND
 from robustreg.solvers._report import result
 from robustreg.solvers._solution import Reached, Solution
 

@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult
-from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import EPS, Array, Index
-from robustreg._compat import minres
-from robustreg._linalg.factors import LEAST_PIVOT, cholesky_solve, length
-from robustreg.penalties._kinks import Kinks, Root, quadratic_step, squared
+from robustreg._arrays import EPS, Array
+from robustreg._linalg.factors import length
+from robustreg.penalties._kinks import Kinks
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._line import Point, search
+from robustreg.solvers._newton_steps import (
+    MAX_DAMPING,
+    Solve,
+    model_step,
+    perspective_step,
+    propose,
+    reach_of,
+)
 
-KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
 NOISE = 1e-9  # decreases below this share of the value may be rounding: sums can cancel
 STUCK = 1e3 * EPS  # decreases below this share certainly are
-MIN_ROOM = 0.1
-FEW_KINKS = 1e-3  # scales: shorter steps are taken to cross no kinks of psi
 # Steps within the rounding of the value that do not halve the gradient: where that is level but
 # for rounding, and where it is not. Beside a gross error no step of the others shows in the value.
 MAX_STALLED, MAX_STALLED_ON_SLOPE = 4, 40
 LEVEL = 1e-6  # of the gradient's typical terms
-MAX_DAMPING = 1e8
-LEAST_DAMPING = 1e-9  # relative to the largest curvature; of a root it goes squared
-FARTHEST = 1e12  # a step that damping keeps short is lengthened at most so many times
 NO_DAMPING = 1e-5  # relative to the largest curvature
 STATUS = {
     Ended.FINISHED: "The Newton step is below xtol.",
@@ -41,46 +41,14 @@ STATUS = {
 }
 
 
-def semismooth_newton(
-    fun: Callable[..., float],
-    x0: Array,
-    args: tuple[Any, ...] = (),
-    *,
-    jac: Callable[..., Array],
-    hess: Callable[..., Array],
-    bounds: Any = None,
-    kinks: Kinks | None = None,
-    slope_along: Callable[[Array, Array], Callable[[float], float]] | None = None,
-    step_size: Callable[[Array, Array], float] | None = None,
-    xtol: float = 1e-10,
-    max_iter: int = 100,
-    floor: float = 0.0,
-    least: float = -np.inf,
-    rounding: float = 0.0,
-    typical_slope: Callable[[], float] | None = None,
-    perspective: bool = False,
-    **unused: Any,
-) -> OptimizeResult:
-    """Minimise a convex function with a Lipschitz gradient by damped Newton steps.
+@dataclass(frozen=True)
+class NewtonOptions:
+    """Options of :func:`semismooth_newton`.
 
-    Steps solve ``(H + damping diag) d = -g`` with an element H of the gradient's
-    generalised Jacobian (Qi and Sun, 1993). A full step is tried first; a rejected one is
-    shortened to about the least point along its direction, then damped
-    as Levenberg and Marquardt do, which also covers a singular H. For piecewise quadratic
-    functions the method ends at the exact minimiser after finitely many steps.
-
-    With ``kinks`` the function is ``f + h``, f smooth and h as in
-    :class:`robustreg.penalties._kinks.Kinks`; d then minimises the quadratic model of f plus h
-    (a proximal Newton step; Lee, Sun and Saunders, 2014), and variables become exactly 0.
-
-    Parameters
+    Attributes
     ----------
-    fun, x0, args, jac, hess, bounds
-        As in :func:`scipy.optimize.minimize`; of the bounds only finite lower ones are
-        used. The variables should be scaled such that H is near a multiple of I. Of a
-        function with kinks, ``fun`` is ``f + h``, ``jac`` and ``hess`` are those of f.
     kinks : Kinks, default=None
-        The part h; None is 0. ``x0`` must keep its constraints.
+        The part h of the function; None is 0. ``x0`` must keep its constraints.
     slope_along : callable, default=None
         ``slope_along(x, d)`` returns the function ``t -> (d/dt) f(x + t d)``, where that is
         cheaper than a gradient; None uses the gradient.
@@ -103,6 +71,56 @@ def semismooth_newton(
         The last variable is a scale s > 0, and f is ``s h(r / s)``, r affine in the others, plus
         something linear. Without kinks, steps then follow the quadratic model of h, not of f:
         where h is piecewise quadratic, the method again ends at the minimiser itself.
+    """
+
+    kinks: Kinks | None = None
+    slope_along: Callable[[Array, Array], Callable[[float], float]] | None = None
+    step_size: Callable[[Array, Array], float] | None = None
+    xtol: float = 1e-10
+    max_iter: int = 100
+    floor: float = 0.0
+    least: float = -np.inf
+    rounding: float = 0.0
+    typical_slope: Callable[[], float] | None = None
+    perspective: bool = False
+
+    @classmethod
+    def among(cls, options: dict[str, Any]) -> NewtonOptions:
+        """Those of the options that are ours; ``minimize`` hands over its own, too."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in options.items() if name in names})
+
+
+def semismooth_newton(
+    fun: Callable[..., float],
+    x0: Array,
+    args: tuple[Any, ...] = (),
+    *,
+    jac: Callable[..., Array],
+    hess: Callable[..., Array],
+    bounds: Any = None,
+    **options: Any,
+) -> OptimizeResult:
+    """Minimise a convex function with a Lipschitz gradient by damped Newton steps.
+
+    Steps solve ``(H + damping diag) d = -g`` with an element H of the gradient's
+    generalised Jacobian (Qi and Sun, 1993). A full step is tried first; a rejected one is
+    shortened to about the least point along its direction, then damped
+    as Levenberg and Marquardt do, which also covers a singular H. For piecewise quadratic
+    functions the method ends at the exact minimiser after finitely many steps.
+
+    With ``kinks`` the function is ``f + h``, f smooth and h as in
+    :class:`robustreg.penalties._kinks.Kinks`; d then minimises the quadratic model of f plus h
+    (a proximal Newton step; Lee, Sun and Saunders, 2014), and variables become exactly 0.
+
+    Parameters
+    ----------
+    fun, x0, args, jac, hess, bounds
+        As in :func:`scipy.optimize.minimize`; of the bounds only finite lower ones are
+        used. The variables should be scaled such that H is near a multiple of I. Of a
+        function with kinks, ``fun`` is ``f + h``, ``jac`` and ``hess`` are those of f.
+    **options
+        The attributes of :class:`NewtonOptions`; others are ignored.
 
     Returns
     -------
@@ -112,67 +130,109 @@ def semismooth_newton(
     """
     if args:
         fun, jac, hess = (_with_args(function, args) for function in (fun, jac, hess))
-    lower = _lower(bounds, len(x0))
-    bounded = np.flatnonzero(np.isfinite(lower))
-    distance = step_size or (lambda _, step: length(step))
-    along = slope_along or (lambda x, step: lambda t: float(jac(x + t * step) @ step))
-    typical = typical_slope or (lambda: np.inf)
-    solve = _perspective_step if perspective and kinks is None else _model_step
-
-    def at(x: Array) -> Point:
-        return Point(x, fun(x), jac(x), kinks)
-
-    point = at(x0.copy())
-    damping, status, step_length, evaluations = 0.0, Ended.MAX_ITER, np.inf, 1
-    iterations, rejected, stalls = 0, False, _Stalls()
-    while iterations < max_iter and status == Ended.MAX_ITER:
-        iterations += 1
-        if rejected:
-            fun(point.x)  # the Hessian belongs to the point evaluated last
-        step, damping, room = _propose(hess(point.x), point, damping, lower, bounded, solve)
-        step_length = np.inf if step is None else distance(point.x, step)
-        if step is None or not math.isfinite(step_length):
-            status = Ended.OUT_OF_RANGE
-            break
-        change = point.change(step)
-        negligible = -change <= NOISE * abs(point.value) + rounding
-        if step_length <= xtol and (negligible or not damping):
-            status = Ended.FINISHED
-            if step_length > 0.1 * xtol:  # one more evaluation brings the gradient to rounding
-                point, evaluations = _polish(at, point, min(1.0, room) * step), evaluations + 1
-            break
-        lost = -change <= STUCK * abs(point.value) + rounding
-        if room < 1.0:
-            step *= room
-            change = point.change(step)
-        reach = _reach(point, step, lower, bounded) if damping else 1.0
-        trial, count, share = search(at, along, point, step, change, negligible, reach)
-        evaluations += count
-        rejected = trial is None
-        if trial is None:
-            status = Ended.NO_DECREASE if damping >= MAX_DAMPING else Ended.MAX_ITER
-            damping = max(10.0 * damping, 1e-2)
-            continue
-        if negligible and stalls.end(trial.slope, typical, lost):
-            status = Ended.NO_DECREASE
-        point = trial
-        if share >= 0.5:
-            damping = 0.1 * damping if damping > NO_DAMPING else 0.0
-        if np.any(point.x[bounded] - lower[bounded] < floor):
-            status = Ended.AT_BOUND
-        if point.value < least:
-            status = Ended.BELOW_LEAST
+    own = NewtonOptions.among(options)
+    descent = _Descent(_Function(fun, jac, hess, own.kinks), x0, _lower(bounds, len(x0)), own)
+    status = Ended.MAX_ITER
+    while descent.iterations < own.max_iter and status == Ended.MAX_ITER:
+        status = descent.advance()
     return OptimizeResult(
-        x=point.x,
-        fun=point.value,
-        jac=point.gradient,
-        nit=iterations,
-        nfev=evaluations,
+        x=descent.point.x,
+        fun=descent.point.value,
+        jac=descent.point.gradient,
+        nit=descent.iterations,
+        nfev=descent.evaluations,
         status=status,
         success=status in (Ended.FINISHED, Ended.NO_DECREASE),
         message=STATUS[status],
-        step=step_length,
+        step=descent.step_length,
     )
+
+
+@dataclass(frozen=True)
+class _Function:
+    """The function and its derivatives; the Hessian is that at the point evaluated last."""
+
+    fun: Callable[[Array], float]
+    jac: Callable[[Array], Array]
+    hess: Callable[[Array], Any]
+    kinks: Kinks | None
+
+    def at(self, x: Array) -> Point:
+        return Point(x, self.fun(x), self.jac(x), self.kinks)
+
+
+class _Descent:
+    """Where Newton steps have led to, and what the next one depends on."""
+
+    def __init__(self, function: _Function, x0: Array, lower: Array, own: NewtonOptions) -> None:
+        self.function, self.own = function, own
+        self.lower, self.bounded = lower, np.flatnonzero(np.isfinite(lower))
+        self.distance = own.step_size or (lambda _, step: length(step))
+        self.typical = own.typical_slope or (lambda: np.inf)
+        along_ray = own.perspective and own.kinks is None
+        self.solve: Solve = perspective_step if along_ray else model_step
+        self.point = function.at(x0.copy())
+        self.iterations, self.evaluations, self.step_length = 0, 1, np.inf
+        self.damping, self.rejected, self.stalls = 0.0, False, _Stalls()
+
+    def along(self, x: Array, step: Array) -> Callable[[float], float]:
+        """The derivative along a step."""
+        if self.own.slope_along is not None:
+            return self.own.slope_along(x, step)
+        return lambda t: float(self.function.jac(x + t * step) @ step)
+
+    def advance(self) -> Ended:
+        """Take a Newton step, or dampen the next one; MAX_ITER where it goes on."""
+        own, point = self.own, self.point
+        self.iterations += 1
+        if self.rejected:
+            self.function.fun(point.x)  # the Hessian belongs to the point evaluated last
+        hessian = self.function.hess(point.x)
+        step, self.damping, room = propose(
+            hessian, point, self.damping, self.lower, self.bounded, self.solve
+        )
+        self.step_length = np.inf if step is None else self.distance(point.x, step)
+        if step is None or not math.isfinite(self.step_length):
+            return Ended.OUT_OF_RANGE
+        change = point.change(step)
+        negligible = -change <= NOISE * abs(point.value) + own.rounding
+        if self.step_length <= own.xtol and (negligible or not self.damping):
+            if self.step_length > 0.1 * own.xtol:  # one more brings the gradient to rounding
+                self._polish(min(1.0, room) * step)
+            return Ended.FINISHED
+        lost = -change <= STUCK * abs(point.value) + own.rounding
+        if room < 1.0:
+            step *= room
+            change = point.change(step)
+        reach = reach_of(point, step, self.lower, self.bounded) if self.damping else 1.0
+        trial, count, share = search(
+            self.function.at, self.along, point, step, change, negligible, reach
+        )
+        self.evaluations += count
+        self.rejected = trial is None
+        if trial is None:
+            ended = self.damping >= MAX_DAMPING
+            self.damping = max(10.0 * self.damping, 1e-2)
+            return Ended.NO_DECREASE if ended else Ended.MAX_ITER
+        if share >= 0.5:
+            self.damping = 0.1 * self.damping if self.damping > NO_DAMPING else 0.0
+        self.point = trial
+        stalled = negligible and self.stalls.end(trial.slope, self.typical, lost)
+        return self._ended(Ended.NO_DECREASE if stalled else Ended.MAX_ITER)
+
+    def _ended(self, so_far: Ended) -> Ended:
+        """Whether a bound or the least value has been reached; else what is known so far."""
+        if self.point.value < self.own.least:
+            return Ended.BELOW_LEAST
+        room = self.point.x[self.bounded] - self.lower[self.bounded]
+        return Ended.AT_BOUND if np.any(room < self.own.floor) else so_far
+
+    def _polish(self, step: Array) -> None:
+        """Go to the end of a last step, if the gradient is smaller there."""
+        last = self.function.at(self.point.x + step)
+        self.evaluations += 1
+        if last.slope < self.point.slope:
+            self.point = last
 
 
 @dataclass
@@ -194,9 +254,6 @@ class _Stalls:
         return self.count >= MAX_STALLED_ON_SLOPE or (lost and slope <= LEVEL * typical())
 
 
-Solve = Callable[[Any, Point, float], Array | None]
-
-
 def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Array], Any]:
     return lambda x: function(x, *args)
 
@@ -208,120 +265,3 @@ def _lower(bounds: Any, size: int) -> Array:
     if not hasattr(bounds, "lb"):
         return np.array([-np.inf if low is None else low for low, _ in bounds], dtype=float)
     return np.broadcast_to(np.asarray(bounds.lb, dtype=float), size)
-
-
-def _newton_step(
-    hessian: Array | Root | LinearOperator, point: Point, damping: float, solve: Solve
-) -> tuple[Array | None, float]:
-    """Solve for the step, damping until the matrix is positive definite; None: it is not finite."""
-    if isinstance(hessian, LinearOperator):
-        return minres(hessian, -point.gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
-    while damping <= 10.0 * MAX_DAMPING:
-        step = solve(_damped(hessian, damping), point, 0.0 if damping else LEAST_PIVOT)
-        if step is not None:
-            return step, damping
-        damping = _more(damping, hessian)
-    return None, damping
-
-
-def _damped(hessian: Array | Root, damping: float) -> Array | Root:
-    """The matrix plus a multiple of the identity, relative to the largest curvature."""
-    if not damping:
-        return hessian
-    reference = float(np.max(np.diag(squared(hessian)), initial=0.0)) or 1.0
-    if isinstance(hessian, Root):
-        return hessian.plus(damping * reference)
-    return hessian + damping * reference * np.eye(len(hessian))
-
-
-def _more(damping: float, hessian: Array | Root) -> float:
-    """Ten times the damping, or the least that makes a difference to a singular matrix."""
-    return max(10.0 * damping, LEAST_DAMPING**2 if isinstance(hessian, Root) else LEAST_DAMPING)
-
-
-def _model_step(hessian: Array | Root, point: Point, least: float) -> Array | None:
-    """The minimiser of the quadratic model; None where its matrix is singular."""
-    if point.kinks is not None:
-        return quadratic_step(hessian, point.gradient, point.x, point.kinks)
-    if isinstance(hessian, Root):
-        return hessian.solve(-point.gradient)
-    return cholesky_solve(hessian, -point.gradient, least)
-
-
-def _perspective_step(hessian: Array, point: Point, least: float) -> Array | None:
-    """The minimiser d of the model ``g'd + d'H d / (2 t)`` with the scale ``t s`` after the step.
-
-    That is the perspective of the quadratic model of h, so that the scale follows the others to
-    second order: d is the Newton step e of these for a given scale, times t, and ``(t - 1) s``
-    times the way on which they and the scale rise together, the column v of the inverse of H
-    that belongs to s, over v_s. Its slope in t vanishes where
-
-        t^-2 = 1 + (2 s g'v + c v_s g'e) / s^2,    c = 1.
-
-    A step across many kinks also changes psi', and c becomes the mean of psi' + z psi'' over
-    that of psi', with z the arguments of h; for Gaussian z the former is the mean of z^2 psi' (by
-    parts), and in white coordinates the ratio that of the scale's curvature to the others'.
-    With any c in [0, 1], 0 being about Newton's step, d leads downhill.
-    """
-    gradient, scale = point.gradient, float(point.x[-1])
-    sides = np.zeros((len(gradient), 2))
-    sides[:, 0], sides[-1, 1] = -gradient, 1.0
-    solved = cholesky_solve(hessian, sides, least)
-    if solved is None:
-        return None
-    newton, column = solved.T
-    ds, v_s = solved[-1].tolist()  # H is symmetric: g'v = -ds
-    others = newton - (ds / v_s) * column  # e
-    gain = -float(gradient @ others)  # e'H e
-    *curvatures, own = hessian.diagonal().tolist()
-    mean = sum(curvatures) / max(1, len(curvatures))
-    across = gain / scale > mean * scale * FEW_KINKS**2
-    share = own / mean if across and own < mean else 1.0
-    square = 1.0 - (2.0 * ds + share * v_s * gain / scale) / scale
-    factor = min(max(square, KEEP_FROM_BOUND**2), KEEP_FROM_BOUND**-2) ** -0.5
-    return factor * others + ((factor - 1.0) * scale / v_s) * column
-
-
-def _propose(
-    hessian: Array | Root | LinearOperator,
-    point: Point,
-    damping: float,
-    lower: Array,
-    bounded: Index,
-    solve: Solve,
-) -> tuple[Array | None, float, float]:
-    """Step (None: there is none), damping, and the share of it that the bounds leave room for."""
-    step, damping = _newton_step(hessian, point, damping, solve)
-    while step is not None:
-        room = _room(point.x[bounded], step[bounded], lower[bounded])
-        if not (room < MIN_ROOM and damping < MAX_DAMPING):
-            return step, damping, room
-        # a mix of directions, not a tiny step
-        step, damping = _newton_step(hessian, point, _more(damping, hessian), solve)
-    return None, damping, 0.0
-
-
-def _polish(at: Callable[[Array], Point], point: Point, step: Array) -> Point:
-    """The point after a last step, if its gradient is smaller."""
-    last = at(point.x + step)
-    return last if last.slope < point.slope else point
-
-
-def _room(x: Array, step: Array, lower: Array) -> float:
-    """The share of the step that leaves the bounded variables their share of the distance.
-
-    The step is then shortened as a whole: near a bound that is the optimum the direction
-    matters more than the length, F falls along a ray there and rises off it.
-    """
-    reach = 1.0 - KEEP_FROM_BOUND
-    moves = zip(x.tolist(), step.tolist(), lower.tolist(), strict=True)
-    return min((reach * (at - low) / -by for at, by, low in moves if by < 0), default=np.inf)
-
-
-def _reach(point: Point, step: Array, lower: Array, bounded: Index) -> float:
-    """How many steps one of damping may be lengthened to: as many as the constraints allow."""
-    reach = _room(point.x[bounded], step[bounded], lower[bounded])
-    if point.kinks is not None:
-        held = point.kinks.positive & (step < 0)
-        reach = min(reach, float(np.min(point.x[held] / -step[held], initial=np.inf)))
-    return max(1.0, min(reach, FARTHEST))

@@ -26,7 +26,7 @@ MORE = 1e3  # ... by this factor
 CORRECTIONS = 2  # of a step, by what it leaves of its equations
 NEARER = 0.1  # of its slope: where a search along a step ends
 LONGER = 4.0  # a step at whose end F still falls is lengthened by this factor
-FARTHEST, HALVINGS = 1e40, 60
+FARTHEST_POINT, HALVINGS = 1e40, 60
 
 E = TypeVar("E", bound=Envelope)
 
@@ -254,7 +254,7 @@ class Steps(Generic[E]):
         """How many steps may be gone in its direction: a scale remains positive."""
         if self.joint and step.sigma.high < 0.0:
             return KEPT * float(self.place.sigma.high / -step.sigma.high)
-        return FARTHEST
+        return FARTHEST_POINT
 
     def _moved(self, step: Step, t: float) -> Place:
         m, theta = self.columns.along.shape[1], step.theta
