@@ -201,11 +201,11 @@ class Rows:
         weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
-        def judge(part: slice) -> None:
+        def fill(part: slice) -> None:
             weights[part] = weigh(residual[part])
             outliers[part] = np.abs(residual[part] - centre) > cutoff
 
-        map_ordered(judge, slices(len(residual)), problem.n_threads)
+        map_ordered(fill, slices(len(residual)), problem.n_threads)
         return {
             "coef_": coef_,
             "intercept_": intercept_,

@@ -211,4 +211,4 @@ def dual_point(objective: Objective, theta: Array) -> Array:
 
 def _project(objective: Objective, nu: Array, excess: Array, mean: float) -> None:
     """Remove ``excess`` and ``mean`` from the slopes of nu, in the metric of the weights."""
-    nu -= objective.fitted(objective.expand(objective.ungram(excess)), mean)
+    nu -= objective.fitted(objective.expand(objective.solve_gram(excess)), mean)

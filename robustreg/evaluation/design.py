@@ -99,7 +99,7 @@ class Design:
         weight = self.rows.weight
         return float(values.sum() if weight is None else weight @ values) / self.rows.total
 
-    def ungram(self, slope: Array) -> Array:
+    def solve_gram(self, slope: Array) -> Array:
         """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""
         if self.basis.ndim == 2:
             return slope  # white by construction

@@ -177,7 +177,7 @@ class Objective(Design):
         self.scale = scale
         self._forget()
 
-    def adopt(self, loss: ConvexLoss, penalty: ElasticNet) -> None:
+    def set_loss_and_penalty(self, loss: ConvexLoss, penalty: ElasticNet) -> None:
         """Change loss and penalty; the stored curvature stays valid."""
         self.loss, self.penalty = loss, penalty
         self.kappa = loss.kappa if self.joint else 0.0
@@ -362,7 +362,7 @@ class Objective(Design):
         """Second derivative of the penalty in the coordinates u."""
         return self._squared_in_units(self.penalty.root_curvature)
 
-    def unit_pull(self) -> Array:
+    def hessian_of_half_norm(self) -> Array:
         """The same of half the squared norm of the coefficients."""
         return self._squared_in_units(1.0)
 

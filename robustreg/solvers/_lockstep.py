@@ -115,7 +115,7 @@ class Lockstep:
                 self.stacks[penalised] = Stack(objective, min(room, len(problems)))
             for at in range(0, len(own), room):
                 index, some, begin = zip(*own[at : at + room], strict=True)
-                objective.adopt(first.loss, first.penalty)
+                objective.set_loss_and_penalty(first.loss, first.penalty)
                 fits = _lockstep(self.stacks[penalised], frame, some, begin, limits)
                 for k, fit in zip(index, fits, strict=True):
                     found[k] = fit
@@ -163,8 +163,8 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: StepLimits) ->
     """
     own = stack.objective
     points = np.arange(len(theta))
-    unit_pull = own.unit_pull() if strength.any() else np.zeros((own.k, own.k))
-    if not np.isfinite(unit_pull).all():
+    half_norm = own.hessian_of_half_norm() if strength.any() else np.zeros((own.k, own.k))
+    if not np.isfinite(half_norm).all():
         return  # columns below 1e-150 under a ridge
     size = last = np.full(len(theta), np.inf)
     hessians = np.empty((len(theta), own.size, own.size))
@@ -174,7 +174,7 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: StepLimits) ->
         gradient = stack.gradients(sums, theta, strength)
         if fresh:
             hessians = stack.hessians(points, theta)
-            hessians[:, : own.k, : own.k] += strength[:, None, None] * unit_pull
+            hessians[:, : own.k, : own.k] += strength[:, None, None] * half_norm
         try:
             step = np.linalg.solve(hessians, -gradient[:, :, None])[:, :, 0]
         except np.linalg.LinAlgError:
@@ -207,7 +207,7 @@ def _certified(
     end = finished(STATUS[Ended.FINISHED], arrived.steps)
     balanced = is_balanced(own, sums, arrived.gradient)
     for k, problem in enumerate(problems):
-        own.adopt(problem.loss, problem.penalty)
+        own.set_loss_and_penalty(problem.loss, problem.penalty)
         whole = float(value[k]) + problem.penalty.value(frame.rows.coefficients(beta[k]))
         gap = gap_of_psi(own, sums.at(k), beta[k], sigma[k], whole) if balanced[k] else np.inf
         here = Coefficients(found.coef[k], float(intercepts[k]), float(sigma[k]))

@@ -30,7 +30,7 @@ from robustreg.solvers._solution import Reached
 from robustreg.solvers.programme.candidates import drop_rounding
 from robustreg.solvers.programme.interior import first_theta, iterate
 from robustreg.solvers.programme.rows import Streamed
-from robustreg.solvers.programme.vertex import through, vertex
+from robustreg.solvers.programme.vertex import theta_through, vertex
 
 AtZero = tuple[float, float, Array]  # value and gap of F, and the dual point
 
@@ -112,14 +112,14 @@ class Limit:
         self.programme = Streamed(own_objective, self.own)
         self.lead = objective.k + objective.rows.fit_intercept
 
-    def through(self, theta: Array, near: Mask) -> Array:
+    def optimum_through(self, theta: Array, near: Mask) -> Array:
         """The optimum if some rows have residual 0, and no other coefficients than at theta."""
         zero = np.zeros(len(self.programme.target) - len(near), dtype=bool)
         if len(zero):
             columns = self.programme.kinked
             zero = self.objective.unpack(theta)[0][columns] == 0
         mask = np.append(near, zero)
-        return self._leave(through(self.programme, self._enter(theta), mask), zero)
+        return self._leave(theta_through(self.programme, self._enter(theta), mask), zero)
 
     def solve(self, theta: Array) -> Array:
         """The optimum, by interior point, without a certificate."""
@@ -175,7 +175,7 @@ def _through_near_rows(
     reach = 10.0 * objective.scale_at(theta) * (bound if np.isfinite(bound) else 1.0)
     near = np.abs(objective.residual) <= max(reach, problem.exact)
     if near.all() or np.isfinite(bound):
-        return limit.at_zero(limit.through(theta, near))
+        return limit.at_zero(limit.optimum_through(theta, near))
     return None
 
 

@@ -104,7 +104,7 @@ class Series:
         if start is None and not known:
             start = _pilot(problem, max_iter)
         frame, objective = shared
-        objective.adopt(problem.loss, problem.penalty)
+        objective.set_loss_and_penalty(problem.loss, problem.penalty)
         return _certified(problem, frame, objective, start, max_iter, tol, minimise_newton)
 
     def _shared(self, problem: Problem) -> tuple[Frame, Objective] | None:

@@ -89,14 +89,16 @@ def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> floa
     unit = np.append(objective.basis / rows.unit, np.zeros(len(wanted) - objective.k))
     positive = np.append(np.full(objective.k, problem.penalty.positive), False)[: len(wanted)]
 
-    def over(t: float) -> float:
+    def overrun(t: float) -> float:
         nu[on] = least_conjugate(objective, on, share, wanted, Kinks(t * unit, positive))
         return float(share @ loss.conjugate(nu[on])) - room
 
-    over(HUGE)
+    overrun(HUGE)
     most = steepest_slope(objective, nu)
     least = bound * least_slope_at_quantile(problem.with_loss(Absolute()))
     above = least * (1.0 + BALANCED)  # at ``least`` rounding decides whether there are nu
-    if most <= above or over(above) <= 0.0:
+    if most <= above or overrun(above) <= 0.0:
         return least
-    return float(brentq(over, above, most, xtol=ROUNDING * most)) if over(most) <= 0.0 else most
+    if overrun(most) > 0.0:
+        return most
+    return float(brentq(overrun, above, most, xtol=ROUNDING * most))

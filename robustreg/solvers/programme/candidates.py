@@ -115,7 +115,7 @@ def _coefficients(
     return beta, bool(np.any(np.abs(beta - found) * frame.spread > objective.rounding))
 
 
-def judge(
+def certified(
     programme: Streamed, frame: Frame, theta: Array, nu: Array, zero: Mask, residual: Array
 ) -> Candidate:
     """Objective and certificate of theta with a nearly feasible nu.
@@ -161,7 +161,7 @@ def _rounding(objective: Objective, theta: Array, index: Index) -> Array:
     return LAST_PLACES * EPS * size
 
 
-def better(
+def better_candidate(
     programme: Streamed,
     frame: Frame,
     approximate: tuple[Array, Array, Mask],
@@ -172,7 +172,7 @@ def better(
     0 bounds F, too: beside what a useless bound allows, any two objectives are alike.
     """
     first, second = (
-        judge(programme, frame, *solution, programme.residuals(solution[0]))
+        certified(programme, frame, *solution, programme.residuals(solution[0]))
         for solution in (approximate, ended)
     )
     bound = max(first.value - first.gap, second.value - second.gap, 0.0)

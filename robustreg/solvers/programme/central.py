@@ -59,7 +59,7 @@ class Point:
         )
 
 
-def over(programme: Programme, theta: Array, mu: float) -> Point:
+def central_point(programme: Programme, theta: Array, mu: float) -> Point:
     """The point over theta where every ``up p`` and ``down q`` is mu.
 
     With ``p - q = r`` and ``up + down = L`` the smaller slack of nu is the positive root s of
@@ -93,11 +93,11 @@ def centred(
 
     None where they do not arrive, as with a mu near rounding.
     """
-    point = over(programme, theta, mu)
+    point = central_point(programme, theta, mu)
 
     def value(theta: Array) -> tuple[float, Array]:
         nonlocal point
-        point = over(programme, theta, mu)
+        point = central_point(programme, theta, mu)
         phi = point.nu * (point.p - point.q) + mu * np.log(point.up * point.down)
         pull = programme.ridge @ theta
         loss = programme.average(phi) + 0.5 * float(theta @ pull)
@@ -118,4 +118,5 @@ def centred(
         method=semismooth_newton,
         options={"xtol": CLOSE, "max_iter": min(max_iter, MAX_NEWTON), "step_size": largest_change},
     )
-    return over(programme, fit.x, mu) if fit.status == Ended.FINISHED else None, int(fit.nit)
+    arrived = fit.status == Ended.FINISHED
+    return central_point(programme, fit.x, mu) if arrived else None, int(fit.nit)

@@ -15,9 +15,9 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import exact_fit, judge, report
+from robustreg.solvers.programme.candidates import certified, exact_fit, report
 from robustreg.solvers.programme.rows import Programme, Streamed
-from robustreg.solvers.programme.vertex import descents, through, typical, vertex
+from robustreg.solvers.programme.vertex import descents, theta_through, typical_size, vertex
 
 AT_BOUND = 1e-7  # of the distance between the bounds: HiGHS' own feasibility tolerance
 TILT = 1e-5  # of that distance: enough for HiGHS to see it, too little to choose a wrong vertex
@@ -53,10 +53,10 @@ def linprog(
         fit = dual_programme(rows, equations, theta, max_iter, EPS * problem.spread)
         if fit.x is not None:
             theta = theta + fit.x
-        theta = through(rows, theta, (rows.low < fit.nu) & (fit.nu < rows.high))
+        theta = theta_through(rows, theta, (rows.low < fit.nu) & (fit.nu < rows.high))
         theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact, descents(fit))
         residual = programme.residuals(theta)
-        ended = judge(programme, frame, theta, nu, zero, residual), fit
+        ended = certified(programme, frame, theta, nu, zero, residual), fit
     candidate, fit = ended
     return report(problem, frame, programme, candidate, fit, tol)
 
@@ -74,7 +74,7 @@ def dual_programme(
     the change of these coordinates from the first fit on, None without a solution.
     """
     residual, low, high = programme.residuals(theta), programme.low, programme.high
-    unit = max(typical(np.abs(residual)), negligible)
+    unit = max(typical_size(np.abs(residual)), negligible)
     width = float(high[0] - low[0])  # of a row of data; bounds of a penalty's may be far apart
     tilt = np.random.default_rng(0).uniform(-TILT * width, TILT * width, len(residual))
     tilt = np.clip(tilt, low, high)  # feasible, whatever the equations

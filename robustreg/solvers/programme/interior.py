@@ -15,11 +15,11 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import better, exact_fit, report
-from robustreg.solvers.programme.central import Point, centred, over
+from robustreg.solvers.programme.candidates import better_candidate, exact_fit, report
+from robustreg.solvers.programme.central import Point, central_point, centred
 from robustreg.solvers.programme.dual import linprog
 from robustreg.solvers.programme.rows import Programme, Streamed
-from robustreg.solvers.programme.vertex import descents, typical, vertex
+from robustreg.solvers.programme.vertex import descents, typical_size, vertex
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
@@ -60,7 +60,7 @@ def interior_point(
         theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
         exactly = vertex(programme, theta, nu, problem.exact, descents(fit))
         nowhere = np.zeros(len(nu), dtype=bool)
-        ended = better(programme, frame, (theta, nu, nowhere), exactly), fit
+        ended = better_candidate(programme, frame, (theta, nu, nowhere), exactly), fit
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
     if (
@@ -98,14 +98,14 @@ def iterate(
     at 0, going on would only ruin the digits of the others. Where they are ruined, the point
     of least mu is the answer, not the last one.
     """
-    size = typical(np.abs(programme.residuals(theta)))
-    best = point = over(programme, theta, max(0.5 * CENTRAL * size, negligible))
+    size = typical_size(np.abs(programme.residuals(theta)))
+    best = point = central_point(programme, theta, max(0.5 * CENTRAL * size, negligible))
     status, message = Ended.MAX_ITER, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
         iterations += 1
         mu = _complementarity(programme, point)
-        size = typical(point.p + point.q)
+        size = typical_size(point.p + point.q)
         if mu <= max(TARGET * size, negligible) or size <= negligible:
             status, message = Ended.FINISHED, "The complementarity gap is closed."
             break

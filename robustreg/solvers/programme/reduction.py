@@ -18,7 +18,7 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import Candidate, exact_fit, judge, report
+from robustreg.solvers.programme.candidates import Candidate, certified, exact_fit, report
 from robustreg.solvers.programme.interior import interior_point, iterate
 from robustreg.solvers.programme.rows import Stored, Streamed
 from robustreg.solvers.programme.smoothed import Smoothed, narrowed
@@ -97,11 +97,11 @@ def _rounds(
             residual = programme.residuals(found)
             fit.nit = iterations
             if not len(rows.wrong(residual)) or fit.status == Ended.MAX_ITER:
-                return judge(programme, frame, found, *rows.expand(own, zero), residual), fit
+                return certified(programme, frame, found, *rows.expand(own, zero), residual), fit
             # the optimum is a face, with vertices beyond the presumed signs: all rows find one
             nu, zero = rows.expand(nu, np.zeros(len(nu), dtype=bool))
             found, own, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
-            return judge(programme, frame, found, own, zero, programme.residuals(found)), fit
+            return certified(programme, frame, found, own, zero, programme.residuals(found)), fit
         if len(wrong) <= len(rows.index):
             rows.reopen(wrong)
         else:  # the open rows have not held theta in place: these are not the rows to add

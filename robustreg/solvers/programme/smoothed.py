@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from robustreg._arrays import Array
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers.programme.rows import Programme
-from robustreg.solvers.programme.vertex import typical
+from robustreg.solvers.programme.vertex import typical_size
 
 NARROWING = 0.25  # of one width to the next
 XTOL = 0.1  # length of the last step, in widths: the next width needs no more
@@ -68,7 +68,7 @@ def narrowed(
     """
 
     def size() -> float:
-        return max(typical(np.abs(programme.residuals(theta))), least)
+        return max(typical_size(np.abs(programme.residuals(theta))), least)
 
     width = size()
     for _ in range(2):  # the second time from the size of the residuals of a robust fit

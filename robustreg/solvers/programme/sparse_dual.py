@@ -18,7 +18,7 @@ from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, m
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import exact_fit, judge, report
+from robustreg.solvers.programme.candidates import certified, exact_fit, report
 from robustreg.solvers.programme.dual import dual_programme
 from robustreg.solvers.programme.interior import interior_point
 from robustreg.solvers.programme.rows import Streamed
@@ -70,7 +70,10 @@ def simplex(
     if ended is None:
         theta, nu, fit = _solve(problem, frame, programme, least_squares(frame), max_iter)
         theta, nu, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
-        ended = judge(programme, frame, theta, nu, zero, programme.residuals(theta)), fit
+        ended = (
+            certified(programme, frame, theta, nu, zero, programme.residuals(theta)),
+            fit,
+        )
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
     exactly = outcome.converged and candidate.gap <= EXACT * candidate.value

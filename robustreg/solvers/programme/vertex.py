@@ -45,7 +45,7 @@ def _without_warnings(way: Way) -> Way:
     return cast(Way, quiet)
 
 
-def typical(size: Array) -> float:
+def typical_size(size: Array) -> float:
     """A size of residuals that a few gross errors do not determine."""
     return weighted_median(size) or float(np.mean(size))
 
@@ -192,7 +192,7 @@ def descents(fit: OptimizeResult) -> int:
 
 
 @_without_warnings
-def through(programme: Programme, theta: Array, mask: Mask) -> Array:
+def theta_through(programme: Programme, theta: Array, mask: Mask) -> Array:
     """The theta at which some rows, so far as they are independent, have residual 0.
 
     The nearest to the given one; under a ridge the stationary one.
@@ -206,7 +206,7 @@ def through(programme: Programme, theta: Array, mask: Mask) -> Array:
 
 def rounding(residual: Array, exact: float) -> float:
     """What the equations of rows that are fitted exactly may leave of their residuals."""
-    return max(1e-6 * typical(np.abs(residual)), 1e-3 * exact)
+    return max(1e-6 * typical_size(np.abs(residual)), 1e-3 * exact)
 
 
 def active_rows(programme: Programme, residual: Array, nu: Array, exact: float) -> Mask:
@@ -215,7 +215,7 @@ def active_rows(programme: Programme, residual: Array, nu: Array, exact: float) 
     Of residual and slack of nu, complementary as they are, the smaller one tends to 0.
     """
     size = np.abs(residual)
-    return (size <= _slack(programme, nu) * typical(size)) | (size <= exact)
+    return (size <= _slack(programme, nu) * typical_size(size)) | (size <= exact)
 
 
 def _slack(programme: Programme, nu: Array) -> Array:
