@@ -90,43 +90,56 @@ def dual_gap_from(
     are known to be 0, which theta says only up to rounding. Imbalances are projected away at
     most ``cleaning`` times; 0 is for a ``nu`` that has been through it.
     """
-    loss, penalty, unit = objective.loss, objective.penalty, objective.rows.unit
     if coef is None:
         coef = objective.rows.coefficients(objective.unpack(theta)[0])
+    slope, balanced = _balance(objective, nu, coef, cleaning)
+    low, high = objective.loss.conjugate_domain
+    shrink = _into_domain(nu, low, high)
+    # An L1 norm alone demands |v| <= alpha, a weak ridge punishes what a penalty does not
+    # balance: that is what is left, as every v is without a penalty.
+    if not balanced:
+        shrink = min(shrink, _into_l1(objective, slope))
+    linear = objective.average(nu * objective.residual)
+    nu *= shrink
+    conjugate_mean = objective.average(objective.loss.conjugate(np.clip(nu, low, high, out=nu)))
+    if objective.joint and conjugate_mean > objective.kappa:
+        shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
+    return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
+
+
+def _balance(objective: Objective, nu: Array, coef: Array, cleaning: int) -> tuple[Array, bool]:
+    """Slopes of nu, in which what the penalty does not balance has been projected away.
+
+    ``nu`` is overwritten. Whether nothing but rounding is left of that comes second; the slopes
+    are then those that the penalty has, where it says so of all of them.
+    """
+    penalty, unit = objective.penalty, objective.rows.unit
     # of a coefficient whose share of F is nothing the L1 norm may have any slope
     tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
-    size = np.sqrt(objective.average(nu * nu))
+    allowed = ROUNDING * np.sqrt(objective.average(nu * nu))
     for attempt in range(cleaning + 1):
         slope, mean = objective.slopes(nu)
         with np.errstate(over="ignore"):
-            balanced = penalty.subgradient(coef, slope * unit, tiny) / unit
-        balanced = np.clip(balanced, -STEEPEST, STEEPEST)  # whose excess has a projection
-        excess = objective.reduce(slope - balanced)
+            wanted = penalty.subgradient(coef, slope * unit, tiny) / unit
+        wanted = np.clip(wanted, -STEEPEST, STEEPEST)  # whose excess has a projection
+        excess = objective.reduce(slope - wanted)
         if not objective.rows.fit_intercept:
             mean = 0.0
-        largest_excess = max(float(np.abs(excess).max(initial=0.0)), abs(mean))
-        if largest_excess <= ROUNDING * size or attempt == cleaning:
-            break
-        _project(objective, nu, excess, mean)
-    low, high = loss.conjugate_domain
-    shrink = 1.0
-    largest, smallest = float(nu.max()), float(nu.min())
+        if max(float(np.abs(excess).max(initial=0.0)), abs(mean)) <= allowed:
+            return _without_rounding(objective, slope, wanted), True
+        if attempt < cleaning:
+            _project(objective, nu, excess, mean)
+    return slope, False
+
+
+def _into_domain(nu: Array, low: float, high: float) -> float:
+    """The factor, at most 1, that brings nu into the domain of the conjugate."""
+    shrink, largest, smallest = 1.0, float(nu.max()), float(nu.min())
     if largest > high:
         shrink = high / largest
     if smallest < low:
         shrink = min(shrink, low / smallest)
-    # An L1 norm alone demands |v| <= alpha, a weak ridge punishes what a penalty does not
-    # balance: that is the excess, as every v is without a penalty, and here perhaps rounding.
-    if largest_excess > ROUNDING * size:
-        shrink = min(shrink, _into_l1(objective, slope))
-    else:
-        slope = _without_rounding(objective, slope, balanced)
-    linear = objective.average(nu * objective.residual)
-    nu *= shrink
-    conjugate_mean = objective.average(loss.conjugate(np.clip(nu, low, high, out=nu)))
-    if objective.joint and conjugate_mean > objective.kappa:
-        shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
-    return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
+    return shrink
 
 
 def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Array:
