@@ -32,7 +32,10 @@ KINDS = (
     "refused",
     "slow",
 )
-PRECISE = 1e-9  # of F: what objective_ and certificates may be off
+# Of F: what objective_ and certificates may be off, a tenth of the tolerance of a certified fit.
+# Beside a row far out in X the mean of a column is far from all others, and so is the point about
+# which their predictions are computed: of 1e8 spreads, eight digits are left.
+PRECISE = 1e-8
 ALLOWED = 16  # times what rounding the terms of the residuals may change
 NEIGHBOURS = 15  # of a point, that it might be rounded to
 
@@ -136,8 +139,10 @@ class Judge:
         self.objective, value = objectives[best], values[best]
         allowed = ALLOWED * self.objective.rounding(fit.coef, fit.intercept, fit.scale)
         found = []
-        vague = PRECISE * abs(stated) + allowed + LONG(1e-320)
-        counted_as_0 = self.objective.of_rounding(fit.coef, fit.intercept, fit.scale)
+        where = fit.coef, fit.intercept, fit.scale
+        relative = PRECISE * max(abs(stated), self.objective.typical())
+        vague = relative + allowed + LONG(1e-320)
+        counted_as_0 = self.objective.of_rounding(*where)
         if not value - counted_as_0 - vague <= stated <= value + vague:
             words = f"objective_ is {stated:.6g}, F at the fit {value:.6g} (+-{allowed:.1g})"
             found.append(Verdict("objective", words))
@@ -198,7 +203,7 @@ class Judge:
         limit = LONG(fit.tol) * abs(value) + slack + allowed
         bound = stated - LONG(fit.gap)
         precise = PRECISE if fit.objective is not None else 1e-6  # a path states no objective
-        bound_allowed = precise * abs(stated) + allowed + LONG(1e-320)
+        bound_allowed = precise * max(abs(stated), objective.typical()) + allowed + LONG(1e-320)
         suspicious = warned or fit.gap > fit.tol * abs(stated)
         routes = Routes(
             objective, self.model, self.X, self.weight, self.plane, self.rng, suspicious
@@ -261,7 +266,7 @@ class Judge:
         # A fit's own zeros, as many as it has coefficients, are as near to 0 as equations of all
         # of their rows together can be solved: next to a row far out that is what its terms allow.
         own = np.argsort(size)[: objective.X.shape[1] + objective.fit_intercept]
-        off[own[size[own] <= min(error[own].max(), 1e-3 * fit.scale)]] = False
+        off[own[size[own] <= min(error.max(), 1e-3 * fit.scale)]] = False
         low = mad(np.maximum(size - error, 0), objective.share, LONG(0))
         high = mad(size[off], objective.share[off], LONG(0)) if off.any() else LONG(0)
         high = max(high, mad(size, objective.share, LONG(0))) + 1.5 * error.max()

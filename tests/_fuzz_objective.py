@@ -320,8 +320,12 @@ class Objective:
         F where all residuals are one spread of y times 64 eps, or are 1e-9 spreads, whichever is
         less; and what F has from residuals within 64 last places of their own terms.
         """
-        typical, exact = (self._all_at(size) for size in (self.spread, self.exact))
-        return max(min(64 * EPS * typical, exact), self.of_rounding(coef, intercept, sigma))
+        least = min(self.typical(), self._all_at(self.exact))
+        return max(least, self.of_rounding(coef, intercept, sigma))
+
+    def typical(self):
+        """64 eps of F where all residuals are one spread of y: less has no digits."""
+        return 64 * EPS * self._all_at(self.spread)
 
     def of_rounding(self, coef, intercept, sigma):
         """What F has from residuals within 64 last places of their own terms.

@@ -225,3 +225,21 @@ def test_the_descent_finds_back_what_is_a_hundred_thousandth_too_high(name):
     at = point(objective, fit.coef + size * direction, fit.intercept)
     found = Descent(objective).improve(at, 20, np.inf, 0.0)
     assert found.value < best * (1 + LONG(1e-7))
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        905881,  # MM on nearly collinear columns: equations solved to 1e-4 only
+        1004257,  # least squares with faint rows: a certificate too small
+        1012470,  # S beside a dummy whose only row is gross: the intercept without digits
+        2002517,  # squares with weights over 600 decades: silently wrong
+        5001178,  # y far from 0 without an intercept: what is small beside y counted as 0
+        6003769,  # a kink without width: division by zero
+        6013311,  # squares with faint rows: an infinite objective
+        6015802,  # a row of the vertex moved by a coefficient that became 0, and still left out
+    ],
+)
+def test_cases_that_were_wrong_once(seed):
+    found = {verdict.kind for verdict in run(seed).verdicts}
+    assert not found & {"wrong", "certificate", "objective", "attributes", "crash", "leak", "judge"}

@@ -74,8 +74,9 @@ def _judged(problem: Problem, fit: Solution, bound: float, tol: float) -> Soluti
     residual[still_zero(problem, found, residual, fit)] = 0.0
     if problem.joint and not np.isfinite(problem.loss.conjugate_domain).all():
         # at smaller scales the rounding of one residual is more than all that F is made of
-        least = EPS * np.average(sizes_of(problem, found), weights=problem.weight)
-        found = replace(found, sigma=max(fit.sigma, float(least)))
+        size = float(np.average(sizes_of(problem, found), weights=problem.weight))
+        size += abs(problem.y_offset) / problem.y_unit  # of y and the intercept as they are given
+        found = replace(found, sigma=max(fit.sigma, EPS * size))
     value = value_at(problem, found, residual)
     gap = max(value - bound, 0.0)
     converged = fit.ended not in UNFINISHED and not fit.followed

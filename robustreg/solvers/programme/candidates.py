@@ -87,11 +87,13 @@ def report(
 def _on_fit(problem: Problem, frame: Frame, objective: Objective, candidate: Candidate) -> Mask:
     """The rows that a candidate passes through, but for the rounding of their own terms.
 
-    Those of the vertex, and others that repeat them or happen to lie there.
+    Those of the vertex, unless a coefficient that became exactly 0 has moved them, and others that
+    repeat them or happen to lie there.
     """
     residual = candidate.residual[: problem.n]
-    on: Mask = candidate.zero[: problem.n].copy()
-    near = np.flatnonzero((np.abs(residual) <= NEAR * problem.spread) & ~on)
+    close = np.abs(residual) <= NEAR * problem.spread
+    on: Mask = candidate.zero[: problem.n] & close
+    near = np.flatnonzero(close & ~on)
     if len(near):
         theta = pack(objective, frame, candidate.found)
         on[near] = np.abs(residual[near]) <= _rounding(objective, theta, near)

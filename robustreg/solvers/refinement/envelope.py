@@ -54,7 +54,7 @@ class Smoothed:
     @property
     def stiffest(self) -> float:
         """The largest that one of them may be."""
-        return 1.0 / float(self.width.min())
+        return float(1.0 / self.width.min())  # infinite where one has no width
 
     def recentre(self, nu: Precise) -> None:
         """Take other nu for centres, so far as they are within the bounds."""
