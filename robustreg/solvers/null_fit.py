@@ -27,6 +27,7 @@ ROUNDING = 1e-12
 # linear programme were relative to too much: another one begins there.
 LOWERED, MAX_PROGRAMMES = 1e-2, 4
 FAINT = 1e-6  # the same of a slope that is perhaps 0 but for what the programmes leave
+MAX_STEPS = 1000  # of HiGHS, which needs some tens
 AT_QUANTILE = 1e-12  # of W: rounding of sums of weights
 
 
@@ -165,6 +166,7 @@ class _Face:
             b_eq=[0.0] if kept else None,
             bounds=np.column_stack([np.append(low - nu, 0.0), np.append(high - nu, np.inf)]),
             method="highs-ipm",  # of thousands of rows a tenth of the simplex method's time
+            options={"maxiter": MAX_STEPS},  # on some tables it goes round for ever
         )
         if fit.x is None:
             return nu
