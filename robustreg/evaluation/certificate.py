@@ -22,7 +22,8 @@ from robustreg._arrays import Array
 from robustreg._compat import minres
 from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.design import MAX_PRODUCTS
-from robustreg.evaluation.objective import STEEPEST, Objective
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.penalised import STEEPEST
 from robustreg.evaluation.sums import FirstSums
 from robustreg.penalties._kinks import quadratic_step
 

@@ -19,6 +19,7 @@ from robustreg._arrays import Array
 from robustreg._linalg.factors import least_pivot, length
 from robustreg.evaluation.design import Design
 from robustreg.evaluation.moments import Moments
+from robustreg.evaluation.penalised import half_norm_hessian, kinks_of, slope_of
 from robustreg.evaluation.reading import RowBlocks
 from robustreg.evaluation.sums import (
     Block,
@@ -32,14 +33,12 @@ from robustreg.evaluation.sums import (
 )
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet
-from robustreg.penalties._kinks import Kinks
 
 # A Hessian serves as well for points this close to its own (in scales, whitened coordinates):
 # the steps from there on gain four digits or so each, and save a third of their cost.
 SAME_HESSIAN = 1e-5
 # A Gram matrix in single precision will do while this share of it is left in all directions.
 LEAST_LEFT = 1e-2
-STEEPEST = 1e100  # slopes of a kink that matters: those of the loss are 1e15 at most or so
 
 
 class Objective(Design):
@@ -101,7 +100,7 @@ class Objective(Design):
         self.size = self.k + rows.fit_intercept + self.joint
         self.residual = np.empty(rows.n)
         self.rounding, self.precise = rounding, precise
-        self.kinks = self._make_kinks()
+        self.kinks = kinks_of(self.penalty, self.rows, self.basis, self.size)
         self._pull: Array | None = None  # the penalty's Hessian
         self.sums: Sums
         self._theta: bytes | None = None  # of the last evaluation; bytes are compared fastest
@@ -112,18 +111,6 @@ class Objective(Design):
         self._single = single
         if moments is not None:
             self._start_gram(moments)
-
-    def _make_kinks(self) -> Kinks | None:
-        """The kinks of the penalty, as functions of the single coordinates."""
-        if not self.penalty.kinked or self.basis.ndim == 2:
-            return None
-        slopes, positive = np.zeros(self.size), np.zeros(self.size, dtype=bool)
-        # a constant column has no slope: with any kink its coefficient stays 0
-        with np.errstate(over="ignore"):
-            own = np.minimum(self.penalty.slope * self.basis / self.rows.unit, STEEPEST)
-        own = np.where(self.basis > 0, own, 1.0)
-        slopes[: self.k], positive[: self.k] = own, self.penalty.positive
-        return Kinks(slopes, positive)
 
     def _start_gram(self, moments: Moments) -> None:
         """The Gram matrix of all rows at psi' = 1, from which refreshing starts."""
@@ -181,7 +168,7 @@ class Objective(Design):
         """Change loss and penalty; the stored curvature stays valid."""
         self.loss, self.penalty = loss, penalty
         self.kappa = loss.kappa if self.joint else 0.0
-        self.kinks, self._pull = self._make_kinks(), None
+        self.kinks, self._pull = kinks_of(self.penalty, self.rows, self.basis, self.size), None
         self._forget()
 
     def _forget(self) -> None:
@@ -351,23 +338,12 @@ class Objective(Design):
 
     def penalty_slope(self, beta: Array) -> Array:
         """Gradient of the penalty's quadratic part by the blocks' coefficients."""
-        if not self.penalty.root_curvature:
-            return np.zeros(beta.shape)
-        if not self.rows.scaled:  # coordinates, which the penalty is in, keep these in range
-            return self.penalty.gradient(beta)
-        with np.errstate(over="ignore"):  # as in F
-            return self.penalty.gradient(self.rows.coefficients(beta)) / self.rows.unit
+        return slope_of(self.penalty, self.rows, beta)
 
     def penalty_hessian(self) -> Array:
         """Second derivative of the penalty in the coordinates u."""
-        return self._squared_in_units(self.penalty.root_curvature)
+        return half_norm_hessian(self.rows, self.basis, self.penalty.root_curvature)
 
     def hessian_of_half_norm(self) -> Array:
         """The same of half the squared norm of the coefficients."""
-        return self._squared_in_units(1.0)
-
-    def _squared_in_units(self, factor: float) -> Array:
-        unit = self.rows.unit if self.basis.ndim == 1 else self.rows.unit[:, None]
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaled = factor * self.basis / unit
-            return np.diag(scaled**2) if scaled.ndim == 1 else scaled.T @ scaled
+        return half_norm_hessian(self.rows, self.basis)

@@ -11,8 +11,9 @@ from robustreg.losses._classical import (
     Quantile,
     Squared,
 )
+from robustreg.losses._hampel import Andrews, Hampel
 from robustreg.losses._huber_family import Huber, LogCosh, PseudoHuber, SmoothL1
-from robustreg.losses._redescending import Andrews, Bisquare, Cauchy, Hampel, Welsch
+from robustreg.losses._redescending import Bisquare, Cauchy, Welsch
 from robustreg.losses._tuning import (
     gaussian_breakdown_point,
     gaussian_efficiency,

@@ -2,13 +2,12 @@
 
 from robustreg.model_selection._cv import HuberRegressorCV, L1RegressorCV, QuantileRegressorCV
 from robustreg.model_selection._path import (
-    AlphaPath,
-    DeltaPath,
     huber_delta_path,
     huber_path,
     l1_path,
     quantile_path,
 )
+from robustreg.model_selection._points import AlphaPath, DeltaPath
 
 __all__ = [
     "AlphaPath",

@@ -6,7 +6,7 @@ import warnings
 from abc import abstractmethod
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +36,14 @@ from robustreg.model_selection._grid import alpha_grid, check_grid, check_length
 from robustreg.model_selection._held_out import HeldOut, Table
 from robustreg.model_selection._sequence import Sequence
 from robustreg.solvers.strength import alpha_for_any_target, alpha_max
+
+
+class Fold(NamedTuple):
+    """One way to leave rows out."""
+
+    number: int
+    train: Index  # rows that are fitted
+    test: Index  # rows that scores are taken on
 
 
 class GridSearch(CallbackSupportMixin, LinearPredictor):
@@ -187,10 +195,10 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         fold = partial(one_by_one, table, rows, alphas, tasks)
         done, guide = [], None
         if self._takes_guide():
-            done = [fold(None, 0, *folds[0])]
+            done = [fold(None, folds[0])]
             guide = done[0][2]
         run, later = Parallel(n_jobs=self.n_jobs, require="sharedmem"), delayed(fold)
-        done += run(later(guide, k, *folds[k]) for k in range(len(done), len(folds)))
+        done += run(later(guide, each) for each in folds[len(done) :])
         scores, failed, _ = zip(*done, strict=True)
         self._report(sum(failed), len(folds) * len(rows) * len(alphas))
         path = np.stack(scores, axis=-1)
@@ -223,8 +231,8 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         assert first is not None  # means had a finite score
         return first
 
-    def _folds(self, X: Any, y: Array, split: dict[str, Any]) -> list[tuple[Index, Index]]:
-        """The training and the held-out rows of every fold."""
+    def _folds(self, X: Any, y: Array, split: dict[str, Any]) -> list[Fold]:
+        """The folds, with the training and the held-out rows of each."""
         wrong = ValueError(
             "cv must give one or more folds, each with training and held-out rows, as indices or "
             f"masks of the {len(y)} rows; got {self.cv!r}."
@@ -240,7 +248,7 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         rows = [(_row_numbers(train, len(y)), _row_numbers(test, len(y))) for train, test in folds]
         if not rows or not all(len(train) and len(test) for train, test in rows):
             raise wrong
-        return rows
+        return [Fold(number, *both) for number, both in enumerate(rows)]
 
     def _store(self, path: Array, rows: list[dict[str, Any]], best: Any) -> None:
         """Keep the scores, of shape (rows, alphas, folds), and which row is the best."""
@@ -272,11 +280,10 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         alphas: Array,
         tasks: Tasks,
         guide: list[Array] | None,
-        number: int,
-        train: Index,
-        test: Index,
+        fold: Fold,
     ) -> tuple[Array, int, list[Array]]:
         """Scores of all cells on one fold, how many fits did not converge, and where they are."""
+        number, train, test = fold
         weight = None if table.weight is None else table.weight[train]
         params = method_params(table.X, table.score, test)
         for part, name in ((weight, "training"), (params.get("sample_weight"), "held-out")):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg._arrays import Array, in_precision
@@ -16,60 +16,10 @@ from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import Huber
 from robustreg.model_selection import _grid
+from robustreg.model_selection._points import AlphaPath, Columns, DeltaPath
 from robustreg.model_selection._sequence import Sequence
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.strength import alpha_for_any_target, alpha_max
-
-Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
-
-
-class AlphaPath(NamedTuple):
-    """Fits along a grid of alpha, from the largest to the smallest.
-
-    Attributes
-    ----------
-    alphas : ndarray of shape (n_alphas,)
-        The grid, descending.
-    coefs : ndarray of shape (n_features, n_alphas)
-        Coefficients, in the dtype of X (float64 where float32 has no room for them).
-    dual_gaps : ndarray of shape (n_alphas,)
-        Certificates: bounds on how far the objective is from its minimum.
-    intercepts, scales : ndarray of shape (n_alphas,)
-        As ``intercept_`` and ``scale_`` of the estimators.
-    n_iters : ndarray of shape (n_alphas,), int
-        Iterations.
-    alpha_max : float
-        The least alpha at which coefficients of 0 are optimal; 0.0 where they are at every
-        alpha, NaN for a ridge penalty, which has no such alpha. At the very alpha_max others
-        may be as good, for absolute deviations, quantiles and a scale of 0.
-    """
-
-    alphas: NDArray[np.float64]
-    coefs: NDArray[np.floating]
-    dual_gaps: NDArray[np.float64]
-    intercepts: NDArray[np.floating]
-    scales: NDArray[np.float64]
-    n_iters: NDArray[np.int_]
-    alpha_max: float
-
-
-class DeltaPath(NamedTuple):
-    """Fits along a grid of delta, from the smallest to the largest.
-
-    Attributes
-    ----------
-    deltas : ndarray of shape (n_deltas,)
-        The grid, ascending.
-    coefs, dual_gaps, intercepts, scales, n_iters
-        As of :class:`AlphaPath`, with n_deltas in place of n_alphas.
-    """
-
-    deltas: NDArray[np.float64]
-    coefs: NDArray[np.floating]
-    dual_gaps: NDArray[np.float64]
-    intercepts: NDArray[np.floating]
-    scales: NDArray[np.float64]
-    n_iters: NDArray[np.int_]
 
 
 def huber_path(

@@ -1,0 +1,46 @@
+"""A penalty as a function of the coordinates that an objective is one of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robustreg._arrays import Array
+from robustreg.evaluation.reading import RowBlocks
+from robustreg.penalties import ElasticNet
+from robustreg.penalties._kinks import Kinks
+
+STEEPEST = 1e100  # slopes of a kink that matters: those of the loss are 1e15 at most or so
+
+
+def kinks_of(penalty: ElasticNet, rows: RowBlocks, basis: Array, size: int) -> Kinks | None:
+    """The kinks of a penalty in single coordinates, the first of ``size`` variables.
+
+    None without kinks, and where coordinates mix the columns.
+    """
+    if not penalty.kinked or basis.ndim == 2:
+        return None
+    slopes, positive = np.zeros(size), np.zeros(size, dtype=bool)
+    # a constant column has no slope: with any kink its coefficient stays 0
+    with np.errstate(over="ignore"):
+        own = np.minimum(penalty.slope * basis / rows.unit, STEEPEST)
+    slopes[: len(basis)] = np.where(basis > 0, own, 1.0)
+    positive[: len(basis)] = penalty.positive
+    return Kinks(slopes, positive)
+
+
+def slope_of(penalty: ElasticNet, rows: RowBlocks, beta: Array) -> Array:
+    """Gradient of a penalty's quadratic part by coefficients in the units of the blocks."""
+    if not penalty.root_curvature:
+        return np.zeros(beta.shape)
+    if not rows.scaled:  # coordinates, which the penalty is in, keep these in range
+        return penalty.gradient(beta)
+    with np.errstate(over="ignore"):  # as in F
+        return penalty.gradient(rows.coefficients(beta)) / rows.unit
+
+
+def half_norm_hessian(rows: RowBlocks, basis: Array, factor: float = 1.0) -> Array:
+    """Second derivative of ``|factor coef|^2 / 2`` in the coordinates."""
+    unit = rows.unit if basis.ndim == 1 else rows.unit[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = factor * basis / unit
+        return np.diag(scaled**2) if scaled.ndim == 1 else scaled.T @ scaled
