@@ -51,7 +51,7 @@ class Objective(Design):
     y : ndarray of shape (n,)
         Targets.
     loss : ConvexLoss
-        A smooth convex loss.
+        A convex loss; its gradient is one where it is smooth, its residuals and slopes serve all.
     scale : float or None
         The fixed scale, or None to estimate it jointly.
     penalty : ElasticNet

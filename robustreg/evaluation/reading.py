@@ -1,4 +1,4 @@
-"""Reading X in blocks of rows: centring, scaling, dtype and sparsity live here only.
+"""Reading X in blocks of rows: how these are centred, scaled and held is decided here.
 
 A fit never copies X. It walks over blocks of rows that stay in the processor's cache;
 each block is either a view of X (``offset`` is then subtracted through the intercept) or,
