@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg.evaluation.certificate import dual_gap_from
-from robustreg.evaluation.coordinates import Frame, in_columns, least_squares, pack
+from robustreg.evaluation.coordinates import (
+    Frame,
+    in_columns,
+    least_squares,
+    make_frame,
+    make_objective,
+    pack,
+)
 from robustreg.evaluation.design import sizes_of_terms
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients, Problem
@@ -30,6 +38,21 @@ class Candidate:
     zero: Mask
     value: float
     gap: float
+
+
+class Opened(NamedTuple):
+    """A programme, and the solution that needs no search."""
+
+    frame: Frame
+    programme: Streamed
+    exact: tuple[Candidate, OptimizeResult] | None  # the least-squares fit, where it is exact
+
+
+def opened(problem: Problem, frame: Frame | None) -> Opened:
+    """The programme of a problem in its white coordinates, or in given ones."""
+    frame = frame or make_frame(problem)
+    programme = Streamed(make_objective(problem, frame, curvature=False), frame)
+    return Opened(frame, programme, exact_fit(problem, frame, programme))
 
 
 def exact_fit(

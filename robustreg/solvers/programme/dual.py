@@ -10,13 +10,13 @@ from scipy.optimize import OptimizeResult
 from scipy.optimize import linprog as highs
 
 from robustreg._arrays import EPS, Array
-from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective
+from robustreg.evaluation.coordinates import Frame, least_squares
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import certified, exact_fit, report
-from robustreg.solvers.programme.rows import Programme, Streamed
+from robustreg.solvers.programme.candidates import certified, opened, report
+from robustreg.solvers.programme.rows import Programme
 from robustreg.solvers.programme.vertex import descents, theta_through, typical_size, vertex
 
 AT_BOUND = 1e-7  # of the distance between the bounds: HiGHS' own feasibility tolerance
@@ -43,9 +43,7 @@ def linprog(
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = frame or make_frame(problem)
-    programme = Streamed(make_objective(problem, frame, curvature=False), frame)
-    ended = exact_fit(problem, frame, programme)
+    frame, programme, ended = opened(problem, frame)
     if ended is None:
         rows = programme.kept(np.ones(len(programme.target), dtype=bool))
         theta = least_squares(frame)

@@ -10,12 +10,12 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import lstsq
-from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective
+from robustreg.evaluation.coordinates import Frame, least_squares
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import better_candidate, exact_fit, report
+from robustreg.solvers.programme.candidates import better_candidate, opened, report
 from robustreg.solvers.programme.central import Point, central_point, centred
 from robustreg.solvers.programme.dual import linprog
 from robustreg.solvers.programme.rows import Programme, Streamed
@@ -51,10 +51,7 @@ def interior_point(
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = frame or make_frame(problem)
-    objective = make_objective(problem, frame, curvature=False)
-    programme = Streamed(objective, frame)
-    ended = exact_fit(problem, frame, programme)
+    frame, programme, ended = opened(problem, frame)
     if ended is None:
         theta = first_theta(programme, frame)
         theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)

@@ -13,12 +13,12 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
-from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective, pack
+from robustreg.evaluation.coordinates import Frame, least_squares, pack
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import Candidate, certified, exact_fit, report
+from robustreg.solvers.programme.candidates import Candidate, certified, opened, report
 from robustreg.solvers.programme.interior import interior_point, iterate
 from robustreg.solvers.programme.rows import Stored, Streamed
 from robustreg.solvers.programme.smoothed import Smoothed, narrowed
@@ -57,12 +57,9 @@ def reduced(
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = frame or make_frame(problem)
-    objective = make_objective(problem, frame, curvature=False)
-    programme = Streamed(objective, frame)
-    ended = exact_fit(problem, frame, programme)
+    frame, programme, ended = opened(problem, frame)
     if ended is None:
-        theta = least_squares(frame) if start is None else pack(objective, frame, start)
+        theta = least_squares(frame) if start is None else pack(programme.objective, frame, start)
         ended = _rounds(problem, frame, programme, theta, max_iter)
     if ended is not None:
         outcome = report(problem, frame, programme, *ended, tol)

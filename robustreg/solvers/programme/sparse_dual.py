@@ -14,11 +14,11 @@ from scipy import sparse
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, TINY, Array, Index
-from robustreg.evaluation.coordinates import Frame, least_squares, make_frame, make_objective
+from robustreg.evaluation.coordinates import Frame, least_squares
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import certified, exact_fit, report
+from robustreg.solvers.programme.candidates import certified, opened, report
 from robustreg.solvers.programme.dual import dual_programme
 from robustreg.solvers.programme.interior import interior_point
 from robustreg.solvers.programme.rows import Streamed
@@ -64,9 +64,7 @@ def simplex(
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = frame or make_frame(problem)
-    programme = Streamed(make_objective(problem, frame, curvature=False), frame)
-    ended = exact_fit(problem, frame, programme)
+    frame, programme, ended = opened(problem, frame)
     if ended is None:
         theta, nu, fit = _solve(problem, frame, programme, least_squares(frame), max_iter)
         theta, nu, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
