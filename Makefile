@@ -34,7 +34,7 @@ LOWER_BOUNDS = $(shell $(PY_MINIMUM) -c 'import tomllib; \
 	needs = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]; \
 	print(*("\"" + need.replace(">=", "==") + ".*\"" for need in needs))')
 
-.PHONY: help demo test test-minimum fuzz lint format wheel test-wheel clean
+.PHONY: help demo test test-minimum coverage fuzz lint format wheel test-wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ test: $(INSTALLED_TEST)  ## run all tests and the examples of the documentation
 
 test-minimum: $(INSTALLED_MINIMUM)  ## run the tests under the oldest supported dependencies
 	$(PYTEST) $(PY_MINIMUM) -m pytest -n $(JOBS) $(SHARE_OUT) tests $(ARGS)
+
+coverage: $(INSTALLED_TEST)  ## run all tests and fail below 97 % of lines and branches
+	$(PYTEST) $(PY) -m pytest -n $(JOBS) $(SHARE_OUT) -q --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 fuzz: $(INSTALLED_TEST)  ## judge N fits of random tables, from SEED on (see CONTRIBUTING.md)
 	$(PYTEST) $(PY) tests/fuzz.py --n $(N) --seed $(SEED) --jobs $(JOBS)
