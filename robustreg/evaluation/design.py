@@ -22,8 +22,16 @@ def sizes_of_terms(
 
     These are the terms of a prediction, of which the largest determines its rounding.
     """
+    about_offset = abs(intercept) + float(np.abs(rows.offset) @ np.abs(beta))
+    return sizes_at_zero(rows, beta, about_offset, index)
+
+
+def sizes_at_zero(
+    rows: RowBlocks, beta: Array, intercept: float, index: Index | None = None
+) -> Array:
+    """The same with the intercept where the blocks' columns are 0, ``|a|'|beta| + |intercept|``."""
     index = np.arange(rows.n) if index is None else index
-    size = np.full(len(index), abs(intercept) + float(np.abs(rows.offset) @ np.abs(beta)))
+    size = np.full(len(index), abs(intercept))
     for chunk in rows.chunks:
         for part in chunk:
             own = slice(*np.searchsorted(index, (part.start, part.stop)))

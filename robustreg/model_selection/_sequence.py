@@ -10,6 +10,7 @@ import numpy as np
 from robustreg._arrays import Array
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers import SOLVERS
+from robustreg.solvers._faint import has_faint
 from robustreg.solvers._followed import following
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.smooth import Series, newton
@@ -76,7 +77,9 @@ class Sequence:
             fit = known
             if fit is None:
                 start = _to_start(cell, self._guess(here, alphas))
-                fit = self.solve(cell, start=start, **self.options)
+                # those with faint rows are certified by other rows, with coordinates of their own
+                solve = self.alone if has_faint(cell) else self.solve
+                fit = solve(cell, start=start, **self.options)
                 if not fit.converged:  # what neighbours share may mislead: as the estimator does it
                     fit = self.alone(cell, **self.options)
             here.append(np.array([*fit.coef, fit.intercept, fit.sigma]))

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg.evaluation.coordinates import make_frame
-from robustreg.evaluation.design import sizes_of_terms
+from robustreg.evaluation.design import sizes_at_zero, sizes_of_terms
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import NotFiniteError, RowBlocks
 from robustreg.solvers._ended import UNFINISHED, Ended, finished
@@ -110,10 +110,16 @@ def _rounding(problem: Problem, found: Coefficients, residual: Array, value: flo
 
 
 def exactly_fitted(problem: Problem, found: Coefficients, residual: Array) -> Mask:
-    """The rows of a fit whose residuals are no larger than the rounding of their terms."""
+    """The rows of a fit whose residuals are no larger than the rounding of their own terms.
+
+    The terms are those of predictions from X, not from its means: beside a row far out in X these
+    are far from all others, and what they make of rounding is a loss of digits, no exact fit.
+    """
     rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
     beta = found.coef * rows.unit
-    return is_rounding(rows, problem.y, residual, beta, found.intercept + beta @ rows.origin)
+    intercept = found.intercept + float(beta @ (rows.origin - rows.offset))
+    size = np.abs(problem.y) + sizes_at_zero(rows, beta, intercept)
+    return np.abs(residual) <= LAST_PLACES * EPS * size
 
 
 def is_rounding(rows: RowBlocks, y: Array, residual: Array, beta: Array, intercept: float) -> Mask:
