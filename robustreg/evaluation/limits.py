@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import TINY, Array
 from robustreg.penalties import ElasticNet
 
 FURTHEST_SCALE = 1e153  # from the spread of y, for a scale that is given
@@ -34,8 +34,13 @@ def scale_of_squares(scale: float, y_unit: float) -> float:
     return relative
 
 
-def penalty_in_range(penalty: ElasticNet) -> ElasticNet:
-    """The penalty, if its derivatives in units of y are numbers."""
+def penalty_in_range(penalty: ElasticNet, alpha: float) -> ElasticNet:
+    """The penalty, if its derivatives in units of y are numbers; ``alpha`` is the user's."""
+    if penalty.alpha < TINY <= alpha:
+        raise ValueError(
+            f"alpha={alpha!r} is too small for float64 in the units of this y: rescale y or "
+            "choose a larger alpha."
+        )
     if not penalty.slope + penalty.curvature < math.inf:
         raise ValueError(
             "alpha is too large for float64 in the units of this y: rescale y or choose a "

@@ -232,7 +232,7 @@ class Problem:
     def with_alpha(self, alpha: float) -> Problem:
         """The same problem with another strength of the penalty, as the user states it."""
         penalty = replace(self.penalty, alpha=self.alpha_unit * alpha)
-        return replace(self, penalty=penalty_in_range(penalty))
+        return replace(self, penalty=penalty_in_range(penalty, alpha))
 
     def with_loss(self, loss: ConvexLoss) -> Problem:
         """The same problem with another loss of the same kind: joint or fixed scale, units."""
@@ -291,8 +291,7 @@ def make_problem(
     # alpha needs the penalty's unit itself, which is a statistic of all rows
     step = 1 if penalty.alpha else max(1, len(data.y) // SURVEY_ROWS)
     units = units_of(data.y, data.weight, step, squares, fit_intercept)
-    y, y_unit = units.apply(data.y), units.y_unit
-    farthest = float(max(y.max(), -y.min()))
+    (y, farthest), y_unit = units.apply(data.y), units.y_unit
     far: Index = np.zeros(0, dtype=np.intp)
     beyond: Array = np.zeros(0)
     if not squares and farthest > FARTHEST * units.spread > 0.0:
@@ -335,4 +334,4 @@ def _converted(
             # F goes with the square of y, an L1 norm with y
             unit = alpha_unit = scale_of_squares(scale, units.y_unit)
     own = replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)
-    return fixed, penalty_in_range(own), alpha_unit
+    return fixed, penalty_in_range(own, penalty.alpha), alpha_unit

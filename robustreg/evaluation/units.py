@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ ROUNDED = 64 * EPS  # of the size of y: so much of residuals may be rounding
 SURVEY_ROWS = 2_500
 
 
-@dataclass(frozen=True)
-class Units:
+class Units(NamedTuple):
     """Units of y: ``y / (rough two) - centre`` is near 1.
 
     Attributes
@@ -53,15 +52,16 @@ class Units:
         """The unit of y."""
         return self.rough * self.two
 
-    def apply(self, y: Array) -> Array:
-        """Y in these units; a ValueError where they have no room for all of it."""
+    def apply(self, y: Array) -> tuple[Array, float]:
+        """Y in these units, and its largest size; a ValueError where they have no room for it."""
         with np.errstate(over="ignore"):
             room = 1e-300 < self.y_unit < 1e300
             scaled: Array = y / self.y_unit if room else y / self.rough / self.two
         scaled -= self.centre
-        if not math.isfinite(float(max(scaled.max(), -scaled.min()))):
+        farthest = float(max(scaled.max(), -scaled.min()))
+        if not math.isfinite(farthest):
             raise too_far_apart(y)
-        return scaled
+        return scaled, farthest
 
 
 def relative(weight: Array | None) -> Array | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -41,8 +41,7 @@ STATUS = {
 }
 
 
-@dataclass(frozen=True)
-class NewtonOptions:
+class NewtonOptions(NamedTuple):
     """Options of :func:`semismooth_newton`.
 
     Attributes
@@ -87,8 +86,7 @@ class NewtonOptions:
     @classmethod
     def among(cls, options: dict[str, Any]) -> NewtonOptions:
         """Those of the options that are ours; ``minimize`` hands over its own, too."""
-        names = cls.__dataclass_fields__
-        return cls(**{name: value for name, value in options.items() if name in names})
+        return cls(**{name: options[name] for name in cls._fields if name in options})
 
 
 def semismooth_newton(
@@ -148,8 +146,7 @@ def semismooth_newton(
     )
 
 
-@dataclass(frozen=True)
-class _Function:
+class _Function(NamedTuple):
     """The function and its derivatives; the Hessian is that at the point evaluated last."""
 
     fun: Callable[[Array], float]

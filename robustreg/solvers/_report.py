@@ -40,8 +40,9 @@ def result(
     decreased any more.
     """
     found, residual, value, gap = reached
-    gap = gap if found.certain and gap <= value else value  # F is nowhere negative
-    certified = is_certified(problem, reached._replace(gap=gap), tol)
+    if not (found.certain and gap <= value):  # F is nowhere negative
+        gap, reached = value, reached._replace(gap=value)
+    certified = is_certified(problem, reached, tol)
     followed = 0.0
     if residual is not None and len(problem.far):
         value, gap, followed = _put_back(problem, found, residual, value, gap)

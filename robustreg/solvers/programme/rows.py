@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import block_diag
 
-from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._arrays import EPS, TINY, Array, Index, Mask
 from robustreg._linalg.products import product
 from robustreg.evaluation.coordinates import Frame
 from robustreg.evaluation.objective import Objective
@@ -76,7 +76,8 @@ class Programme(ABC):
     ) -> None:
         self.target, self.weight, self.low, self.high = target, weight, low, high
         self.total, self.ridge = total, ridge
-        self.curved = bool(ridge.any())
+        # a ridge without normal numbers has no factors, and curves nothing
+        self.curved = bool(np.abs(ridge).max(initial=0.0) >= TINY)
 
     @property
     def size(self) -> int:
