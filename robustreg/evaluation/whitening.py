@@ -12,12 +12,13 @@ from scipy.linalg import lapack, qr
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import cholesky_factor, eigh, svd
 from robustreg.evaluation.moments import Moments
-from robustreg.evaluation.reading import PILOT_ROWS, RowBlocks
+from robustreg.evaluation.reading import RowBlocks
 
 # Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
 MIN_RCOND = 1e-9
 # Rows differ along a direction if they do so by more than this share of their own terms.
 OWN_TERMS = 1e-9
+WITNESSES = 256  # rows that are asked whether they differ along a direction
 DIRECTION = 1e-13  # rounding of null directions, in units of the columns' spreads
 MIN_RCOND_SINGLE = 1e-3  # the same of one in single precision
 
@@ -90,7 +91,7 @@ def _are_null(rows: RowBlocks, null: Array, spread: Array) -> bool:
     nearly all there is, and some of them tell. Directions are of length 1 in the columns'
     spreads, and themselves right to rounding only.
     """
-    some = rows.X[:: max(1, rows.n // PILOT_ROWS)]
+    some = rows.X[:: max(1, rows.n // WITNESSES)]
     with np.errstate(over="ignore", invalid="ignore"):  # beyond float64 nothing is certain
         null = null / rows.unit[:, None]
         width = spread * rows.unit
