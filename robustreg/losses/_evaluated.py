@@ -43,7 +43,8 @@ def _grid(kinks: tuple[float, ...]) -> FloatArray:
     sizes = np.concatenate([[0.0, 1e-300, 1e-150, 1e150, FARTHEST], octaves, middle])
     at = np.asarray(kinks, dtype=float)
     beside = [np.nextafter(at, -np.inf), np.nextafter(at, np.inf), at * (1 - 1e-6), at * (1 + 1e-6)]
-    return np.unique(np.concatenate([-sizes, sizes, at, *beside]))
+    # plus 0.0: which of the two zeros is kept is another one in another version of NumPy
+    return np.unique(np.concatenate([-sizes, sizes, at, *beside]) + 0.0)
 
 
 def call(loss: Loss, hook: str, r: FloatArray) -> FloatArray:
