@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import dasum, dnrm2
 
 from robustreg._arrays import TINY, Array
 
@@ -77,11 +78,13 @@ class ElasticNet:
         if self.positive and (coef < 0.0).any():
             return np.inf
         value, slope, root = 0.0, self.slope, self.root_curvature
-        with np.errstate(over="ignore"):  # infinite is the right answer
-            if root:
-                scaled = root * coef  # neither may have a square
-                value = 0.5 * float(scaled @ scaled)
-            return value + slope * float(np.abs(coef).sum()) if slope else value
+        if not coef.size:
+            return value
+        # BLAS sums without a warning where infinite is the right answer, and squares nothing
+        if root:
+            size = root * float(dnrm2(coef))
+            value = 0.5 * size * size
+        return value + slope * float(dasum(coef)) if slope else value
 
     def gradient(self, coef: Array) -> Array:
         """Gradient of the quadratic part, ``curvature * coef``."""
