@@ -14,6 +14,7 @@ from robustreg import (
     L1Regressor,
     L2Regressor,
     LTSRegressor,
+    MMRegressor,
     MRegressor,
     QuantileRegressor,
     SRegressor,
@@ -250,3 +251,25 @@ def test_exact_fits_of_a_gross_target_are_certified(model):
     np.testing.assert_allclose(fit.predict(X), y, rtol=0, atol=1e-14 * 1e12)
     if fit.get_params().get("scale") == "joint":
         assert fit.scale_ == 0.0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MMRegressor(random_state=0),
+        LTSRegressor(random_state=0),
+        SRegressor(random_state=0),
+        HuberRegressor(),
+    ],
+    ids=repr,
+)
+def test_long_tables_are_looked_at_in_samples(model):
+    """Rows of a sample are not those of the table by number."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 3))
+    y = X.sum(axis=1) + rng.normal(size=len(X))
+    y[-2000::100] = 1e20
+    model.fit(X, y)
+    assert model.converged_
+    np.testing.assert_allclose(model.coef_, 1.0, atol=0.05)
+    assert model.outliers_[-2000::100].all()

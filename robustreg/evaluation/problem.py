@@ -264,10 +264,19 @@ class Problem:
             beyond=beyond,
         )
 
-    def subset(self, index: Any, **changes: Any) -> Problem:
-        """The same problem on some of the rows, in the same units."""
+    def subset(self, index: Index) -> Problem:
+        """The same problem on some of the rows, which may repeat, in the same units."""
         weight = None if self.weight is None else self.weight[index]
-        return replace(self, X=self.X[index], y=self.y[index], weight=weight, **changes)
+        brought_in = np.isin(index, self.far)
+        beyond = self.beyond[np.searchsorted(self.far, index[brought_in])]
+        return replace(
+            self,
+            X=self.X[index],
+            y=self.y[index],
+            weight=weight,
+            far=np.flatnonzero(brought_in),
+            beyond=beyond,
+        )
 
     def columns(self, index: Any) -> Problem:
         """The same problem with some of the columns only."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from scipy.optimize import OptimizeResult
 
@@ -35,6 +36,11 @@ class Limits:
     max_iter: int
     tol: float
     xtol: float
+
+
+def limits_among(options: dict[str, Any]) -> dict[str, Any]:
+    """Those options of a solver that serve another problem, too: not a start, or coordinates."""
+    return {name: options[name] for name in ("max_iter", "tol") if name in options}
 
 
 def finished(message: str, nit: int = 0) -> OptimizeResult:

@@ -18,7 +18,7 @@ import numpy as np
 
 from robustreg._arrays import EPS
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.solvers._ended import UNFINISHED
+from robustreg.solvers._ended import UNFINISHED, limits_among
 from robustreg.solvers._report import TOL, exactly_fitted
 from robustreg.solvers._reported import residuals_of, sizes_of, still_zero, value_at
 from robustreg.solvers._solution import Solution
@@ -40,8 +40,7 @@ def without_faint(solve: Solve) -> Solve:
         fit = solve(problem, **options)
         if not has_faint(problem):
             return fit
-        kept = {name: value for name, value in options.items() if name in ("max_iter", "tol")}
-        bound = _least_without(problem, fit, solve, kept)
+        bound = _least_without(problem, fit, solve, limits_among(options))
         return _judged(problem, fit, bound, options.get("tol", TOL))
 
     return solved
@@ -56,11 +55,8 @@ def _least_without(problem: Problem, fit: Solution, solve: Solve, options: dict[
     """A bound of F from the rows that are not faint."""
     assert problem.weight is not None
     index = np.flatnonzero(problem.weight >= FAINT)
-    kept = np.isin(problem.far, index)
-    far = np.searchsorted(index, problem.far[kept])
     start = fit.start if problem.can_start_from(fit.sigma) else None
-    others = problem.subset(index, far=far, beyond=problem.beyond[kept])
-    least = solve(others, start=start, **options)
+    least = solve(problem.subset(index), start=start, **options)
     share = float(problem.weight[index].sum() / problem.weight.sum())
     return max(share * (least.objective - least.gap), 0.0)
 

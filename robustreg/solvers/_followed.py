@@ -17,6 +17,7 @@ import numpy as np
 
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.units import FARTHEST
+from robustreg.solvers._ended import limits_among
 from robustreg.solvers._report import TOL
 from robustreg.solvers._reported import residuals_of, still_zero, value_at
 from robustreg.solvers._solution import Solution
@@ -40,7 +41,7 @@ def following(solve: Solve, again: Solve | None = None) -> Solve:
 
 def _followed(problem: Problem, fit: Solution, solve: Solve, options: dict[str, Any]) -> Solution:
     """The fit to y as it is. Its iterations are counted anew."""
-    kept = {name: options[name] for name in ("max_iter", "tol") if name in options}
+    kept = limits_among(options)
     reach = FARTHEST * problem.spread
     for number in range(ROUNDS):
         last, reach = reach, fit.followed if number < ROUNDS - 1 else problem.farthest_given()
