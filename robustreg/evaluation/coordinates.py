@@ -28,6 +28,7 @@ from robustreg.penalties._kinks import Kinks, quadratic_step
 FAR_OUT, GROSS = 1e4, 6.0
 OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
 LOST = 1e6  # units in the last place of the spread of y that coefficients next to 0 may lose
+MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
 LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 
 

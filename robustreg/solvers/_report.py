@@ -9,7 +9,7 @@ from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
 
 from robustreg._arrays import EPS, Array, Mask
-from robustreg.evaluation.coordinates import make_frame
+from robustreg.evaluation.coordinates import MAX_WHITENED, make_frame, make_scaled_frame
 from robustreg.evaluation.design import sizes_at_zero, sizes_of_terms
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import NotFiniteError, RowBlocks
@@ -170,5 +170,7 @@ def null_result(problem: Problem) -> Solution:
         raise NotFiniteError
     fit = finished("y is constant.")
     reached = Reached(Coefficients(np.zeros(problem.p), 0.0, 0.0), problem.y, 0.0, 0.0)
-    rank = make_frame(problem).rank
+    # a rank is not worth a matrix that would not be affordable; its bound is
+    wide = problem.p > MAX_WHITENED or problem.penalty.alpha > 0.0
+    rank = (make_scaled_frame if wide else make_frame)(problem).rank
     return result(problem, reached, 0.0, fit, rank, int(problem.fit_intercept))

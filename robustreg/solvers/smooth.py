@@ -10,6 +10,7 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import Array
 from robustreg.evaluation.certificate import dual_gap, dual_gap_from, dual_point
 from robustreg.evaluation.coordinates import (
+    MAX_WHITENED,
     Frame,
     make_objective,
     make_quick_frame,
@@ -37,7 +38,6 @@ PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full 
 PILOT_SHARE = 50
 MIN_PILOT = 1000
 MIN_ENTRIES = 250_000  # below, a pilot costs more than the steps it saves
-MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
 MAX_ENTRIES = 2_000_000  # of X, for which the hundreds of steps of a continuation are affordable
 
 
