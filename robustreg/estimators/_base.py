@@ -134,8 +134,8 @@ class LinearRegressor(LinearEstimator):
         return shared | {
             "objective_": problem.in_units_of_objective(fit.objective),
             "dual_gap_": problem.in_units_of_objective(fit.gap),
-            "n_iter_": int(fit.n_iter),
-            "converged_": bool(fit.converged),
+            "n_iter_": fit.n_iter,
+            "converged_": fit.converged,
         }
 
     def _has_collapsed(self, weight: Array | None) -> bool:

@@ -169,9 +169,9 @@ class QuantileRegressor(KinkedRegressor):
             return
         levels = check_quantile(self.quantile)
         data, kept = rows_that_count(X, y, weight, n_threads)
-        solver = self._select(data, Quantile(levels[0]), 1.0)
-        attributes: dict[str, Array] = {}
         losses = tuple(Quantile(level) for level in levels)
+        solver = self._select(data, losses[0], 1.0)
+        attributes: dict[str, Array] = {}
         frame, start = None, None
         for index in np.argsort(levels):  # neighbours start from each other
             problem = self._problem(data, losses[index], 1.0, self._penalty())

@@ -68,6 +68,11 @@ class Sample:
         """The plane that a fit is near, by the rows on it."""
         return self.descend(start, fit_on_plane)
 
+    def on_plane_of_most(self, exact: list[Array]) -> Fit:
+        """The plane of the most rows, from fits that enough rows lie on."""
+        plane = plane_of_most_rows(self.table, np.array(exact))
+        return self.continued(fit_on_plane(self.table, plane), fit_on_plane)
+
     def continued(self, fit: Fit, way: Callable[[Table, Array], Fit]) -> Fit:
         """Where a way down has ended, with the digits that the rows near the fit need.
 
@@ -184,8 +189,7 @@ def s_estimate(sample: Sample, loss: Loss) -> Fit:
     fits = [way(sample.table, theta) for theta in sample.find(SmallScale(loss))]
     exact = [fit.theta for fit in fits if fit.scale == 0.0]
     if exact:
-        plane = plane_of_most_rows(sample.table, np.array(exact))
-        return sample.continued(fit_on_plane(sample.table, plane), fit_on_plane)
+        return sample.on_plane_of_most(exact)
     return sample.continued(min(fits, key=lambda fit: fit.scale), way)
 
 
@@ -207,8 +211,7 @@ def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
         found = sorted(found + descend(near), key=lambda one: one[2])
     exact = [fit.theta for fit, _, _ in found if is_exact(fit)]
     if exact:
-        fit = fit_on_plane(table, plane_of_most_rows(table, np.array(exact)))
-        fit = sample.continued(fit, fit_on_plane)
+        fit = sample.on_plane_of_most(exact)
     else:
         fit = sample.continued(
             found[0][0], lambda rest, theta: descend_by_trimming(rest, criterion, theta, most)[0]
