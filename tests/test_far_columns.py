@@ -1,10 +1,19 @@
-"""Columns far from 0 for their spread, such as timestamps, under penalties: no digits are lost."""
+"""Columns far from 0 for their spread, such as timestamps: no digits are lost."""
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from robustreg import HuberRegressor, L1Regressor, MRegressor
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    LTSRegressor,
+    MMRegressor,
+    MRegressor,
+    QuantileRegressor,
+    SRegressor,
+)
 
 EPOCH = 1.7e12  # milliseconds since 1970
 MODELS = {
@@ -70,3 +79,34 @@ def test_a_far_column_with_zeros_in_light_rows_stays_as_it_is():
     dense = HuberRegressor().fit(X, y, sample_weight=weight)
     found = HuberRegressor().fit(sparse.csr_matrix(X), y, sample_weight=weight)
     np.testing.assert_allclose(found.coef_[[0, 2]], dense.coef_[[0, 2]], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        L2Regressor(),
+        HuberRegressor(),
+        L1Regressor(),
+        QuantileRegressor(0.3),
+        MRegressor("log_cosh", scale=1.0),
+        SRegressor(random_state=0),
+        MMRegressor(random_state=0),
+        LTSRegressor(random_state=0),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_far_column_twice_does_not_hide_that_two_others_differ(model, seed):
+    """Beside time in milliseconds and in seconds, what tells two columns apart counted as noise."""
+    g = np.random.default_rng(seed)
+    apart, base, time = g.normal(size=60), 9 * g.normal(size=60), g.permutation(60)
+    rest = g.normal(size=(60, 4))
+    X = np.c_[base, base + 1e-8 * apart, EPOCH + 1000.0 * time, time, rest]
+    y = apart + g.normal(size=60) + 0.1 * time
+    # the same column space, in columns that nobody can take for each other
+    model.fit(np.c_[base, (X[:, 1] - base) * 1e8, time, rest], y)
+    wanted = model.rank_, model.objective_, model.scale_
+    model.fit(X, y)
+    assert model.rank_ == wanted[0]
+    assert model.objective_ == pytest.approx(wanted[1], rel=1e-6)
+    assert model.scale_ == pytest.approx(wanted[2], rel=1e-5)

@@ -67,16 +67,20 @@ def whiten_deficient(rows: RowBlocks, moments: Moments) -> Array | None:
     null[live] = vectors[:, ~kept] / spread[live, None]
 
     def work(chunk: list[slice]) -> Array:
-        square = np.zeros(null.shape[1])
+        gram = np.zeros((null.shape[1], null.shape[1]))
         for part in chunk:
             weight = rows.weights(part)
-            along = (rows.read(part) @ null - rows.offset @ null) ** 2
-            square += along.sum(axis=0) if weight is None else weight @ along
-        return square
+            along = rows.read(part) @ null - rows.offset @ null
+            gram += along.T @ (along if weight is None else weight[:, None] * along)
+        return gram
 
-    left = np.sqrt(sum(rows.walk(work)) / rows.total)
+    # The Gram matrix of X mixes directions that are null with some that are nearly so, the rows
+    # tell them apart: those of far columns may be noise that others must not be taken for.
+    square, turn = eigh(sum(rows.walk(work)) / rows.total)
+    left = np.sqrt(np.maximum(square, 0.0))
     far = np.abs(rows.origin[live]) / spread[live]
-    noise = EPS * (10 * np.sqrt(rows.p * values[-1]) + np.abs(vectors[:, ~kept]).T @ far)
+    own = np.abs(vectors[:, ~kept] @ turn)
+    noise = EPS * (10 * np.sqrt(rows.p * values[-1]) + own.T @ far)
     if np.any(left > noise) or not _are_null(rows, null, spread):
         return None
     basis = np.zeros((rows.p, int(kept.sum())))
