@@ -130,6 +130,24 @@ def test_a_penalty_out_of_the_range_of_y_is_named():
             call()
 
 
+def test_a_penalty_that_would_be_nothing_in_the_units_of_y_is_named():
+    """Of coefficients of 1e190 it is not nothing."""
+    X, y = clean()
+    with pytest.raises(ValueError, match=r"alpha=1e-300 is too small for float64 .* rescale y"):
+        L2Regressor(alpha=1e-300, l1_ratio=0.7).fit(1e-170 * X, 1e20 * y)
+
+
+@pytest.mark.parametrize("alpha", [5e-324, 1e-309])
+@pytest.mark.parametrize("model", [L2Regressor(), HuberRegressor(), L1Regressor()])
+def test_an_alpha_below_the_normal_numbers_is_none(model, alpha):
+    X, y = clean()
+    X = 1e-170 * X
+    wanted = model.set_params(alpha=0.0).fit(X, y).coef_, model.objective_
+    model.set_params(alpha=alpha, l1_ratio=0.7).fit(X, y)
+    np.testing.assert_allclose(model.coef_, wanted[0], rtol=1e-9)
+    assert model.objective_ == pytest.approx(wanted[1], rel=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_useless_bound_does_not_choose_the_fit(seed):
