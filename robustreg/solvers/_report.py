@@ -91,8 +91,10 @@ def is_certified(problem: Problem, reached: Reached, tol: float) -> bool:
         return True
     if residual is None:
         return False
+    rounding = _rounding(problem, found, residual, value)
     # of an exact fit the gap is the same sum, added up elsewhere
-    return gap <= (1.0 + SUMMED) * _rounding(problem, found, residual, value)
+    left = gap - (1.0 + SUMMED) * rounding
+    return left <= max(tol * (value - rounding), problem.negligible)
 
 
 def _rounding(problem: Problem, found: Coefficients, residual: Array, value: float) -> float:
