@@ -225,4 +225,5 @@ def dual_point(objective: Objective, theta: Array) -> Array:
 
 def _project(objective: Objective, nu: Array, excess: Array, mean: float) -> None:
     """Remove ``excess`` and ``mean`` from the slopes of nu, in the metric of the weights."""
-    nu -= objective.fitted(objective.expand(objective.solve_gram(excess)), mean)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+        nu -= objective.fitted(objective.expand(objective.solve_gram(excess)), mean)

@@ -76,7 +76,7 @@ def _judged(problem: Problem, fit: Solution, bound: float, tol: float) -> Soluti
     value = value_at(problem, found, residual)
     gap = max(value - bound, 0.0)
     converged = fit.ended not in UNFINISHED and not fit.followed
-    converged = converged and (gap <= tol * value or gap <= problem.negligible)
+    converged = converged and (gap <= tol * value < np.inf or gap <= problem.negligible)
     if not converged:
         converged = fit.converged and bool(exactly_fitted(problem, found, residual).all())
     message = DECIDED if fit.converged and not converged else fit.message
