@@ -9,7 +9,7 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.solvers import SOLVERS
+from robustreg.solvers import SOLVERS, quick_solver
 from robustreg.solvers._faint import has_faint
 from robustreg.solvers._followed import following
 from robustreg.solvers._solution import Solution
@@ -39,7 +39,7 @@ class Sequence:
     ) -> None:
         self.options: dict[str, Any] = {"max_iter": max_iter, "tol": tol}
         self.series = Series() if solver == "newton" else None
-        self.solve = self.alone = SOLVERS[solver].solve
+        self.alone, self.solve = SOLVERS[solver].solve, quick_solver(solver)
         if self.series:
             self.solve = following(self.series.newton, again=newton)
         self.above: list[Array] = []

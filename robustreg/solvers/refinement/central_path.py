@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from robustreg._arrays import Array
 from robustreg._linalg.precise import Precise
 from robustreg.evaluation.problem import Problem
 from robustreg.solvers._minimise import width
@@ -53,8 +54,16 @@ class CentralPath(Steps[Barrier]):
             k = len(self.ridge)
             self.kinks = Barrier(*self.kink_bounds(), np.full(k, self.mu / max(k, 1)))
         if problem.penalty.positive:
-            inner = np.maximum(self.place.u.high, LEAST * problem.spread)
+            inner = np.maximum(self.place.u.high, self._least())
             self.place = replace(self.place, u=Precise(inner))
+
+    def _least(self) -> Array:
+        """Where coefficients begin that must be positive: what that costs is no more than mu."""
+        assert self.kinks is not None
+        share, never = self.kinks.mu, np.full(len(self.ridge), np.inf)
+        linear = np.divide(share, self.kinks.high, out=never.copy(), where=self.kinks.high > 0.0)
+        square = np.divide(share, self.ridge, out=never, where=self.ridge > 0.0)
+        return np.minimum(LEAST * self.problem.spread, np.minimum(linear, np.sqrt(square)))
 
     @property
     def has_path(self) -> bool:

@@ -28,7 +28,8 @@ from robustreg.solvers.refinement.proximal import Proximal
 from robustreg.solvers.refinement.steps import Place
 
 LITTLE = 2**21  # rows times squared columns of problems that are refined,
-WORK, MAX_STEPS = 2**24, 200  # ... the same times steps, and the number of these, at most
+WORK, MAX_STEPS = 2**25, 200  # ... the same times steps, and the number of these, at most
+COLUMNS = 4000  # times steps at most, each of which costs what it costs on few rows
 PATIENCE, PROGRESS = 6, 0.5  # steps that end it unless the gap has come down to this share
 NARROW = 1e-6  # of the spread of y: the centre of a loss at a fixed scale that is next to 0
 CLOSE = 0.1  # of tol: a gap that is small enough
@@ -48,7 +49,8 @@ def refined(solve: Solve) -> Solve:
             return fit
         with np.errstate(all="ignore"):  # numbers out of range end in no step, or in no bound
             better = _refine(problem, fit, options.get("tol", TOL))
-        return better if better.followed or better.gap < fit.gap else fit
+        other = better.followed or better.converged or better.gap < fit.gap
+        return better if other else fit
 
     return solved
 
@@ -57,7 +59,7 @@ def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
     """The optimum near a fit, certified so far as coefficients in double precision allow."""
     table = _Table(problem)
     best = _Best(fit.start, fit.residual, np.inf)
-    best.left = min(MAX_STEPS, WORK // (problem.n * problem.p**2))
+    best.left = min(MAX_STEPS, COLUMNS // problem.p, WORK // (problem.n * problem.p**2))
     place, scales = table.place(fit), _scales(problem, fit)
     for at_zero in scales:
         _descend(table, Proximal(problem, table.columns, place, at_zero), best, tol, PATIENCE)
@@ -139,7 +141,7 @@ def _descend(table: _Table, steps: Proximal, best: _Best, tol: float, patience: 
 
 def _follow(path: CentralPath, best: _Best, tol: float) -> None:
     """Go along a path until its place is certified, with some of the steps that are left."""
-    for _ in range(2 * best.left // 3):
+    for _ in range(3 * best.left // 4):
         if not path.advance():
             return
         best.left -= 1

@@ -189,16 +189,25 @@ class Steps(Generic[E]):
         if self.joint:
             design.append(here.z[:, None])
         rows = concatenated(design, axis=1)
-        weight = self.columns.share * here.curvature
         pull: Array = np.zeros(rows.shape[1])
         if self.columns.basis is None:
             pull[:m] = self.ridge + here.kink_curvature
-        steepest = float((self.columns.share @ along.high**2).max(initial=0.0)) * self._stiffest()
-        equations = Equations(rows, weight, pull + self.damping * steepest)
+        equations = self._damped(rows, here, pull)
         if equations.singular:
-            self.damping = DAMPED
-            equations = Equations(rows, weight, pull + self.damping * steepest)
+            self.damping = max(self.damping, DAMPED)
+            equations = self._damped(rows, here, pull)
+        if equations.singular:  # X leaves directions open itself
+            steepest = float((self.columns.share @ along.high**2).max(initial=0.0))
+            equations = self._damped(rows, here, pull + self.damping * steepest * self._stiffest())
         return None if equations.singular else equations
+
+    def _damped(self, rows: Precise, here: Slopes, pull: Array) -> Equations:
+        """With some more curvature of all rows: that asks for the same steps of collinear columns.
+
+        Damped on their own, coefficients that collinear columns need would hardly move.
+        """
+        curvature = here.curvature + self.damping * self._stiffest()
+        return Equations(rows, self.columns.share * curvature, pull)
 
     def _newton(self, here: Slopes) -> tuple[Equations, Step] | None:
         """The equations at the place and the Newton step; None where there is none."""
@@ -230,7 +239,7 @@ class Steps(Generic[E]):
         """The largest curvature that a row may have."""
         if self.rows is not None:
             return self.rows.stiffest
-        return self.loss.curvature / float(self.place.sigma.high)
+        return float(self.loss.curvature / self.place.sigma.high)
 
     def _share(self, here: Slopes, step: Step) -> float:
         """The share of a step to about the least point along it; more than 1 is possible."""
