@@ -132,7 +132,8 @@ class _High:
         A = Descent(self.frame).A
         psi = self.weight * loss.psi(z)
         sums, sizes = np.abs(A.T @ psi), np.abs(A.T) @ np.abs(psi)
-        vague = np.abs(A.T) @ (self.weight * np.minimum(self.error / scale, 1))
+        steepest = np.abs(loss.psi(np.geomspace(1e-3, 1e3, 1000))).max()  # psi' is at most 1
+        vague = np.abs(A.T) @ (self.weight * np.minimum(self.error / scale, steepest))
         least = 1e-9 * np.abs(A.T) @ self.weight
         off = sums - 1e-6 * sizes - vague - least
         worst = int(np.argmax(off))

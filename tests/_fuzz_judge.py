@@ -4,9 +4,10 @@ A fit is taken at its public attributes. F there comes from ``_fuzz_objective``,
 ``_fuzz_routes``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from _fuzz_decimal import lowest
 from _fuzz_descent import point
 from _fuzz_objective import LONG, Formula, Objective, mad
 from _fuzz_routes import Routes, quietly
@@ -111,6 +112,7 @@ def scales_of(model, X, dense, y, weight):
             power = np.frexp(np.append(np.abs(dense).max(axis=0), np.abs(y).max()))[1]
             table = np.ldexp(dense, -power[:-1]), np.ldexp(y, -power[-1])
             found.append(float(np.ldexp(quietly(helper, *table, weight).scale_, power[-1])))
+            found.append(0.0)  # what is exact in one table is nearly so in the other
     if 0.0 in found:
         found.append(float(objective_of(helper, dense, y, weight, 1.0).exact))
     return [scale for scale in dict.fromkeys(found) if scale > 0] or [1.0]
@@ -137,6 +139,8 @@ class Judge:
         off = [abs(value - stated) for value in values]
         best = int(np.argmin(off))
         self.objective, value = objectives[best], values[best]
+        if fit.objective is None and fit.gap <= fit.tol * value:
+            fit, warned = replace(fit, converged=True), False  # others on its path have warned
         allowed = ALLOWED * self.objective.rounding(fit.coef, fit.intercept, fit.scale)
         found = []
         where = fit.coef, fit.intercept, fit.scale
@@ -228,18 +232,34 @@ class Judge:
             found.append(Verdict("wrong", words))
         elif warned:
             kind = "stuck" if excess > 1.001 * limit else "alarm"
-            found.append(Verdict("digits" if self._lacks_digits(there, fit.tol) else kind, words))
+            if self._lacks_digits(there, fit.tol):
+                kind = "digits"
+            elif kind == "alarm" and (deeper := self._deeper(fit, value - fit.tol * abs(value))):
+                kind, words = deeper
+            found.append(Verdict(kind, words))
         if fit.converged and fit.gap > LONG(fit.tol) * abs(stated) * 1.01 + slack + allowed:
             words = f"dual_gap_ {fit.gap:.3g} at objective_ {stated:.3g}, though converged_"
             found.append(Verdict("attributes", words))
         return found
 
-    def _lacks_digits(self, at, tol):
-        """Whether rounding a point to doubles mostly changes F by more than the tolerance.
+    def _deeper(self, fit, limit):
+        """What it is if F falls below a limit beyond the digits of this judge; None if it does not.
+
+        The warning is right then. Whether doubles can follow is tried at what they are next to.
+        """
+        deep = lowest(self.objective, fit.coef, fit.intercept)
+        if deep is None or not deep.value < limit:
+            return None
+        there = min(each.value for each in self._neighbours(deep))
+        kind = "stuck" if there < limit else "digits"
+        return kind, f"F is {deep.value:.9g} with a hundred digits, {there:.9g} where rounded to"
+
+    def _neighbours(self, at):
+        """Doubles next to a point.
 
         The intercept makes up for what rounding the coefficients changes at the mean row.
         """
-        objective, changes = self.objective, []
+        objective = self.objective
         coef, intercept = np.asarray(at.coef, LONG), LONG(at.intercept)
         centre = objective.share @ objective.X if objective.fit_intercept else 0 * coef
         for _ in range(NEIGHBOURS):
@@ -249,7 +269,11 @@ class Judge:
             )
             off = np.where(coef == 0, 0, off)
             moved = intercept - centre @ off + last * objective.fit_intercept
-            changes.append(abs(point(objective, coef + off, moved).value - at.value))
+            yield point(objective, coef + off, moved)
+
+    def _lacks_digits(self, at, tol):
+        """Whether rounding a point to doubles mostly changes F by more than the tolerance."""
+        changes = [abs(each.value - at.value) for each in self._neighbours(at)]
         return np.median(changes) > LONG(tol) * abs(at.value)
 
     def _scale(self, fit, found):

@@ -14,13 +14,15 @@ from _fuzz_judge import Fit, Judge, Verdict
 from _fuzz_models import case_of
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
 
 import robustreg
-from robustreg import HuberRegressor, QuantileRegressor
+from robustreg import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.model_selection import HuberRegressorCV, L1RegressorCV, QuantileRegressorCV
 
 LIMIT = 20.0  # seconds of processor time that a call may take
 SLOW = 2.0
+DELTAS = [0.7, 2.0]  # of searches
 OURS = str(Path(robustreg.__file__).parent)
 CHECKS = (OURS, "/sklearn/utils/", "/sklearn/model_selection/")
 SEARCHES = {
@@ -147,7 +149,7 @@ def _call(case):
             if name in parameters
         }
         if isinstance(model, HuberRegressor):
-            kept["deltas"] = [0.7, 2.0]
+            kept["deltas"] = DELTAS
         search = SEARCHES[type(model).__name__](**kept, **options, cv=min(3, len(case.y)))
         return search.fit(case.X, case.y, case.weight)
     names = ("l1_ratio", "positive", "scale", "fit_intercept", "quantile", "delta", "alpha")
@@ -169,9 +171,48 @@ def _judge(case, found, outcome):
         outcome.fits += 1
         judge = Judge(model, case.X, dense, case.y, case.weight, case.plane, rng)
         verdicts += judge.verdicts(fit, outcome.warned and not fit.converged)
-    if outcome.warned and not {"alarm", "stuck", "digits"} & {verdict.kind for verdict in verdicts}:
-        verdicts.append(Verdict("alarm", "of a fit on the way"))
+    if outcome.warned and not _of_warnings(verdicts):
+        verdicts.append(_judge_on_the_way(case, rng))
     return verdicts
+
+
+def _of_warnings(verdicts):
+    """Those that are about a warning, gravest first."""
+    kinds = ("stuck", "alarm", "digits")
+    return sorted(
+        (each for each in verdicts if each.kind in kinds), key=lambda v: kinds.index(v.kind)
+    )
+
+
+def _judge_on_the_way(case, rng):
+    """The gravest verdict on the fits behind a call that it does not show, each made alone."""
+    verdicts = []
+    for model, rows in _on_the_way(case):
+        X, y = case.X[rows], case.y[rows]
+        weight = None if case.weight is None else case.weight[rows]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X, y, weight)
+        if caught and not model.converged_:
+            judge = Judge(model, X, case.dense[rows], y, weight, case.plane, rng)
+            verdicts += judge.verdicts(_fit_of(model, model.tol), True)
+    worst = [*_of_warnings(verdicts), Verdict("alarm", "none that is made alone warns")][0]
+    return Verdict(worst.kind, f"of a fit on the way: {worst.words}")
+
+
+def _on_the_way(case):
+    """Models, and the rows that they are fitted to."""
+    everything = np.arange(len(case.y))
+    if getattr(case.model, "scale", None) == "mad":
+        yield L1Regressor(fit_intercept=case.model.fit_intercept), everything
+    if getattr(case.model, "delta", None) == "auto":
+        yield clone(case.model).set_params(delta=HuberRegressor().delta), everything
+    if case.call == "cv":
+        for train, _ in KFold(min(3, len(case.y))).split(case.y):
+            for alpha in case.options["alphas"]:
+                for delta in DELTAS if isinstance(case.model, HuberRegressor) else [None]:
+                    own = {"alpha": alpha} if delta is None else {"alpha": alpha, "delta": delta}
+                    yield clone(case.model).set_params(**own), train
 
 
 def _fits(case, found, warned):

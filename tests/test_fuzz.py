@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _cases import SMOOTH_LOSSES, contaminated
+from _fuzz_decimal import lowest
 from _fuzz_descent import Descent, point
 from _fuzz_judge import Fit, Judge, formula_of, objective_of
 from _fuzz_models import Case
@@ -241,8 +242,41 @@ def test_the_descent_finds_back_what_is_a_hundred_thousandth_too_high(name):
         7003073,  # beside a row far out in X all residuals counted as rounding: falsely converged
         7008583,  # a path with faint rows that had no certificate
         6015802,  # a row of the vertex moved by a coefficient that became 0, and still left out
+        8002786,  # the difference of two columns lost beside a far one and its copy
+        8002807,  # an alpha that is 0 in the units of y, but not to the coefficients
+        8002821,  # slopes that have no projection in range
+        9101409,  # squares at a scale of 0: division by zero on the way to a certificate
+        9103388,  # faint rows at a scale of nothing: an objective of infinity, converged
+        9109770,  # a candidate for scale 0 that is out of range
     ],
 )
 def test_cases_that_were_wrong_once(seed):
     found = {verdict.kind for verdict in run(seed).verdicts}
     assert not found & {"wrong", "certificate", "objective", "attributes", "crash", "leak", "judge"}
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        8000967,  # an exact fit but for a weak penalty: rounding and the rest of the gap together
+        9003663,  # a path under a sign constraint, whose coefficients began where they cost 1e23
+        9004111,  # nearly collinear columns held fast by the damping of their own coefficients
+        9103811,  # certified, but not at the end of its steps: the certified refinement was left
+    ],
+)
+def test_cases_that_warned_at_the_optimum_once(seed):
+    assert not {"alarm", "stuck"} & {verdict.kind for verdict in run(seed).verdicts}
+
+
+@pytest.mark.parametrize("name", ["huber", "huber-lasso", "l1", "l1-net", "quantile"])
+def test_a_hundred_digits_lead_to_the_same_optimum(name):
+    fit, judge = fitted(MODELS[name])
+    judge.verdicts(fit, False)
+    found = lowest(judge.objective, np.zeros(3), 0.0)
+    assert float(found.value) == pytest.approx(fit.objective, rel=1e-5)
+    assert found.value >= fit.objective * (1 - 1e-10)
+
+
+def test_a_warning_is_right_where_doubles_cannot_follow():
+    """Beside a row of 1e28 the minimum is 0.6 % below what coefficients in doubles can hold."""
+    assert {verdict.kind for verdict in run(8000806).verdicts} == {"digits"}
