@@ -218,8 +218,7 @@ def pack(objective: Objective, frame: Frame, start: Coefficients) -> Array:
     theta = np.empty((*u.shape[:-1], objective.size))
     theta[..., : objective.k] = u
     if rows.fit_intercept:
-        with np.errstate(over="ignore", invalid="ignore"):  # a start out of range is no start
-            theta[..., objective.k] = start.intercept + objective.expand(u) @ rows.origin
+        theta[..., objective.k] = start.intercept + objective.expand(u) @ rows.origin
     if objective.joint:
         theta[..., -1] = start.sigma
     return theta
@@ -255,8 +254,7 @@ def in_columns(
     Those out of range are infinite, or NaN if too small although they matter to the fit.
     """
     rows = frame.rows
-    with np.errstate(over="ignore", invalid="ignore"):
-        origin = beta @ rows.origin
+    origin = beta @ rows.origin
     coef = rows.coefficients(beta)  # whoever reports them sees to it
     if rows.scaled and np.abs(coef).min() < TINY:  # blocks with units have spreads near 1
         lost = np.abs(beta - coef * rows.unit) > LOST * objective.rounding

@@ -40,9 +40,9 @@ def penalty_in_range(penalty: ElasticNet, alpha: float) -> ElasticNet:
 
     One below the normal numbers counts as 0: it has too few digits to say what it asks for.
     """
-    if alpha < TINY:
+    if 0.0 < alpha < TINY:
         return replace(penalty, alpha=0.0)
-    if penalty.alpha < TINY:
+    if alpha and penalty.alpha < TINY:
         raise ValueError(
             f"alpha={alpha!r} is too small for float64 in the units of this y: rescale y or "
             "choose a larger alpha."

@@ -113,8 +113,7 @@ class Stack:
         if own.joint:
             lift[:, :p, -1], lift[:, p, -1], lift[:, -1, -1] = -beta, -centre, 1.0
             lift[:, :, -1] /= sigma[:, None]
-        with np.errstate(over="ignore", invalid="ignore"):  # whose steps are none then
-            hessians = lift.transpose(0, 2, 1) @ self.grams[points] @ lift
+        hessians = lift.transpose(0, 2, 1) @ self.grams[points] @ lift
         return hessians / (own.rows.total * sigma)[:, None, None]
 
 

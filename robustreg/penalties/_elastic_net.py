@@ -63,9 +63,10 @@ class ElasticNet:
     @property
     def root_curvature(self) -> float:
         """Its square root, which is above 0 where there is a quadratic part, however weak."""
-        curvature = self.curvature
-        if curvature >= TINY or not self.alpha or self.l1_ratio == 1.0:
-            return math.sqrt(curvature)
+        if not self.alpha or self.l1_ratio == 1.0:
+            return 0.0
+        if self.curvature >= TINY:
+            return math.sqrt(self.curvature)
         return math.sqrt(self.alpha * (1.0 - self.l1_ratio)) / math.sqrt(self.unit)
 
     @property

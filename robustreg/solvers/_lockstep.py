@@ -116,7 +116,8 @@ class Lockstep:
             for at in range(0, len(own), room):
                 index, some, begin = zip(*own[at : at + room], strict=True)
                 objective.set_loss_and_penalty(first.loss, first.penalty)
-                fits = _lockstep(self.stacks[penalised], frame, some, begin, limits)
+                with np.errstate(over="ignore", invalid="ignore"):  # steps out of range are none
+                    fits = _lockstep(self.stacks[penalised], frame, some, begin, limits)
                 for k, fit in zip(index, fits, strict=True):
                     found[k] = fit
         return found

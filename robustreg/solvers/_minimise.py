@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def minimise_newton(
             jac=lambda theta: objective(theta)[1],
             hess=_root_of_hessian(objective) if rooted else objective.hessian,
             method=semismooth_newton,
-            bounds=_bounds(objective, 0.0),
+            bounds=_bounds(objective.size, objective.joint, 0.0),
             options={
                 "kinks": objective.kinks,
                 "xtol": xtol,
@@ -110,7 +111,7 @@ def minimise_lbfgs(
         theta,
         jac=True,
         method="L-BFGS-B",
-        bounds=_bounds(objective, 0.5 * floor),
+        bounds=_bounds(objective.size, objective.joint, 0.5 * floor),
         options={"maxiter": budget, "maxcor": 20, "ftol": 0.0, "gtol": 1e-6, "maxls": 50},
     )
     polished = minimise_newton(objective, fit.x, max_iter - fit.nit, xtol, floor)
@@ -118,8 +119,10 @@ def minimise_lbfgs(
     return polished
 
 
-def _bounds(objective: Objective, lowest: float) -> Bounds:
-    """Only the joint scale is bounded."""
-    lower = np.full(objective.size, -np.inf)
-    lower[objective.k + objective.rows.fit_intercept :] = lowest
-    return Bounds(lower, np.inf)
+@lru_cache
+def _bounds(size: int, joint: bool, lowest: float) -> Bounds:
+    """Only the joint scale is bounded. (Made once: it takes as long as sums over a small table.)"""
+    lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
+    if joint:
+        lower[-1] = lowest
+    return Bounds(lower, upper)

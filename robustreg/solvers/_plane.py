@@ -50,6 +50,14 @@ def at_scale_zero(
     """
     if frame.moments is None:
         return theta, None  # too many columns for the equations below
+    with np.errstate(over="ignore", invalid="ignore"):  # candidates out of range are none
+        return _first_certified(problem, frame, objective, theta, tol)
+
+
+def _first_certified(
+    problem: Problem, frame: Frame, objective: Objective, theta: Array, tol: float
+) -> tuple[Array, AtZero | None]:
+    """As above, of the candidates."""
     limit = Limit(problem, frame, objective)
     for candidate in (_through_near_rows, _least_absolute_deviations):
         found = candidate(problem, objective, limit, theta)
