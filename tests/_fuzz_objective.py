@@ -191,8 +191,6 @@ class Objective:
         self.size_of_X = np.abs(self.X)
         self.joint = self.scale is None
         self.kappa = kappa(self.loss) if self.joint else LONG(0)
-        if self.alpha < np.finfo(float).tiny:
-            self.alpha = 0.0  # as documented
         self.l1 = LONG(self.alpha) * LONG(self.l1_ratio)
         self.unit = LONG(1.0 if self.joint else self.scale)
         if self.joint or self.loss.homogeneous:

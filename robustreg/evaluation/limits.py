@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -36,13 +35,8 @@ def scale_of_squares(scale: float, y_unit: float) -> float:
 
 
 def penalty_in_range(penalty: ElasticNet, alpha: float) -> ElasticNet:
-    """The penalty, if its derivatives in units of y are numbers; ``alpha`` is the user's.
-
-    One below the normal numbers counts as 0: it has too few digits to say what it asks for.
-    """
-    if 0.0 < alpha < TINY:
-        return replace(penalty, alpha=0.0)
-    if alpha and penalty.alpha < TINY:
+    """The penalty, if its derivatives in units of y are numbers; ``alpha`` is the user's."""
+    if penalty.alpha < TINY <= alpha:
         raise ValueError(
             f"alpha={alpha!r} is too small for float64 in the units of this y: rescale y or "
             "choose a larger alpha."

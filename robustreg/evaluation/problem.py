@@ -333,14 +333,17 @@ def _converted(
     loss: ConvexLoss, scale: float | None, penalty: ElasticNet, units: Units
 ) -> tuple[float | None, ElasticNet, float]:
     """The scale and the penalty in units of y, and what the user's alpha was multiplied by."""
-    fixed, unit, alpha_unit = scale, units.width or 1.0, 1.0
+    fixed, unit, alpha_unit, l1_ratio = scale, units.width or 1.0, 1.0, penalty.l1_ratio
     if scale is not None:
         scaleless = loss.homogeneity in (1, 2)
         fixed = 1.0 if scaleless else scale_in_units(scale, units.y_unit, units.spread)
         if loss.homogeneity != 1:
             unit = fixed
-        if loss.homogeneity == 2 and penalty.l1_ratio:
-            # F goes with the square of y, an L1 norm with y
+        if loss.homogeneity == 2 and l1_ratio:
+            # F goes with the square of y, as a ridge does, but an L1 norm with y
             unit = alpha_unit = scale_of_squares(scale, units.y_unit)
-    own = replace(penalty, alpha=alpha_unit * penalty.alpha, unit=unit)
+            if unit < 1.0:  # the same penalty, whose ridge does not become 0 with the L1 norm
+                alpha_unit = unit * l1_ratio + (1.0 - l1_ratio)
+                l1_ratio, unit = unit * l1_ratio / alpha_unit, 1.0
+    own = replace(penalty, alpha=alpha_unit * penalty.alpha, l1_ratio=l1_ratio, unit=unit)
     return fixed, penalty_in_range(own, penalty.alpha), alpha_unit
