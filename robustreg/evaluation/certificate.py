@@ -46,7 +46,8 @@ def dual_gap(objective: Objective, theta: Array) -> float:
     excess = gradient if objective.kinks is None else objective.kinks.excess(theta, gradient)
     if is_balanced(objective, objective.sums, excess):
         beta, _, sigma = objective.unpack(theta)
-        gap = gap_of_psi(objective, objective.sums, beta, sigma, value)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+            gap = gap_of_psi(objective, objective.sums, beta, sigma, value)
         if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
             return gap
     return dual_gap_from(objective, theta, value, dual_point(objective, theta))
@@ -105,7 +106,8 @@ def dual_gap_from(
     conjugate_mean = objective.average(objective.loss.conjugate(np.clip(nu, low, high, out=nu)))
     if objective.joint and conjugate_mean > objective.kappa:
         shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
-    return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+        return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
 
 
 def _balance(objective: Objective, nu: Array, coef: Array, cleaning: int) -> tuple[Array, bool]:
@@ -185,13 +187,12 @@ def _gap(
     dual = shrink * linear
     if objective.penalty.alpha or objective.penalty.positive:
         penalty = objective.penalty
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
-            slope = shrink * slope * objective.rows.unit
-            if penalty.positive and not penalty.root_curvature:
-                # What could not be projected away of slopes that nothing balances is no gain, but
-                # costs what it would if the optimum had coefficients twice as large.
-                slope -= 2.0 * np.maximum(slope - penalty.slope, 0.0)
-            dual += float(slope @ coef) - penalty.conjugate(slope)
+        slope = shrink * slope * objective.rows.unit
+        if penalty.positive and not penalty.root_curvature:
+            # What could not be projected away of slopes that nothing balances is no gain, but
+            # costs what it would if the optimum had coefficients twice as large.
+            slope -= 2.0 * np.maximum(slope - penalty.slope, 0.0)
+        dual += float(slope @ coef) - penalty.conjugate(slope)
     if not objective.joint:
         dual -= objective.scale * conjugate
     return max(value - dual, 0.0)

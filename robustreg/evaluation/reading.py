@@ -229,7 +229,9 @@ class RowBlocks:
     def move_offset(self, by: Array | float) -> None:
         """Move the point about which blocks are centred."""
         self.offset = self.offset + by
-        self._offsets = np.tile(self.offset, max(1, LONG_ROW // self.p))
+        rows = np.empty((max(1, LONG_ROW // self.p), self.p))
+        rows[:] = self.offset
+        self._offsets = rows.ravel()
 
     def weights(self, rows: slice) -> Array | None:
         """Sample weights of a block, None for ones."""

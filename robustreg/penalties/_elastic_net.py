@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
@@ -55,12 +56,12 @@ class ElasticNet:
         """Whether there is a kink at coefficients of 0."""
         return self.slope > 0.0 or self.positive
 
-    @property
+    @cached_property
     def curvature(self) -> float:
         """Second derivative of the quadratic part by any coefficient."""
         return self.alpha * (1.0 - self.l1_ratio) / self.unit
 
-    @property
+    @cached_property
     def root_curvature(self) -> float:
         """Its square root, which is above 0 where there is a quadratic part, however weak."""
         if not self.alpha or self.l1_ratio == 1.0:

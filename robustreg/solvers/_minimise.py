@@ -121,7 +121,7 @@ def minimise_lbfgs(
 
 @lru_cache
 def _bounds(size: int, joint: bool, lowest: float) -> Bounds:
-    """Only the joint scale is bounded. (Made once: it takes as long as sums over a small table.)"""
+    """Only the joint scale is bounded. Made once: it takes as long as sums over a small table."""
     lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
     if joint:
         lower[-1] = lowest

@@ -20,6 +20,7 @@ TOL = 1e-7  # the tolerance of solvers that are not told one
 ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
 LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
 SUMMED = 1e-12  # of a sum: what adding it up in another order may change
+NO_RESIDUAL: Array = np.zeros(0)
 FAINT = 1e-6  # of a y that was brought in: residuals below are none
 
 
@@ -63,7 +64,7 @@ def result(
         sigma=found.sigma,
         coef=found.coef,
         intercept=found.intercept,
-        residual=np.zeros(0) if residual is None else residual,
+        residual=NO_RESIDUAL if residual is None else residual,
         objective=value,
         gap=min(gap, value),
         converged=bool(certified and not followed and ended not in UNFINISHED),
