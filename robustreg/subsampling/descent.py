@@ -27,6 +27,7 @@ ROUNDING = 16 * EPS
 # long before the steps do. Near the optimum steps that shrink need not lower it within NOISE;
 # where Newton steps are as short as CLOSE, and shrink no more, they have become rounding, too.
 NOISE, CLOSE = 1e-9, 1e-6
+LAST_PLACES = 4.0  # units in the last place of the terms of a residual: it has no more digits
 REFINEMENTS = 2  # solutions of a least-squares problem: the second mends the rounding of the first
 
 
@@ -164,10 +165,13 @@ def _solves(table: Table, gram: Array, pull: Array, step: Array) -> bool:
 def fit_on_plane(table: Table, theta: Array, steps: int = 0) -> Fit:
     """Least squares on the rows that lie on a plane, most of all: its digits are theirs.
 
-    From the rows alone, where they determine it: whatever way led to them leaves no trace.
+    From the rows alone, where they determine it: whatever way led to them leaves no trace. Rows
+    are on a plane that is far away if its rounding is all that keeps them off.
     """
     fit = Fit(theta, table.residuals(theta), 0.0, steps, converged=True)
-    on = np.abs(fit.residual) <= table.zero
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = np.abs(table.y) + np.abs(table.q) @ np.abs(theta)
+        on = np.abs(fit.residual) <= np.maximum(table.zero, LAST_PLACES * EPS * terms)
     if not on.any():
         return fit
     starts = np.zeros_like(theta), theta

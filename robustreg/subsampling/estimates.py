@@ -14,6 +14,7 @@ from robustreg.evaluation.problem import Problem
 from robustreg.losses import Loss
 from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.descent import (
+    LAST_PLACES,
     XTOL,
     Base,
     Fit,
@@ -29,7 +30,6 @@ from robustreg.subsampling.table import Coordinates, Table, make_table
 
 REACH = 10.0  # scales: residuals of rows that may have a say in a fit, and
 REJECTED = 1e9  # ... of rows that have none
-LAST_PLACES = 4.0  # units in the last place of the terms of a residual: it has no more digits
 ROUNDS = 3
 OPTIMA = 2  # found on a sample, and followed on all rows
 # Optima of least trimmed squares are many. What a sample has shown is followed by fits to some rows
