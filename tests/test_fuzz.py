@@ -248,6 +248,9 @@ def test_the_descent_finds_back_what_is_a_hundred_thousandth_too_high(name):
         9101409,  # squares at a scale of 0: division by zero on the way to a certificate
         9103388,  # faint rows at a scale of nothing: an objective of infinity, converged
         9109770,  # a candidate for scale 0 that is out of range
+        10002246,  # squared errors of held-out rows beyond float64
+        10005187,  # MM, S: a plane so far away that rounding keeps its own rows off, and then all
+        10007658,  # coefficients that are no numbers on the way to a certificate
     ],
 )
 def test_cases_that_were_wrong_once(seed):

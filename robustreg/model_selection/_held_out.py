@@ -60,7 +60,7 @@ class HeldOut:
         # a column after the other: sums over one lose the least digits
         with np.errstate(over="ignore", invalid="ignore"):  # a score of infinity is no error
             predictions = np.asfortranarray(safe_sparse_dot(self.X, coefs.T) + intercepts)
-        scores = self._scores_by_column(predictions)
+            scores = self._scores_by_column(predictions)
         if scores is not None:
             return scores
         columns = zip(models, coefs, intercepts, predictions.T, strict=True)

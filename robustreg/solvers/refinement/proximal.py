@@ -108,7 +108,8 @@ class Proximal(Steps[Smoothed]):
 
     def _smoothed_kinks(self) -> Smoothed:
         size = np.abs(self.place.u.high)
-        typical = float(np.median(size[size > 0.0])) if size.any() else 0.0
+        some = size[size > 0.0]
+        typical = float(np.median(some)) if len(some) else 0.0
         typical = max(typical, LEAST_TYPICAL * self.problem.spread)
         low, high = self.kink_bounds()
         width = 0.1 * WIDTH * typical / _positive(high)
