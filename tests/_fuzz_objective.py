@@ -303,6 +303,9 @@ class Objective:
         coef, error = np.asarray(coef, LONG), self.errors(coef, intercept)
         size = np.abs(coef)
         change = (self.ridge * size + self.l1) @ (self.eps * size + SMALLEST)
+        if self.joint or self.loss.homogeneous:  # the unit has the digits that y has left of itself
+            lost = EPS * np.abs(self.y).max() / self.unit
+            change += self.ridge / 2 * (coef @ coef) * lost
         if self.joint or self.loss.homogeneous:
             change += self.loss_at(error)
         given = sigma is not None

@@ -203,12 +203,15 @@ def _judge_on_the_way(case, rng):
 def _on_the_way(case):
     """Models, and the rows that they are fitted to."""
     everything = np.arange(len(case.y))
-    if getattr(case.model, "scale", None) == "mad":
+    pilot = getattr(case.model, "scale", None) == "mad"
+    if pilot:
         yield L1Regressor(fit_intercept=case.model.fit_intercept), everything
     if getattr(case.model, "delta", None) == "auto":
         yield clone(case.model).set_params(delta=HuberRegressor().delta), everything
     if case.call == "cv":
         for train, _ in KFold(min(3, len(case.y))).split(case.y):
+            if pilot:
+                yield L1Regressor(fit_intercept=case.model.fit_intercept), train
             for alpha in case.options["alphas"]:
                 for delta in DELTAS if isinstance(case.model, HuberRegressor) else [None]:
                     own = {"alpha": alpha} if delta is None else {"alpha": alpha, "delta": delta}
