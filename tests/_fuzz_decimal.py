@@ -18,29 +18,46 @@ FLOOR = LONG(1e-15)  # of the largest: smaller residuals and coefficients count 
 def lowest(objective, coef, intercept):
     """The lowest point that has been reached from coefficients; None where there is no such way."""
     n, p = objective.X.shape
-    rounds = int(min(ROUNDS, WORK / (n * p**2)))
-    if objective.positive or rounds < 2:
+    rounds = int(min(ROUNDS, WORK / max(n * p**2, 1)))
+    numbers = np.concatenate([objective.X.ravel(), objective.y, objective.share, coef])
+    if objective.positive or rounds < 2 or not n or not np.isfinite(numbers).all():
         return None
     with localcontext() as context:
         context.prec = DIGITS
-        A = np.hstack([objective.X, np.ones((n, 1))]) if objective.fit_intercept else objective.X
-        A, y = _decimals(A), _decimals(objective.y)
-        theta = _decimals(np.append(coef, intercept) if objective.fit_intercept else coef)
+        A, y, theta = _table(objective, coef, intercept)
         best = None
         for _ in range(rounds):
             here = _point(objective, A, y, theta)
             if best is None or here.value < best.value:
                 best = here
-            theta = _solved(*_equations(objective, A, y, theta, here.sigma))
-            if theta is None:
+            equations = _equations(objective, A, y, theta, here.sigma)
+            if not np.isfinite(here.value) or equations is None:
                 break
+            theta = _solved(*equations)
     return best
+
+
+def at(objective, coef, intercept):
+    """The point with these coefficients, its residuals right to a hundred digits."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        return _point(objective, *_table(objective, coef, intercept))
+
+
+def _table(objective, coef, intercept):
+    """X with the intercept's column, y and both kinds of coefficients."""
+    X = objective.X
+    A = np.hstack([X, np.ones((len(X), 1))]) if objective.fit_intercept else X
+    theta = np.append(coef, intercept) if objective.fit_intercept else coef
+    return _decimals(A), _decimals(objective.y), _decimals(theta)
 
 
 def _point(objective, A, y, theta):
     residual, sigma = _rounded(y - A @ theta), None
     numbers = _rounded(theta)
     coef = numbers[: objective.X.shape[1]]
+    if not np.isfinite(residual).all():
+        return Point(coef, LONG(0), sigma, LONG(np.inf))
     if objective.joint:
         sigma = objective.best_sigma(residual)
     value = objective.loss_at(residual, sigma) + objective.penalty(coef)
@@ -48,7 +65,7 @@ def _point(objective, A, y, theta):
 
 
 def _equations(objective, A, y, theta, sigma):
-    """Those of the least point of the parabola that touches F at theta."""
+    """Those of the least point of the parabola that touches F at theta; None if out of range."""
     residual, coef = _rounded(y - A @ theta), _rounded(theta)[: objective.X.shape[1]]
     size = np.maximum(np.abs(residual), FLOOR * np.abs(residual).max())
     linear = LONG(0)
@@ -61,6 +78,8 @@ def _equations(objective, A, y, theta, sigma):
     pull = np.full(len(coef), objective.ridge)
     if objective.l1 and coef.any():
         pull += objective.l1 / np.maximum(np.abs(coef), FLOOR * np.abs(coef).max())
+    if not np.isfinite(np.concatenate([curvature, pull])).all():
+        return None
     weight = _decimals(objective.share * curvature)
     H = A.T @ (weight[:, None] * A)
     H[np.arange(len(coef)), np.arange(len(coef))] += _decimals(pull)

@@ -7,7 +7,7 @@ A fit is taken at its public attributes. F there comes from ``_fuzz_objective``,
 from dataclasses import dataclass, replace
 
 import numpy as np
-from _fuzz_decimal import lowest
+from _fuzz_decimal import at, lowest
 from _fuzz_descent import point
 from _fuzz_objective import LONG, Formula, Objective, mad
 from _fuzz_routes import Routes, quietly
@@ -250,7 +250,10 @@ class Judge:
         deep = lowest(self.objective, fit.coef, fit.intercept)
         if deep is None or not deep.value < limit:
             return None
-        there = min(each.value for each in self._neighbours(deep))
+        there = min(
+            at(self.objective, each.coef.astype(float), float(each.intercept)).value
+            for each in self._neighbours(deep)
+        )
         kind = "stuck" if there < limit else "digits"
         return kind, f"F is {deep.value:.9g} with a hundred digits, {there:.9g} where rounded to"
 
