@@ -249,7 +249,7 @@ def _in_scale(problem: Problem, scale: float) -> Problem:
     """
     assert problem.scale is not None
     factor = problem.scale / scale
-    penalty = replace(problem.penalty, alpha=factor * problem.penalty.alpha)
+    penalty = replace(problem.elastic_net, alpha=factor * problem.elastic_net.alpha)
     unit = problem.objective_unit / factor
     moved = replace(problem, scale=scale, penalty=penalty, objective_unit=unit)
     return moved.with_loss(problem.loss)

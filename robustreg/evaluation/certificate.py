@@ -23,9 +23,8 @@ from robustreg._compat import minres
 from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.design import MAX_PRODUCTS
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.penalised import STEEPEST
 from robustreg.evaluation.sums import FirstSums
-from robustreg.penalties._kinks import quadratic_step
+from robustreg.penalties._base import STEEPEST
 
 # A gradient below this, relative to the rms of psi and in whitened coordinates, is rounding.
 SMALL_GRADIENT = 2e-11
@@ -170,8 +169,7 @@ def _into_l1(objective: Objective, slope: Array) -> float:
     if not penalty.slope or penalty.root_curvature:
         return 1.0
     with np.errstate(over="ignore"):  # nothing is left of nu then, and the bound is 0
-        steepest = float(penalty.steepness(slope * objective.rows.unit).max(initial=0.0))
-    return min(1.0, penalty.slope / steepest) if steepest > 0.0 else 1.0
+        return penalty.share_within(slope * objective.rows.unit)
 
 
 def _gap(
@@ -185,14 +183,8 @@ def _gap(
 ) -> float:
     """F minus the dual objective at ``shrink * nu``."""
     dual = shrink * linear
-    if objective.penalty.alpha or objective.penalty.positive:
-        penalty = objective.penalty
-        slope = shrink * slope * objective.rows.unit
-        if penalty.positive and not penalty.root_curvature:
-            # What could not be projected away of slopes that nothing balances is no gain, but
-            # costs what it would if the optimum had coefficients twice as large.
-            slope -= 2.0 * np.maximum(slope - penalty.slope, 0.0)
-        dual += float(slope @ coef) - penalty.conjugate(slope)
+    if not objective.penalty.is_none:
+        dual += objective.penalty.fenchel(shrink * slope * objective.rows.unit, coef)
     if not objective.joint:
         dual -= objective.scale * conjugate
     return max(value - dual, 0.0)
@@ -213,7 +205,7 @@ def dual_point(objective: Objective, theta: Array) -> Array:
     elif objective.kinks is None:
         step = lstsq(hessian, -gradient, cond=1e-12)
     else:  # psi + psi' dz then balances the penalty's subgradient
-        step = quadratic_step(hessian, gradient, theta, objective.kinks)
+        step = objective.kinks.step(hessian, gradient, theta)
     if step is None or not np.isfinite(step).all():
         return nu
     beta, intercept, dsigma = objective.unpack(step)

@@ -21,7 +21,6 @@ from robustreg.evaluation.whitening import (
     whiten_gram,
     whiten_rows,
 )
-from robustreg.penalties._kinks import Kinks, quadratic_step
 
 # Where targets are cut off for a start, in spreads of y: where digits would be lost, and where
 # an error, or a signal, is gross.
@@ -108,7 +107,7 @@ def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR
     second = moments(rows, _tamed(problem, far))
     ridge = _ridge(problem, rows, _spread(second, rows))
     basis = None
-    penalised = problem.penalty.alpha or problem.penalty.kinked
+    penalised = not problem.penalty.is_none
     if problem.n > problem.p or penalised:
         basis = whiten_gram(second, rows.total, ridge)
     if basis is not None:
@@ -172,7 +171,7 @@ def _pull(problem: Problem, rows: RowBlocks) -> Array:
 
 def _root_pull(problem: Problem, rows: RowBlocks) -> Array:
     bound, penalty = problem.loss.curvature, problem.penalty
-    pull = penalty.alpha * (1.0 - penalty.l1_ratio) / (bound if np.isfinite(bound) else 1.0)
+    pull = penalty.ridge / (bound if np.isfinite(bound) else 1.0)
     root = math.sqrt(pull)
     if not rows.scaled:
         return np.full(rows.p, root)
@@ -281,7 +280,6 @@ def penalised_least_squares(objective: Objective, frame: Frame, sigma: float) ->
     hessian = bound * (scaled + LEAST_PULL * frame.rows.total * np.eye(k))
     hessian += objective.penalty_hessian()
     slope = -bound * frame.basis * frame.moments.cross
-    kinks = Kinks(objective.kinks.slopes[:k], objective.kinks.positive[:k])
-    u = quadratic_step(hessian, slope, np.zeros(k), kinks)
+    u = objective.kinks.lead(k).step(hessian, slope, np.zeros(k))
     u = np.zeros(k) if u is None else u
     return np.append(u, frame.moments.mean_y) if frame.rows.fit_intercept else u

@@ -32,7 +32,7 @@ from robustreg.evaluation.sums import (
     write_residual,
 )
 from robustreg.losses import ConvexLoss
-from robustreg.penalties import ElasticNet
+from robustreg.penalties import NonSmooth, Penalty
 
 # A Hessian serves as well for points this close to its own (in scales, whitened coordinates):
 # the steps from there on gain four digits or so each, and save a third of their cost.
@@ -54,7 +54,7 @@ class Objective(Design):
         A convex loss; its gradient is one where it is smooth, its residuals and slopes serve all.
     scale : float or None
         The fixed scale, or None to estimate it jointly.
-    penalty : ElasticNet
+    penalty : Penalty
         Penalty of the coefficients of X, which are those of the blocks over ``rows.unit``.
     basis : ndarray of shape (p, k) or (p,)
         Coordinates ``beta = basis u``, in the units of the blocks; a vector is a diagonal.
@@ -74,7 +74,7 @@ class Objective(Design):
     ----------
     residual : ndarray of shape (n,)
         Residuals at the theta evaluated last.
-    kinks : Kinks or None
+    kinks : NonSmooth or None
         Where coordinates are single columns, the part of F that has no gradient.
     """
 
@@ -84,7 +84,7 @@ class Objective(Design):
         y: Array,
         loss: ConvexLoss,
         scale: float | None,
-        penalty: ElasticNet,
+        penalty: Penalty,
         basis: Array,
         moments: Moments | None = None,
         whitened_gram: bool = False,
@@ -100,7 +100,7 @@ class Objective(Design):
         self.size = self.k + rows.fit_intercept + self.joint
         self.residual = np.empty(rows.n)
         self.rounding, self.precise = rounding, precise
-        self.kinks = kinks_of(self.penalty, self.rows, self.basis, self.size)
+        self.kinks: NonSmooth | None = kinks_of(self.penalty, self.rows, self.basis, self.size)
         self._pull: Array | None = None  # the penalty's Hessian
         self.sums: Sums
         self._theta: bytes | None = None  # of the last evaluation; bytes are compared fastest
@@ -164,7 +164,7 @@ class Objective(Design):
         self.scale = scale
         self._forget()
 
-    def set_loss_and_penalty(self, loss: ConvexLoss, penalty: ElasticNet) -> None:
+    def set_loss_and_penalty(self, loss: ConvexLoss, penalty: Penalty) -> None:
         """Change loss and penalty; the stored curvature stays valid."""
         self.loss, self.penalty = loss, penalty
         self.kappa = loss.kappa if self.joint else 0.0
@@ -216,7 +216,7 @@ class Objective(Design):
             return self._answer
         beta, _, sigma = self.unpack(theta)
         value = self.loss_value(sums, sigma)
-        if self.penalty.alpha or self.penalty.positive:
+        if not self.penalty.is_none:
             value += self.penalty.value(self.rows.coefficients(beta))
         self._answer = value, self.gradient_from(sums, self.penalty_slope(beta))
         return self._answer

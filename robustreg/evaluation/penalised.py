@@ -6,29 +6,22 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.evaluation.reading import RowBlocks
-from robustreg.penalties import ElasticNet
-from robustreg.penalties._kinks import Kinks
-
-STEEPEST = 1e100  # slopes of a kink that matters: those of the loss are 1e15 at most or so
+from robustreg.penalties import NonSmooth, Penalty
 
 
-def kinks_of(penalty: ElasticNet, rows: RowBlocks, basis: Array, size: int) -> Kinks | None:
+def kinks_of(penalty: Penalty, rows: RowBlocks, basis: Array, size: int) -> NonSmooth | None:
     """The kinks of a penalty in single coordinates, the first of ``size`` variables.
 
     None without kinks, and where coordinates mix the columns.
     """
     if not penalty.kinked or basis.ndim == 2:
         return None
-    slopes, positive = np.zeros(size), np.zeros(size, dtype=bool)
-    # a constant column has no slope: with any kink its coefficient stays 0
     with np.errstate(over="ignore"):
-        own = np.minimum(penalty.slope * basis / rows.unit, STEEPEST)
-    slopes[: len(basis)] = np.where(basis > 0, own, 1.0)
-    positive[: len(basis)] = penalty.positive
-    return Kinks(slopes, positive)
+        factor = basis / rows.unit
+    return penalty.kinks(factor, size)
 
 
-def slope_of(penalty: ElasticNet, rows: RowBlocks, beta: Array) -> Array:
+def slope_of(penalty: Penalty, rows: RowBlocks, beta: Array) -> Array:
     """Gradient of a penalty's quadratic part by coefficients in the units of the blocks."""
     if not penalty.root_curvature:
         return np.zeros(beta.shape)

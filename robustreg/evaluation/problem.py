@@ -29,7 +29,7 @@ from robustreg.evaluation.units import (
     units_of,
 )
 from robustreg.losses import ConvexLoss
-from robustreg.penalties import ElasticNet
+from robustreg.penalties import ElasticNet, Penalty
 
 LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
 
@@ -75,7 +75,7 @@ class Problem:
         Fixed scale in units of ``y_unit``; None estimates it jointly.
     given_scale : float or None
         That scale as the user states it, in units of y.
-    penalty : ElasticNet
+    penalty : Penalty
         Penalty in the same units as ``scale``.
     alpha_unit : float
         What the user's alpha was multiplied by for that.
@@ -104,7 +104,7 @@ class Problem:
     loss: ConvexLoss
     scale: float | None
     given_scale: float | None
-    penalty: ElasticNet
+    penalty: Penalty
     alpha_unit: float
     fit_intercept: bool
     n_threads: int
@@ -170,6 +170,12 @@ class Problem:
         """Number of columns."""
         return int(self.X.shape[1])
 
+    @property
+    def elastic_net(self) -> ElasticNet:
+        """The penalty, for those who serve no other."""
+        assert isinstance(self.penalty, ElasticNet)
+        return self.penalty
+
     def in_user_units(self, coef: Array, intercept: Any) -> tuple[Array, Any]:
         """Coefficients and intercept of one fit, or of several, in the user's units.
 
@@ -231,7 +237,7 @@ class Problem:
 
     def with_alpha(self, alpha: float) -> Problem:
         """The same problem with another strength of the penalty, as the user states it."""
-        penalty = replace(self.penalty, alpha=self.alpha_unit * alpha)
+        penalty = replace(self.elastic_net, alpha=self.alpha_unit * alpha)
         return replace(self, penalty=penalty_in_range(penalty, alpha))
 
     def with_loss(self, loss: ConvexLoss) -> Problem:
@@ -254,7 +260,7 @@ class Problem:
             self,
             y=y,
             scale=scale,
-            penalty=replace(self.penalty, unit=self.penalty.unit / unit),
+            penalty=self.penalty.in_units(unit, unit),
             y_unit=self.y_unit * unit,
             objective_unit=self.objective_unit * unit,
             spread=spread,
@@ -289,7 +295,7 @@ def make_problem(
     *,
     loss: ConvexLoss,
     scale: float | None,
-    penalty: ElasticNet,
+    penalty: Penalty,
     fit_intercept: bool,
 ) -> Problem:
     """Bring y near 1 by a shift and a power of two, and convert scale and penalty with it.
@@ -298,7 +304,7 @@ def make_problem(
     """
     squares = loss.homogeneity == 2
     # alpha needs the penalty's unit itself, which is a statistic of all rows
-    step = 1 if penalty.alpha else max(1, len(data.y) // SURVEY_ROWS)
+    step = 1 if not penalty.is_none else max(1, len(data.y) // SURVEY_ROWS)
     units = units_of(data.y, data.weight, step, squares, fit_intercept)
     (y, farthest), y_unit = units.apply(data.y), units.y_unit
     far: Index = np.zeros(0, dtype=np.intp)
@@ -320,7 +326,7 @@ def make_problem(
         n_threads=data.n_threads,
         y_offset=units.centre * y_unit,
         y_unit=y_unit,
-        objective_unit=y_unit * (y_unit / scale) if squares and scale is not None else y_unit,
+        objective_unit=_objective_unit(loss, scale, y_unit),
         spread=units.spread,
         exact=units.exact,
         farthest=farthest,
@@ -329,11 +335,19 @@ def make_problem(
     )
 
 
+def _objective_unit(loss: ConvexLoss, scale: float | None, y_unit: float) -> float:
+    """The unit of F: that of y, or for squares at a given scale what these make of it."""
+    if loss.homogeneity != 2 or scale is None:
+        return y_unit
+    return y_unit * (y_unit / scale)
+
+
 def _converted(
-    loss: ConvexLoss, scale: float | None, penalty: ElasticNet, units: Units
-) -> tuple[float | None, ElasticNet, float]:
+    loss: ConvexLoss, scale: float | None, penalty: Penalty, units: Units
+) -> tuple[float | None, Penalty, float]:
     """The scale and the penalty in units of y, and what the user's alpha was multiplied by."""
-    fixed, unit, alpha_unit, l1_ratio = scale, units.width or 1.0, 1.0, penalty.l1_ratio
+    fixed, unit, alpha_unit = scale, units.width or 1.0, 1.0
+    l1_ratio = penalty.l1_ratio if isinstance(penalty, ElasticNet) else 0.0
     if scale is not None:
         scaleless = loss.homogeneity in (1, 2)
         fixed = 1.0 if scaleless else scale_in_units(scale, units.y_unit, units.spread)
@@ -345,5 +359,8 @@ def _converted(
             if unit < 1.0:  # the same penalty, whose ridge does not become 0 with the L1 norm
                 alpha_unit = unit * l1_ratio + (1.0 - l1_ratio)
                 l1_ratio, unit = unit * l1_ratio / alpha_unit, 1.0
+    if not isinstance(penalty, ElasticNet):
+        value_unit = _objective_unit(loss, scale, units.y_unit)
+        return fixed, penalty.in_units(units.y_unit, value_unit), alpha_unit
     own = replace(penalty, alpha=alpha_unit * penalty.alpha, l1_ratio=l1_ratio, unit=unit)
     return fixed, penalty_in_range(own, penalty.alpha), alpha_unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robustreg.penalties._base import NonSmooth, Penalty
 from robustreg.penalties._elastic_net import ElasticNet
 
-__all__ = ["ElasticNet"]
+__all__ = ["ElasticNet", "NonSmooth", "Penalty"]

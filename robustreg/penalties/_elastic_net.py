@@ -10,17 +10,19 @@ with ``u`` the penalty's unit, a scale of ``y``. The intercept is never penalise
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
 from robustreg._arrays import TINY, Array
+from robustreg.penalties._base import STEEPEST, NonSmooth, Penalty
+from robustreg.penalties._kinks import Kinks
 
 
 @dataclass(frozen=True)
-class ElasticNet:
+class ElasticNet(Penalty):
     """The penalty ``alpha [l1_ratio |beta|_1 + (1 - l1_ratio) / (2 u) |beta|_2^2]``.
 
     With ``positive``, infinite where a coefficient is negative.
@@ -51,15 +53,20 @@ class ElasticNet:
     unit: float = 1.0
     positive: bool = False
 
+    @cached_property
+    def is_none(self) -> bool:
+        """Whether it is 0 everywhere."""
+        return not (self.alpha or self.positive)
+
     @property
-    def kinked(self) -> bool:
-        """Whether there is a kink at coefficients of 0."""
-        return self.slope > 0.0 or self.positive
+    def ridge(self) -> float:
+        """``alpha (1 - l1_ratio)``."""
+        return self.alpha * (1.0 - self.l1_ratio)
 
     @cached_property
     def curvature(self) -> float:
         """Second derivative of the quadratic part by any coefficient."""
-        return self.alpha * (1.0 - self.l1_ratio) / self.unit
+        return self.ridge / self.unit
 
     @cached_property
     def root_curvature(self) -> float:
@@ -68,7 +75,7 @@ class ElasticNet:
             return 0.0
         if self.curvature >= TINY:
             return math.sqrt(self.curvature)
-        return math.sqrt(self.alpha * (1.0 - self.l1_ratio)) / math.sqrt(self.unit)
+        return math.sqrt(self.ridge) / math.sqrt(self.unit)
 
     @property
     def slope(self) -> float:
@@ -122,6 +129,39 @@ class ElasticNet:
         excess = np.maximum(self.steepness(slope) - self.slope, 0.0) / root
         return 0.5 * float(excess @ excess)
 
-    def steepness(self, slope: Array) -> Array:
-        """What of slopes an L1 norm has to balance: not those that a sign constraint does."""
-        return slope if self.positive else np.abs(slope)
+    def share_within(self, slope: Array) -> float:
+        """The largest c up to 1 for which the conjugate of ``c slope`` is finite."""
+        if not self.slope or self.root_curvature:
+            return 1.0
+        steepest = float(self.steepness(slope).max(initial=0.0))
+        return min(1.0, self.slope / steepest) if steepest > 0.0 else 1.0
+
+    def fenchel(self, slope: Array, coef: Array) -> float:
+        """``slope'coef - conjugate(slope)``, which is at most ``pen(coef)``.
+
+        What rounding leaves of slopes that nothing balances but the L1 norm is no gain, but costs
+        what it would if the optimum had coefficients twice as large.
+        """
+        if self.positive and not self.root_curvature:
+            slope = slope - 2.0 * np.maximum(slope - self.slope, 0.0)
+        return super().fenchel(slope, coef)
+
+    def kinks(self, factor: Array, size: int) -> NonSmooth | None:
+        """What is not smooth of it, for coefficients ``factor * x[: len(factor)]`` of x."""
+        if not self.kinked:
+            return None
+        slopes, positive = np.zeros(size), np.zeros(size, dtype=bool)
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = np.minimum(self.slope * factor, STEEPEST) if self.slope else 0.0 * factor
+        # a constant column has no slope: with any kink its coefficient stays 0
+        slopes[: len(factor)] = np.where(factor > 0, own, 1.0)
+        positive[: len(factor)] = self.positive
+        return Kinks(slopes, positive)
+
+    def in_units(self, coef_unit: float, value_unit: float) -> ElasticNet:
+        """The same for coefficients and values in other units: ``pen(coef_unit b) / value_unit``.
+
+        Where these are one unit, that of the penalty is all that changes.
+        """
+        ratio = coef_unit / value_unit
+        return replace(self, alpha=self.alpha * ratio, unit=self.unit / coef_unit)

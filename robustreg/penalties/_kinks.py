@@ -16,6 +16,7 @@ from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._linalg.factors import cholesky_solve
+from robustreg.penalties._base import NonSmooth
 
 BALANCED = 64 * EPS  # of the terms of a slope: rounding
 BALANCED_BY_ROOT = EPS  # the same where a matrix has the digits for steps along narrow valleys
@@ -69,7 +70,7 @@ def squared(matrix: Array | Root) -> Array:
 
 
 @dataclass(frozen=True)
-class Kinks:
+class Kinks(NonSmooth):
     """``h(x) = sum slopes |x|``, infinite where a variable with ``positive`` is below 0.
 
     Attributes
@@ -87,10 +88,6 @@ class Kinks:
     def bent(self) -> Mask:
         """Variables with a kink at 0."""
         return (self.slopes > 0) | self.positive
-
-    def allowed(self, x: Array) -> Array:
-        """The nearest point that keeps the constraints, for one that rounding has taken beyond."""
-        return np.where(self.positive, np.maximum(x, 0.0), x)
 
     def change(self, x: Array, step: Array) -> float:
         """``h(x + step) - h(x)`` for steps that keep the constraints."""
@@ -110,6 +107,14 @@ class Kinks:
         low = np.where(self.positive, -np.inf, low)
         at_zero = np.where(low > 0, low, np.where(high < 0, high, 0.0))
         return np.where((x == 0) & self.bent, at_zero, sides)
+
+    def step(self, hessian: Array | Root, gradient: Array, x: Array) -> Array | None:
+        """The d that minimises ``gradient'd + d'hessian d / 2 + h(x + d)``; zeros are exact."""
+        return quadratic_step(hessian, gradient, x, self)
+
+    def lead(self, count: int) -> Kinks:
+        """The same of the first variables; the others have no part in it."""
+        return Kinks(self.slopes[:count], self.positive[:count])
 
 
 def quadratic_step(hessian: Array | Root, gradient: Array, x: Array, kinks: Kinks) -> Array | None:

@@ -106,7 +106,7 @@ class Lockstep:
         ]
         room = _room(first)
         for penalised in (True, False):
-            own = [cell for cell in cells if (cell[1].penalty.alpha > 0.0) == penalised]
+            own = [cell for cell in cells if (not cell[1].penalty.is_none) == penalised]
             shared = self.shared(own[0][1]) if own else None
             if shared is None:
                 continue
@@ -144,7 +144,7 @@ def _lockstep(
         np.array([start.sigma for start in starts]),
     )
     theta = pack(stack.objective, frame, start)
-    strength = np.array([problem.penalty.curvature for problem in problems])
+    strength = np.array([problem.elastic_net.curvature for problem in problems])
     for arrived in _descend(stack, theta, strength, limits):
         own = [problems[point] for point in arrived.points]
         certified = _certified(stack, frame, own, arrived, limits.tol)

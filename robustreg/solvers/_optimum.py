@@ -138,7 +138,7 @@ def _first_theta(
         return pack(objective, frame, start)
     if objective.kinks is None:
         found = least_squares(frame)
-        if not problem.penalty.alpha and len(found) >= problem.n:
+        if problem.penalty.is_none and len(found) >= problem.n:
             found = _through_all(objective, found)
     else:
         found = penalised_least_squares(objective, frame, problem.scale or problem.spread)

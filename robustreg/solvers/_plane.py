@@ -111,7 +111,7 @@ class Limit:
     def __init__(
         self, problem: Problem, frame: Frame, objective: Objective, share: float = 1.0
     ) -> None:
-        penalty = problem.penalty
+        penalty = problem.elastic_net
         penalty = replace(penalty, alpha=penalty.alpha / (share * _largest_nu(problem)))
         absolute = replace(problem, loss=Absolute(), scale=1.0, penalty=penalty)
         self.problem, self.objective, self.frame = problem, objective, frame
@@ -230,6 +230,7 @@ def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
     wanted = -objective.imbalance(theta, signs)
     lead, kinks = len(wanted), objective.kinks
     if kinks is not None:
+        assert isinstance(kinks, Kinks)
         wanted += (kinks.slopes * np.sign(theta))[:lead]
         there = (theta == 0)[:lead]
         kinks = Kinks(np.where(there, kinks.slopes[:lead], 0.0), kinks.positive[:lead] & there)

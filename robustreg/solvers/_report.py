@@ -174,6 +174,6 @@ def null_result(problem: Problem) -> Solution:
     fit = finished("y is constant.")
     reached = Reached(Coefficients(np.zeros(problem.p), 0.0, 0.0), problem.y, 0.0, 0.0)
     # a rank is not worth a matrix that would not be affordable; its bound is
-    wide = problem.p > MAX_WHITENED or problem.penalty.alpha > 0.0
+    wide = problem.p > MAX_WHITENED or not problem.penalty.is_none
     rank = (make_scaled_frame if wide else make_frame)(problem).rank
     return result(problem, reached, 0.0, fit, rank, int(problem.fit_intercept))

@@ -131,7 +131,7 @@ class Series:
 
 
 def _kind(problem: Problem) -> tuple[bool, bool]:
-    return problem.penalty.kinked, problem.penalty.alpha > 0.0
+    return problem.penalty.kinked, not problem.penalty.is_none
 
 
 def _certified(

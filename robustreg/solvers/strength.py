@@ -39,7 +39,7 @@ def alpha_max(problem: Problem) -> float:
         return 0.0
     kinked = problem.loss.homogeneity == 1
     steepest = least_slope_at_quantile(problem) if kinked else _smooth(problem)
-    return (1.0 + ROUNDING) * steepest / (problem.penalty.l1_ratio * problem.alpha_unit)
+    return (1.0 + ROUNDING) * steepest / (problem.elastic_net.l1_ratio * problem.alpha_unit)
 
 
 def alpha_for_any_target(problem: Problem) -> float:
@@ -52,7 +52,7 @@ def alpha_for_any_target(problem: Problem) -> float:
     low, high = problem.loss.conjugate_domain
     bound = max(-low, high) if np.isfinite(high) else 1.0
     steepest = bound * float((column_moments(rows) * rows.unit).max())
-    return (steepest or 1.0) / (problem.penalty.l1_ratio * problem.alpha_unit)
+    return (steepest or 1.0) / (problem.elastic_net.l1_ratio * problem.alpha_unit)
 
 
 def _smooth(problem: Problem) -> float:

@@ -58,7 +58,7 @@ def lower_bound(
     The sum is taken as ``(1/W) sum w nu r + v'u`` from a place u with its residuals, where what
     is left of balanced slopes meets no huge coefficient.
     """
-    penalty, l1 = problem.penalty, problem.penalty.slope / columns.unit
+    penalty, l1 = problem.elastic_net, problem.penalty.slope / columns.unit
     low, high = problem.loss.conjugate_domain
     weighted = nu * columns.share
     size = math.sqrt(float(columns.share @ nu.high**2))

@@ -178,7 +178,7 @@ class _Table:
     def _basis(self) -> Array | None:
         """The directions that X has, where these are fewer than columns and nothing else is."""
         penalty = self.problem.penalty
-        if penalty.alpha or penalty.positive:
+        if not penalty.is_none:
             return None
         frame = make_frame(self.problem)
         if not frame.certain or frame.basis.shape[-1] >= len(self.live):
