@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L2Regressor, MMRegressor, MRegressor, SRegressor
 from robustreg.losses import LOSSES, Bisquare, Huber, get_loss, tuning_constant
+from robustreg.penalties import ElasticNet
 from robustreg.scale import m_scale, mad
 
 REDESCENDING = [name for name, kind in LOSSES.items() if kind.redescending]
@@ -144,7 +145,13 @@ def test_units_of_y_and_x(loss):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("alpha", 0.1), ("positive", True), ("warm_start", True), ("solver", "newton")],
+    [
+        ("alpha", 0.1),
+        ("positive", True),
+        ("penalty", ElasticNet(0.1)),
+        ("warm_start", True),
+        ("solver", "newton"),
+    ],
 )
 def test_what_a_redescending_loss_does_not_take(name, value):
     X, y = contaminated()

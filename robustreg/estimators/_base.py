@@ -22,7 +22,7 @@ from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
 from robustreg.evaluation.problem import Coefficients, Data, Problem, make_problem
 from robustreg.evaluation.ties import interpolated_share
 from robustreg.losses import ConvexLoss
-from robustreg.penalties import ElasticNet
+from robustreg.penalties import ElasticNet, Penalty
 from robustreg.scale._median import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
 from robustreg.solvers._solution import Solution
@@ -80,10 +80,18 @@ class LinearRegressor(LinearEstimator):
             alpha=self.alpha,
             l1_ratio=self.l1_ratio,
             positive=self.positive,
+            penalty=self._own_penalty(),
             solver=self.solver,
         )
 
-    def _penalty(self) -> ElasticNet:
+    def _own_penalty(self) -> Penalty | None:
+        """A penalty of the user's own."""
+        return None
+
+    def _penalty(self) -> Penalty:
+        own = self._own_penalty()
+        if own is not None:
+            return own
         return ElasticNet(float(self.alpha), float(self.l1_ratio), positive=bool(self.positive))
 
     def _problem(
@@ -91,7 +99,7 @@ class LinearRegressor(LinearEstimator):
         data: Data,
         loss: ConvexLoss,
         scale: float | None,
-        penalty: ElasticNet = NO_PENALTY,
+        penalty: Penalty = NO_PENALTY,
     ) -> Problem:
         intercept = self.fit_intercept
         return make_problem(data, loss=loss, scale=scale, penalty=penalty, fit_intercept=intercept)

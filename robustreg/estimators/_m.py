@@ -24,6 +24,8 @@ from robustreg.evaluation.limits import scale_in_units
 from robustreg.evaluation.problem import Data
 from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
 from robustreg.losses._check import check_once
+from robustreg.penalties import Penalty
+from robustreg.penalties._check import check_once as check_penalty_once
 from robustreg.scale._median import residual_mad
 from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
@@ -100,6 +102,10 @@ class MRegressor(ScaledRegressor):
         Share of the L1 norm in the penalty, from 0 (ridge) to 1 (lasso).
     positive : bool, default=False
         Whether coefficients must not be negative; False for a redescending loss.
+    penalty : Penalty, default=None
+        A convex penalty of your own (:class:`robustreg.penalties.Penalty`) in place of the one that
+        alpha, l1_ratio and positive make. It is checked
+        (:func:`robustreg.penalties.check_penalty`) before a fit; None for a redescending loss.
     scale : "joint", "mad", "s" or float, default="joint"
         "joint" estimates the scale with the coefficients; beside a redescending loss it is
         the M-scale of the residuals (:func:`robustreg.scale.m_scale`). "mad" holds the MAD
@@ -171,6 +177,7 @@ class MRegressor(ScaledRegressor):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ScaledRegressor._parameter_constraints,
         "loss": [StrOptions(set(LOSSES)), Loss],
+        "penalty": [Penalty, None],
         "scale": [Interval(Real, 0.0, None, closed="neither"), StrOptions({"joint", "mad", "s"})],
         "n_subsamples": SubsamplingRegressor._parameter_constraints["n_subsamples"],
         "random_state": ["random_state"],
@@ -183,6 +190,7 @@ class MRegressor(ScaledRegressor):
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
         positive: bool = False,
+        penalty: Penalty | None = None,
         scale: str | float = "joint",
         fit_intercept: bool = True,
         solver: str = "auto",
@@ -196,6 +204,7 @@ class MRegressor(ScaledRegressor):
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.positive = positive
+        self.penalty = penalty
         self.scale = scale
         self.fit_intercept = fit_intercept
         self.solver = solver
@@ -219,7 +228,7 @@ class MRegressor(ScaledRegressor):
         self._check_own_loss()
         if not self._redescends():
             return
-        for name in ("alpha", "positive", "warm_start"):
+        for name in ("alpha", "positive", "penalty", "warm_start"):
             if getattr(self, name):
                 raise ValueError(
                     f"{name} must be {type(self)().get_params()[name]!r} for the redescending "
@@ -230,6 +239,21 @@ class MRegressor(ScaledRegressor):
                 f"solver must be 'auto' for the redescending loss {self.loss!r}, "
                 f"got {self.solver!r}."
             )
+
+    def _own_penalty(self) -> Penalty | None:
+        return self.penalty
+
+    def _check_own_penalty(self, n_features: int) -> None:
+        """Check a penalty of the user's own, before anything is computed with it."""
+        if self.penalty is None:
+            return
+        for name in ("alpha", "positive"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name} must be {type(self)().get_params()[name]!r} beside a penalty, "
+                    f"got {getattr(self, name)!r} and penalty={self.penalty!r}."
+                )
+        check_penalty_once(self.penalty, n_features)
 
     def _check_own_loss(self) -> None:
         """Check a loss of the user's own, before anything is computed with it."""
@@ -265,6 +289,7 @@ class MRegressor(ScaledRegressor):
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         if not self._redescends():
+            self._check_own_penalty(X.shape[1])
             super()._fit(X, y, weight, dtype, n_threads)
             return
         data, kept = rows_that_count(X, y, weight, n_threads)

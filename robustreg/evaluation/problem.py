@@ -15,15 +15,14 @@ from robustreg.evaluation.limits import (
     in_range,
     out_of_range,
     penalty_in_range,
-    scale_in_units,
-    scale_of_squares,
 )
 from robustreg.evaluation.units import (
     EXACT,
     FARTHEST,
     SURVEY_ROWS,
-    Units,
     bring_in,
+    converted,
+    objective_unit,
     power_of_two,
     relative,
     units_of,
@@ -312,7 +311,7 @@ def make_problem(
     if not squares and farthest > FARTHEST * units.spread > 0.0:
         far, beyond = bring_in(y, units.spread)
         farthest = FARTHEST * units.spread
-    fixed, penalty, alpha_unit = _converted(loss, scale, penalty, units)
+    fixed, penalty, alpha_unit = converted(loss, scale, penalty, units)
     return Problem(
         X=data.X,
         y=y,
@@ -326,41 +325,10 @@ def make_problem(
         n_threads=data.n_threads,
         y_offset=units.centre * y_unit,
         y_unit=y_unit,
-        objective_unit=_objective_unit(loss, scale, y_unit),
+        objective_unit=objective_unit(loss, scale, y_unit),
         spread=units.spread,
         exact=units.exact,
         farthest=farthest,
         far=far,
         beyond=beyond,
     )
-
-
-def _objective_unit(loss: ConvexLoss, scale: float | None, y_unit: float) -> float:
-    """The unit of F: that of y, or for squares at a given scale what these make of it."""
-    if loss.homogeneity != 2 or scale is None:
-        return y_unit
-    return y_unit * (y_unit / scale)
-
-
-def _converted(
-    loss: ConvexLoss, scale: float | None, penalty: Penalty, units: Units
-) -> tuple[float | None, Penalty, float]:
-    """The scale and the penalty in units of y, and what the user's alpha was multiplied by."""
-    fixed, unit, alpha_unit = scale, units.width or 1.0, 1.0
-    l1_ratio = penalty.l1_ratio if isinstance(penalty, ElasticNet) else 0.0
-    if scale is not None:
-        scaleless = loss.homogeneity in (1, 2)
-        fixed = 1.0 if scaleless else scale_in_units(scale, units.y_unit, units.spread)
-        if loss.homogeneity != 1:
-            unit = fixed
-        if loss.homogeneity == 2 and l1_ratio:
-            # F goes with the square of y, as a ridge does, but an L1 norm with y
-            unit = alpha_unit = scale_of_squares(scale, units.y_unit)
-            if unit < 1.0:  # the same penalty, whose ridge does not become 0 with the L1 norm
-                alpha_unit = unit * l1_ratio + (1.0 - l1_ratio)
-                l1_ratio, unit = unit * l1_ratio / alpha_unit, 1.0
-    if not isinstance(penalty, ElasticNet):
-        value_unit = _objective_unit(loss, scale, units.y_unit)
-        return fixed, penalty.in_units(units.y_unit, value_unit), alpha_unit
-    own = replace(penalty, alpha=alpha_unit * penalty.alpha, l1_ratio=l1_ratio, unit=unit)
-    return fixed, penalty_in_range(own, penalty.alpha), alpha_unit

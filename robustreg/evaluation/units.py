@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from robustreg._arrays import EPS, TINY, Array, Index, root_mean_square
-from robustreg.evaluation.limits import too_far_apart
+from robustreg.evaluation.limits import (
+    penalty_in_range,
+    scale_in_units,
+    scale_of_squares,
+    too_far_apart,
+)
+from robustreg.losses import ConvexLoss
+from robustreg.penalties import ElasticNet, Penalty
 from robustreg.scale._median import mad, weighted_median
 
 # An error of more spreads than a double has digits is taken for one of so many: nothing but
@@ -123,3 +131,34 @@ def _centre_and_spread(
             spread = mad(sample[moved], None if part is None else part[moved], center=centre)
             break
     return centre, width, spread
+
+
+def objective_unit(loss: ConvexLoss, scale: float | None, y_unit: float) -> float:
+    """The unit of F: that of y, or for squares at a given scale what these make of it."""
+    if loss.homogeneity != 2 or scale is None:
+        return y_unit
+    return y_unit * (y_unit / scale)
+
+
+def converted(
+    loss: ConvexLoss, scale: float | None, penalty: Penalty, units: Units
+) -> tuple[float | None, Penalty, float]:
+    """The scale and the penalty in units of y, and what the user's alpha was multiplied by."""
+    fixed, unit, alpha_unit = scale, units.width or 1.0, 1.0
+    l1_ratio = penalty.l1_ratio if isinstance(penalty, ElasticNet) else 0.0
+    if scale is not None:
+        scaleless = loss.homogeneity in (1, 2)
+        fixed = 1.0 if scaleless else scale_in_units(scale, units.y_unit, units.spread)
+        if loss.homogeneity != 1:
+            unit = fixed
+        if loss.homogeneity == 2 and l1_ratio:
+            # F goes with the square of y, as a ridge does, but an L1 norm with y
+            unit = alpha_unit = scale_of_squares(scale, units.y_unit)
+            if unit < 1.0:  # the same penalty, whose ridge does not become 0 with the L1 norm
+                alpha_unit = unit * l1_ratio + (1.0 - l1_ratio)
+                l1_ratio, unit = unit * l1_ratio / alpha_unit, 1.0
+    if not isinstance(penalty, ElasticNet):
+        value_unit = objective_unit(loss, scale, units.y_unit)
+        return fixed, penalty.in_units(units.y_unit, value_unit), alpha_unit
+    own = replace(penalty, alpha=alpha_unit * penalty.alpha, l1_ratio=l1_ratio, unit=unit)
+    return fixed, penalty_in_range(own, penalty.alpha), alpha_unit

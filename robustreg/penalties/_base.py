@@ -9,6 +9,7 @@ its traits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class NonSmooth(ABC):
         """The subgradient of ``f + h`` at x that is closest to 0, given the gradient of f."""
 
     @abstractmethod
-    def step(self, hessian: Array, gradient: Array, x: Array) -> Array | None:
+    def step(self, hessian: Any, gradient: Array, x: Array) -> Array | None:
         """The d that minimises ``gradient'd + d'hessian d / 2 + h(x + d)``.
 
         Where h has variables of ``x + d`` at a kink, exactly so: what is 0 must be 0. None where

@@ -152,7 +152,7 @@ class ElasticNet(Penalty):
             return None
         slopes, positive = np.zeros(size), np.zeros(size, dtype=bool)
         with np.errstate(over="ignore", invalid="ignore"):
-            own = np.minimum(self.slope * factor, STEEPEST) if self.slope else 0.0 * factor
+            own = np.minimum(self.slope * factor, STEEPEST) if self.slope else np.zeros(len(factor))
         # a constant column has no slope: with any kink its coefficient stays 0
         slopes[: len(factor)] = np.where(factor > 0, own, 1.0)
         positive[: len(factor)] = self.positive

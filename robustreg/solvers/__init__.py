@@ -29,6 +29,7 @@ import numpy as np
 
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, Loss, get_loss
+from robustreg.penalties import Penalty
 from robustreg.solvers._faint import without_faint
 from robustreg.solvers._followed import following
 from robustreg.solvers._solution import Solution
@@ -68,6 +69,8 @@ class SolverSpec:
         "auto" passes it over where less than this share of X is zero.
     max_rows_per_column : int or None
         "auto" passes it over for more rows than so many times the columns.
+    any_penalty : bool
+        Whether it takes any penalty that has what :class:`robustreg.penalties.Penalty` asks for.
     """
 
     solve: Callable[..., Solution]
@@ -82,6 +85,7 @@ class SolverSpec:
     min_rows: int = 0
     min_zeros: float = 0.0
     max_rows_per_column: int | None = None
+    any_penalty: bool = False
 
 
 _SPECS: dict[str, SolverSpec] = {
@@ -97,7 +101,14 @@ _SPECS: dict[str, SolverSpec] = {
         min_columns=300,
     ),
     "newton": SolverSpec(
-        newton, "smooth", joint_scale=True, ridge=True, l1=True, positive=True, max_columns=1000
+        newton,
+        "smooth",
+        joint_scale=True,
+        ridge=True,
+        l1=True,
+        positive=True,
+        max_columns=1000,
+        any_penalty=True,
     ),
     "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
     "simplex": SolverSpec(
@@ -147,6 +158,7 @@ def select_solver(
     alpha: float = 0.0,
     l1_ratio: float = 0.0,
     positive: bool = False,
+    penalty: Penalty | None = None,
     solver: str = "auto",
 ) -> str:
     """Name of the solver that a fit will use.
@@ -169,6 +181,8 @@ def select_solver(
         Share of the L1 norm in it.
     positive : bool, default=False
         Whether coefficients must not be negative.
+    penalty : Penalty, default=None
+        A penalty of your own, in place of the one that these make.
     solver : str, default="auto"
         The solver asked for; "auto" takes the first that applies.
 
@@ -199,6 +213,8 @@ def select_solver(
     missing: dict[str, str] = {}
     for name, spec in SOLVERS.items():
         lack = _lacks(spec, loss, scale, alpha, l1_ratio, positive)
+        if not lack and penalty is not None and not spec.any_penalty:
+            lack = f"penalties of another kind (penalty={penalty!r})"
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
         too_small = n_features < spec.min_columns or n_samples < spec.min_rows
         most_rows = n_features * (spec.max_rows_per_column or np.inf)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg.penalties._kinks import Kinks
+from robustreg.penalties import NonSmooth
 
 ARMIJO = 1e-4  # the share of the predicted decrease that a step must reach
 FALLING = 0.5  # of the slope: a function that falls so steeply behind a step goes on falling
@@ -22,7 +22,7 @@ class Point:
     x: Array
     value: float
     gradient: Array  # of the smooth part
-    kinks: Kinks | None
+    kinks: NonSmooth | None
 
     @property
     def slope(self) -> float:

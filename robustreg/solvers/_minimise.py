@@ -13,7 +13,7 @@ from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import length
 from robustreg.evaluation.objective import Objective
 from robustreg.losses import ConvexLoss
-from robustreg.penalties._kinks import Root
+from robustreg.penalties._kinks import Kinks, Root
 from robustreg.solvers._newton import semismooth_newton
 
 Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
@@ -81,7 +81,8 @@ def _root_of_hessian(objective: Objective) -> Callable[[Array], Any]:
     their products has lost the digits that steps along the valley need. In white coordinates, and
     of large tables, it is the Hessian itself.
     """
-    if objective.kinks is None or objective.rows.n * objective.k > MAX_ROOTED:
+    small = objective.rows.n * objective.k <= MAX_ROOTED
+    if not (isinstance(objective.kinks, Kinks) and small):
         return objective.hessian
     design = objective.coordinates(np.ones(objective.rows.n, dtype=bool))
     ridge = np.zeros((objective.k, objective.size))

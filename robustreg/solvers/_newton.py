@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import length
-from robustreg.penalties._kinks import Kinks
+from robustreg.penalties import NonSmooth
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._line import Point, search
 from robustreg.solvers._newton_steps import (
@@ -46,7 +46,7 @@ class NewtonOptions(NamedTuple):
 
     Attributes
     ----------
-    kinks : Kinks, default=None
+    kinks : NonSmooth, default=None
         The part h of the function; None is 0. ``x0`` must keep its constraints.
     slope_along : callable, default=None
         ``slope_along(x, d)`` returns the function ``t -> (d/dt) f(x + t d)``, where that is
@@ -72,7 +72,7 @@ class NewtonOptions(NamedTuple):
         where h is piecewise quadratic, the method again ends at the minimiser itself.
     """
 
-    kinks: Kinks | None = None
+    kinks: NonSmooth | None = None
     slope_along: Callable[[Array, Array], Callable[[float], float]] | None = None
     step_size: Callable[[Array, Array], float] | None = None
     xtol: float = 1e-10
@@ -108,7 +108,7 @@ def semismooth_newton(
     functions the method ends at the exact minimiser after finitely many steps.
 
     With ``kinks`` the function is ``f + h``, f smooth and h as in
-    :class:`robustreg.penalties._kinks.Kinks`; d then minimises the quadratic model of f plus h
+    :class:`robustreg.penalties.NonSmooth`; d then minimises the quadratic model of f plus h
     (a proximal Newton step; Lee, Sun and Saunders, 2014), and variables become exactly 0.
 
     Parameters
@@ -152,7 +152,7 @@ class _Function(NamedTuple):
     fun: Callable[[Array], float]
     jac: Callable[[Array], Array]
     hess: Callable[[Array], Any]
-    kinks: Kinks | None
+    kinks: NonSmooth | None
 
     def at(self, x: Array) -> Point:
         return Point(x, self.fun(x), self.jac(x), self.kinks)

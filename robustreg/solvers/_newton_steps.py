@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator
 from robustreg._arrays import Array, Index
 from robustreg._compat import minres
 from robustreg._linalg.factors import LEAST_PIVOT, cholesky_solve
-from robustreg.penalties._kinks import Root, quadratic_step, squared
+from robustreg.penalties._kinks import Root, squared
 from robustreg.solvers._line import Point
 
 KEEP_FROM_BOUND = 0.1  # a bounded variable keeps this share of its distance to the bound
@@ -56,7 +56,7 @@ def _more(damping: float, hessian: Array | Root) -> float:
 def model_step(hessian: Array | Root, point: Point, least: float) -> Array | None:
     """The minimiser of the quadratic model; None where its matrix is singular."""
     if point.kinks is not None:
-        return quadratic_step(hessian, point.gradient, point.x, point.kinks)
+        return point.kinks.step(hessian, point.gradient, point.x)
     if isinstance(hessian, Root):
         return hessian.solve(-point.gradient)
     return cholesky_solve(hessian, -point.gradient, least)

@@ -21,6 +21,7 @@ from robustreg.evaluation.coordinates import Frame, carry, make_frame, make_obje
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import Absolute
+from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
 from robustreg.scale._median import mad
 from robustreg.solvers._minimise import width
@@ -48,8 +49,8 @@ def at_scale_zero(
     ``theta``. ``objective.residual`` belongs to the optimum. A given scale is taken for 0; the
     certificate, which is one of F at that scale, says whether it may be.
     """
-    if frame.moments is None:
-        return theta, None  # too many columns for the equations below
+    if frame.moments is None or not isinstance(problem.penalty, ElasticNet):
+        return theta, None  # too many columns for the equations below, or kinks of another kind
     with np.errstate(over="ignore", invalid="ignore"):  # candidates out of range are none
         return _first_certified(problem, frame, objective, theta, tol)
 

@@ -18,6 +18,7 @@ from robustreg._arrays import Array, Index
 from robustreg._linalg.precise import Precise, Triangle, concatenated
 from robustreg.evaluation.coordinates import make_frame
 from robustreg.evaluation.problem import Coefficients, Problem
+from robustreg.penalties import ElasticNet
 from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._minimise import width
 from robustreg.solvers._report import ENOUGH, TOL, exactly_fitted, result
@@ -43,7 +44,7 @@ def refined(solve: Solve) -> Solve:
     @wraps(solve)
     def solved(problem: Problem, **options: Any) -> Solution:
         fit = solve(problem, **options)
-        small = problem.n * problem.p**2 <= LITTLE
+        small = problem.n * problem.p**2 <= LITTLE and isinstance(problem.penalty, ElasticNet)
         ran_out = fit.ended == Ended.MAX_ITER and options.get("max_iter", ENOUGH) < ENOUGH
         if fit.converged or fit.followed or ran_out or not small:
             return fit
