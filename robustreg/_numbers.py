@@ -8,6 +8,7 @@ prediction and no metric is made of such numbers.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any
@@ -83,6 +84,11 @@ def real_array(values: Any, name: str) -> NDArray[np.floating[Any]]:
         return array
     with np.errstate(over="ignore"):  # of long doubles
         return array.astype(np.float64)
+
+
+def as_number(value: object) -> float:
+    """Return a real number as a float and everything else as NaN, which no range contains."""
+    return float(value) if isinstance(value, Real) else math.nan
 
 
 def _other_columns(frame: Any) -> Iterator[tuple[Any, Any]]:

@@ -19,9 +19,9 @@ from robustreg.losses import (
     Hampel,
     Huber,
     LogCosh,
-    Loss,
     PseudoHuber,
     Quantile,
+    ResidualLoss,
     SmoothL1,
     Squared,
     Welsch,
@@ -49,7 +49,7 @@ def test_every_loss_of_the_registry_is_among_these():
 
 @pytest.mark.parametrize("loss", ["huber", Huber, None])
 def test_what_is_no_loss_is_refused(loss):
-    with pytest.raises(TypeError, match="loss must be a Loss object such as"):
+    with pytest.raises(TypeError, match="loss must be a ResidualLoss such as"):
         check_loss(loss)
 
 
@@ -126,7 +126,7 @@ class Logarithmic(ConvexLoss):
 
 
 @dataclass(frozen=True)
-class Sharp(Loss):
+class Sharp(ResidualLoss):
     """Geman and McClure's loss in units of a hundredth; it has no kinks, and no constant."""
 
     sup_rho = 5e-5
@@ -269,7 +269,7 @@ WRONG = {
     ),
     "weights of another limit": (
         COSH,
-        {"_weights": lambda self, r: np.where(r == 0, 2.0, Loss._weights(self, r))},
+        {"_weights": lambda self, r: np.where(r == 0, 2.0, ResidualLoss._weights(self, r))},
         r"^Mine\._weights\(0\) is 2, but the limit of _psi\(r\) / r is 1\.$",
     ),
     "weights finite at a kink": (
@@ -284,7 +284,7 @@ WRONG = {
     ),
     "weights negative": (
         COSH,
-        {"_weights": lambda self, r: -Loss._weights(self, r)},
+        {"_weights": lambda self, r: -ResidualLoss._weights(self, r)},
         r"^Mine\._weights\(0\) is -1, but the least value allowed",
     ),
     "rho and lever": (
@@ -338,7 +338,7 @@ WRONG = {
         {"convex": False},
         r"^Mine\.convex is False, but the class derives",
     ),
-    "convex but derived from Loss": (
+    "convex but derived from ResidualLoss": (
         None,
         {},
         r"^Monotone\.convex is False, but _psi nowhere falls: derive the class from ConvexLoss\.$",
@@ -606,13 +606,13 @@ class Fair(ConvexLoss):
 
 
 @dataclass(frozen=True)
-class Monotone(Loss):
+class Monotone(ResidualLoss):
     """Convex, but without a conjugate."""
 
     _rho, _psi, _psi_prime = Naive._rho, Naive._psi, Naive._psi_prime
 
 
-class Plain(Loss):
+class Plain(ResidualLoss):
     """A value, but no dataclass."""
 
     redescending = True
@@ -631,7 +631,7 @@ class Plain(Loss):
 
 WHOLE = {
     "convex but falling": Mine,
-    "convex but derived from Loss": Monotone,
+    "convex but derived from ResidualLoss": Monotone,
     "tunable without a constant": Plain,
     "conjugate of psi infinite far out": Fair,
 }

@@ -29,9 +29,9 @@ from robustreg.losses import (
     Hampel,
     Huber,
     LogCosh,
-    Loss,
     PseudoHuber,
     Quantile,
+    ResidualLoss,
     SmoothL1,
     Squared,
     Welsch,
@@ -491,6 +491,44 @@ def test_gradient_is_the_derivative_of_the_reduced_value(loss, weight, reduction
         assert gradient[index] == pytest.approx(difference / 2e-6, abs=1e-7)
 
 
+@every_loss
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_gradient_lies_between_one_sided_differences_everywhere(loss, reduction, dtype):
+    """Residuals of both signs, 0, kinks and extremes; what differences lose by rounding is allowed.
+
+    Beside a kink the differences differ, and any value between them is a subgradient. They begin a
+    unit in the last place away, for a kink is no number of single precision.
+    """
+    largest = 1e30 if dtype == np.float32 else 1e300 if np.isfinite(loss.rho(1e300)) else 1e150
+    sizes = np.array([0.0, 1.0 / largest, 1e-9, 0.3, 1.0, 2.5, 40.0, 1e9, largest])
+    y_pred = np.unique(np.concatenate([sizes, -sizes, loss.kinks()])).astype(dtype)
+    y_true, weight = np.zeros_like(y_pred), np.linspace(0.5, 3.0, len(y_pred)).astype(dtype)
+    gradient = loss.gradient(y_true, y_pred, sample_weight=weight, reduction=reduction)
+    assert gradient.dtype == dtype
+    divisor = weight.sum(dtype=float) if reduction == "mean" else 1.0
+    slope = gradient.astype(float) * divisor / weight
+
+    at, unit = y_pred.astype(float), np.spacing(np.abs(y_pred)).astype(float)
+    step = np.where(at == 0.0, 1e-9, 1e-6 * np.abs(at))
+    above, below = loss.rho(-(at + unit + step)), loss.rho(-(at - unit - step))
+    differences = [above - loss.rho(-(at + unit)), loss.rho(-(at - unit)) - below]
+    low, high = np.sort(np.array(differences) / step, axis=0)
+    double, smallest = np.finfo(float), np.finfo(dtype).smallest_subnormal
+    lost = (4 * double.eps * np.maximum(above, below) + 4 * double.smallest_subnormal) / step
+    # A difference is psi somewhere in its interval, so nearly that at its end.
+    bend = np.abs([loss.psi_prime(-(at + unit + step)), loss.psi_prime(-(at - unit - step))])
+    lost += (unit + step) * bend.max(axis=0)
+    lost += 8 * np.finfo(dtype).eps * np.abs(slope) + 4 * smallest * divisor / weight
+    assert np.all(low - lost <= slope)
+    assert np.all(slope <= high + lost)
+
+    # Where the losses underflow, differences say nothing; psi(r) = psi'(0) r does.
+    tiny = np.abs(at) == dtype(1.0 / largest)
+    if math.isfinite(loss.curvature) and 0.0 not in loss.kinks():
+        assert_allclose(slope[tiny], loss.psi_prime(0.0) * at[tiny], rtol=1e-6)
+
+
 def test_weights_count_as_repetitions():
     loss = Huber()
     y_true, y_pred = Y_TRUE.ravel(), Y_PRED.ravel()
@@ -504,6 +542,11 @@ def test_a_row_of_weight_zero_is_absent_even_if_its_loss_overflows():
     assert Squared()([1e300, 1.0], [0.0, 0.0]) == np.inf
     assert Absolute()([1.7e308], [-1.7e308]) == np.inf
     assert Huber()([1e308] * 3, [-1e307] * 3, reduction="sum") == np.inf
+
+
+def test_the_gradient_is_finite_where_the_loss_is_not():
+    assert_array_equal(Squared().gradient([0.0, 0.0], [1e300, -1e-300]), [1e300, -1e-300])
+    assert Squared()([0.0, 0.0], [1e300, -1e-300]) == np.inf
 
 
 def test_metric_input_of_many_kinds():
@@ -692,7 +735,7 @@ def test_get_loss():
     with pytest.raises(ValueError, match=r"one of 'squared', .*'andrews'; got 'hubert'"):
         get_loss("hubert")
     for wrong in (Huber, None, 3):
-        with pytest.raises(TypeError, match="loss must be a name or a Loss object"):
+        with pytest.raises(TypeError, match="loss must be a name or a ResidualLoss such as"):
             get_loss(wrong)
 
 
@@ -729,7 +772,7 @@ class Fair(ConvexLoss):
 
 def test_a_loss_can_be_added_from_outside():
     loss = get_loss(Fair(2.0))
-    assert isinstance(loss, Loss)
+    assert isinstance(loss, ResidualLoss)
     assert loss.weights(0.0) == 1.0
     assert loss.weights(2.0) == 0.5
     r = np.linspace(-3.0, 3.0, 31)

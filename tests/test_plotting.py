@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from robustreg.losses import LOSSES, EpsilonInsensitive, Huber, Loss
+from robustreg.losses import LOSSES, EpsilonInsensitive, Huber, ResidualLoss
 from robustreg.plotting import LossDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -70,7 +70,7 @@ def test_a_loss_that_is_zero_everywhere_in_sight():
 
 
 def test_a_loss_that_is_no_dataclass():
-    class Plain(Loss):
+    class Plain(ResidualLoss):
         def _rho(self, r):
             return r**4
 

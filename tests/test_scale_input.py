@@ -86,7 +86,7 @@ def test_centers_that_are_none(scale, center):
 
 
 def test_a_loss_by_its_name():
-    with pytest.raises(TypeError, match="loss must be a Loss"):
+    with pytest.raises(TypeError, match="loss must be a ResidualLoss, such as Bisquare"):
         m_scale(X, loss="bisquare")
 
 

@@ -159,7 +159,7 @@ def test_losses_without_a_tuning_constant(loss_class):
 
 @pytest.mark.parametrize("wrong", [Huber(), "huber", float, None], ids=repr)
 def test_the_family_must_be_a_class(wrong):
-    with pytest.raises(TypeError, match="loss_class must be a class of losses"):
+    with pytest.raises(TypeError, match="loss_class must be a subclass of ResidualLoss"):
         tuning_constant(wrong, efficiency=0.95)
 
 

@@ -22,7 +22,7 @@ from robustreg.estimators._subsampling import (
 )
 from robustreg.evaluation.limits import scale_in_units
 from robustreg.evaluation.problem import Data
-from robustreg.losses import LOSSES, Absolute, ConvexLoss, Loss, get_loss
+from robustreg.losses import LOSSES, Absolute, ConvexLoss, ResidualLoss, get_loss
 from robustreg.losses._check import check_once
 from robustreg.penalties import Penalty
 from robustreg.penalties._check import check_once as check_penalty_once
@@ -35,7 +35,7 @@ _OURS = frozenset(LOSSES.values())  # whose tests have checked them
 L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
 
 
-def _start_loss() -> Loss:
+def _start_loss() -> ResidualLoss:
     """The loss of the S-estimates that other estimates begin at."""
     return tuned("bisquare", breakdown_point=0.5)
 
@@ -89,7 +89,7 @@ class MRegressor(ScaledRegressor):
 
     Parameters
     ----------
-    loss : str or Loss, default="log_cosh"
+    loss : str or ResidualLoss, default="log_cosh"
         A smooth convex loss: "huber", "pseudo_huber", "log_cosh", "smooth_l1", "squared",
         "half_squared"; a redescending one: "bisquare", "welsch", "cauchy", "hampel",
         "andrews"; or an object of :mod:`robustreg.losses` with constants of its own. A loss
@@ -140,7 +140,7 @@ class MRegressor(ScaledRegressor):
         As in :class:`HuberRegressor`; NaN for a redescending loss, which has no certificate.
     converged_, n_features_in_, feature_names_in_
         As in :class:`HuberRegressor`.
-    loss_ : Loss
+    loss_ : ResidualLoss
         The loss that was minimised.
     loss_scale_ : float
         The scale sigma of its residuals: the one given, found by ``scale="mad"`` or ``"s"``, or
@@ -176,7 +176,7 @@ class MRegressor(ScaledRegressor):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ScaledRegressor._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES)), Loss],
+        "loss": [StrOptions(set(LOSSES)), ResidualLoss],
         "penalty": [Penalty, None],
         "scale": [Interval(Real, 0.0, None, closed="neither"), StrOptions({"joint", "mad", "s"})],
         "n_subsamples": SubsamplingRegressor._parameter_constraints["n_subsamples"],
@@ -185,7 +185,7 @@ class MRegressor(ScaledRegressor):
 
     def __init__(
         self,
-        loss: str | Loss = "log_cosh",
+        loss: str | ResidualLoss = "log_cosh",
         *,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
@@ -221,7 +221,7 @@ class MRegressor(ScaledRegressor):
         kind: type = type(self.loss)
         if isinstance(self.loss, str) and self.loss in LOSSES:
             kind = LOSSES[self.loss]
-        return issubclass(kind, Loss) and not issubclass(kind, ConvexLoss)
+        return issubclass(kind, ResidualLoss) and not issubclass(kind, ConvexLoss)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -257,7 +257,7 @@ class MRegressor(ScaledRegressor):
 
     def _check_own_loss(self) -> None:
         """Check a loss of the user's own, before anything is computed with it."""
-        if not isinstance(self.loss, Loss) or type(self.loss) in _OURS:
+        if not isinstance(self.loss, ResidualLoss) or type(self.loss) in _OURS:
             return
         check_once(self.loss)
         if self.loss.weights(0.0) == 0.0:
@@ -314,7 +314,7 @@ class MRegressor(ScaledRegressor):
             initial_scale_=sample.problem.in_units_of_y(start.scale),
         )
 
-    def _descend(self, sample: Sample, loss: Loss, start: Fit) -> Fit:
+    def _descend(self, sample: Sample, loss: ResidualLoss, start: Fit) -> Fit:
         """The M-estimate next to the S-estimate."""
         if self.scale == "joint":
             return sample.descend(

@@ -63,7 +63,7 @@ class MMRegressor(SubsamplingRegressor):
         Scale of the S-estimate, consistent for the standard deviation of Gaussian noise. 0 where
         it has found a plane that more than half of the rows lie on (see there); the fit is then
         that plane.
-    loss_ : Loss
+    loss_ : ResidualLoss
         The loss of the M-estimate, whose constant belongs to ``efficiency``.
     loss_scale_ : float
         The scale of its residuals: ``scale_``.

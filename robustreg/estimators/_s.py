@@ -61,7 +61,7 @@ class SRegressor(SubsamplingRegressor):
         The minimised scale, consistent for the standard deviation of Gaussian noise. 0 where
         all but ``breakdown_point`` (W - p) of the rows lie on a plane; the fit is then that
         plane, and of several such planes the one that the most rows lie on, as far as it is found.
-    loss_ : Loss
+    loss_ : ResidualLoss
         The bounded loss whose constant belongs to ``breakdown_point``.
     loss_scale_ : float
         The scale of its residuals: ``scale_``.

@@ -21,7 +21,7 @@ from robustreg._validation import check_finite
 from robustreg.estimators._base import Rows, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.evaluation.problem import Data, Problem
-from robustreg.losses import LOSSES, Loss, tuning_constant
+from robustreg.losses import LOSSES, ResidualLoss, tuning_constant
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import ROUNDING
@@ -127,7 +127,7 @@ def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
     return sample
 
 
-def solution_of(sample: Sample, loss: Loss, fit: Fit, objective: float) -> Solution:
+def solution_of(sample: Sample, loss: ResidualLoss, fit: Fit, objective: float) -> Solution:
     """Where a descent has ended: without a certificate, and as if all of its y were as given."""
     coef, intercept = sample.coefficients(fit)
     return Solution(
@@ -147,7 +147,9 @@ def solution_of(sample: Sample, loss: Loss, fit: Fit, objective: float) -> Solut
     )
 
 
-def attributes_of(sample: Sample, rows: Rows, loss: Loss, fit: Fit, scale: float) -> dict[str, Any]:
+def attributes_of(
+    sample: Sample, rows: Rows, loss: ResidualLoss, fit: Fit, scale: float
+) -> dict[str, Any]:
     """What an M-estimate reports, in the user's units and dtype."""
     found = solution_of(sample, loss, fit, mean_loss(sample, loss, fit))
     weigh = loss_weights(sample, loss, fit.scale)
@@ -165,7 +167,7 @@ def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np
     return in_precision(dtype, *own)
 
 
-def loss_weights(sample: Sample, loss: Loss, scale: float) -> Callable[[Array], Array]:
+def loss_weights(sample: Sample, loss: ResidualLoss, scale: float) -> Callable[[Array], Array]:
     """``psi(z) / z`` relative to its value at 0; at scale 0 what is on the plane counts."""
     if scale == 0.0:
         return lambda residual: (np.abs(residual) <= sample.table.zero).astype(np.float64)
@@ -174,7 +176,7 @@ def loss_weights(sample: Sample, loss: Loss, scale: float) -> Callable[[Array], 
 
 
 @lru_cache(maxsize=64)
-def tuned(name: str, **target: float) -> Loss:
+def tuned(name: str, **target: float) -> ResidualLoss:
     """The member of a family of losses with a given efficiency or breakdown point."""
     constants = np.atleast_1d(tuning_constant(LOSSES[name], **target))
     return LOSSES[name](*map(float, constants))

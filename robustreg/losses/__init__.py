@@ -1,8 +1,8 @@
-"""Losses on a standardised residual: the mathematics, without data matrices or estimators."""
+"""Losses and their derivatives: the mathematics, without data matrices or estimators."""
 
 from __future__ import annotations
 
-from robustreg.losses._base import ConvexLoss, Loss
+from robustreg.losses._base import Loss
 from robustreg.losses._check import check_loss
 from robustreg.losses._classical import (
     Absolute,
@@ -14,6 +14,7 @@ from robustreg.losses._classical import (
 from robustreg.losses._hampel import Andrews, Hampel
 from robustreg.losses._huber_family import Huber, LogCosh, PseudoHuber, SmoothL1
 from robustreg.losses._redescending import Bisquare, Cauchy, Welsch
+from robustreg.losses._residual import ConvexLoss, ResidualLoss
 from robustreg.losses._tuning import (
     gaussian_breakdown_point,
     gaussian_efficiency,
@@ -35,6 +36,7 @@ __all__ = [
     "Loss",
     "PseudoHuber",
     "Quantile",
+    "ResidualLoss",
     "SmoothL1",
     "Squared",
     "Welsch",
@@ -45,7 +47,7 @@ __all__ = [
     "tuning_constant",
 ]
 
-LOSSES: dict[str, type[Loss]] = {
+LOSSES: dict[str, type[ResidualLoss]] = {
     "squared": Squared,
     "half_squared": HalfSquared,
     "absolute": Absolute,
@@ -63,8 +65,8 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-def get_loss(spec: str | Loss) -> Loss:
-    """Return the loss that `spec` names, with default parameters, or `spec` itself if it is a loss.
+def get_loss(spec: str | ResidualLoss) -> ResidualLoss:
+    """Return the loss of a residual that `spec` names, or `spec` itself if it is one.
 
     Examples
     --------
@@ -74,14 +76,14 @@ def get_loss(spec: str | Loss) -> Loss:
     >>> get_loss(Huber(delta=2.0))
     Huber(delta=2.0)
     """
-    if isinstance(spec, Loss):
+    if isinstance(spec, ResidualLoss):
         return spec
     if isinstance(spec, str):
         if spec not in LOSSES:
             names = ", ".join(repr(name) for name in LOSSES)
-            raise ValueError(f"loss must be a Loss object or one of {names}; got {spec!r}.")
+            raise ValueError(f"loss must be a ResidualLoss or one of {names}; got {spec!r}.")
         return LOSSES[spec]()
     raise TypeError(
-        f"loss must be a name or a Loss object such as Huber(delta=2.0), got {spec!r}, "
-        f"a {type(spec).__name__}."
+        "loss must be a name or a ResidualLoss such as Huber(delta=2.0), a function of the "
+        f"residual; got {spec!r}, a {type(spec).__name__}."
     )

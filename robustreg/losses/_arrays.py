@@ -1,7 +1,8 @@
-"""What surrounds a formula: conversion, silence, and the validation of a metric's input."""
+"""What surrounds a formula: conversion, silence, and the validation of what a metric is given."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,12 +38,30 @@ def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:
     return result if array.ndim else result[0]
 
 
-def check_metric_input(
-    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None, reduction: str
-) -> tuple[FloatArray, FloatArray | None]:
-    """Return the residuals, and the weights broadcast to their shape (None if not given)."""
+def check_reduction(reduction: str) -> None:
+    """Refuse what is no reduction."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}.")
+
+
+def check_weight(sample_weight: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None:
+    """Return the weights of elements, broadcast to their shape (None if not given)."""
+    if sample_weight is None:
+        return None
+    weight = _finite(sample_weight, "sample_weight")
+    if weight.shape not in (shape, shape[:1]):
+        raise ValueError(
+            f"sample_weight must have the shape of the losses, {shape}, or one entry for each of "
+            f"their rows; got shape {weight.shape}."
+        )
+    if np.any(weight < 0) or not np.any(weight > 0):
+        raise ValueError("sample_weight must be non-negative and not all zero.")
+    per_row = weight.reshape(weight.shape + (1,) * (len(shape) - weight.ndim))
+    return np.broadcast_to(per_row, shape)
+
+
+def check_residual(y_true: ArrayLike, y_pred: ArrayLike) -> FloatArray:
+    """Return the residuals of predictions, target minus prediction."""
     target, prediction = _finite(y_true, "y_true"), _finite(y_pred, "y_pred")
     if target.shape != prediction.shape:
         raise ValueError(
@@ -52,21 +71,7 @@ def check_metric_input(
     if target.size == 0:
         raise ValueError("y_true and y_pred must not be empty.")
     with np.errstate(over="ignore"):
-        residual = np.asarray(target - prediction)
-    return residual, None if sample_weight is None else _check_weight(sample_weight, residual.shape)
-
-
-def _check_weight(sample_weight: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
-    weight = _finite(sample_weight, "sample_weight")
-    if weight.shape not in (shape, shape[:1]):
-        raise ValueError(
-            f"sample_weight must have the shape of y_true, {shape}, or one entry for each of its "
-            f"rows; got shape {weight.shape}."
-        )
-    if np.any(weight < 0) or not np.any(weight > 0):
-        raise ValueError("sample_weight must be non-negative and not all zero.")
-    per_row = weight.reshape(weight.shape + (1,) * (len(shape) - weight.ndim))
-    return np.broadcast_to(per_row, shape)
+        return np.asarray(target - prediction)
 
 
 def _finite(values: ArrayLike, name: str) -> FloatArray:
@@ -80,10 +85,14 @@ def apply_weight(values: FloatArray, weight: FloatArray | None) -> FloatArray:
     """Return ``weight * values``, where a weight of 0 gives 0 even for an infinite value."""
     if weight is None:
         return values
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.where(weight > 0, weight * values, 0)
+    return np.where(weight > 0, weight * values, 0)
 
 
-def total_weight(residual: FloatArray, weight: FloatArray | None) -> float:
-    """Return the sum of the weights, which is the number of residuals where there are none."""
-    return float(residual.size if weight is None else np.sum(weight, dtype=np.float64))
+def total_weight(weight: FloatArray | None, shape: tuple[int, ...]) -> float:
+    """Return the sum of the weights, which is the number of elements where there are none."""
+    return float(math.prod(shape) if weight is None else np.sum(weight, dtype=np.float64))
+
+
+def divided(total: Any, divisor: float | None) -> Any:
+    """Return a sum over the elements, or its derivative, over what the reduction divides by."""
+    return total if divisor is None else total / divisor

@@ -1,164 +1,77 @@
-"""The interface of a loss: elementwise primitives, traits, and the metric face.
+"""What all losses have in common: the metric face, its weights and reductions, and its gradient.
 
-A concrete loss has its formulas in the underscored hooks ``_rho``, ``_psi``, ``_psi_prime`` and,
-if convex, ``_conjugate``. These receive a float32 or float64 array of at least one dimension, and
-run with floating-point warnings off. Conversion, scalars, weighting and reduction are written here.
+Nothing here knows what a loss is computed from; a kind of losses says so in three hooks.
 """
 
 from __future__ import annotations
 
-import functools
-import math
 from abc import ABC, abstractmethod
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from robustreg.losses._arrays import (
     FloatArray,
-    apply_elementwise,
     apply_weight,
-    check_metric_input,
+    check_reduction,
+    check_weight,
+    divided,
     total_weight,
 )
-from robustreg.losses._quadrature import gaussian_expectation
 
-# Formulas square the tuning constants; between these bounds the squares are in float64's range.
-# (With float32 residuals the constants should be within the range of float32, too.)
-_SMALLEST_CONSTANT, _LARGEST_CONSTANT = 1e-150, 1e150
+Shape = tuple[int, ...]
 
 
 class Loss(ABC):
-    """A loss on a standardised residual, r = (y_true - y_pred) / scale.
+    """What predictions cost, given their targets: the base class of losses of every kind.
+
+    A loss gives a value to each of a number of elements, the rows of a table for example. Called,
+    it weights these values and reduces them; `gradient` differentiates the result. Losses of the
+    residual, target minus prediction, derive from `ResidualLoss`, which is what estimators take.
 
     Concrete losses are immutable, hashable and comparable dataclasses: they can be parameters of
     estimators, survive ``clone`` and ``pickle``, and serve as keys of a cache.
 
     Attributes
     ----------
-    convex : bool
-        Whether rho is convex. Convex losses (`ConvexLoss`) also have a conjugate.
-    smoothness : int
-        Number of continuous derivatives of rho: 0 (psi jumps), 1 (psi' jumps), or 2 (two or more).
-    sup_rho : float
-        Supremum of rho; finite only for the losses that can define an S-estimator.
-    curvature : float
-        Supremum of psi', the curvature of the tightest parabola above rho; infinite if psi jumps.
-    redescending : bool
-        Whether psi returns to zero for large residuals, so that gross errors lose all influence.
-    elicits : {"mean", "median", "quantile", "location"}
-        Which functional of the distribution of Y minimises the expected loss E rho(Y - t).
-        "location" stands for the loss's own M-functional, the root t of E psi(Y - t) = 0: the
-        centre of a distribution that is symmetric (for a non-convex loss: and unimodal).
-    homogeneity : int or None
-        The k for which rho(t r) = t**k rho(r) for every t > 0, None if there is none.
-    tunable : bool
-        Whether `tuning_constant` can compute the loss's constant.
+    n_predictions : int
+        How many arrays of predictions the loss takes after the targets.
 
     Notes
     -----
-    To add a loss, subclass `Loss` or `ConvexLoss` as a ``@dataclass(frozen=True)``, implement the
-    hooks ``_rho``, ``_psi`` and ``_psi_prime`` (convex: also ``_conjugate`` and
-    ``conjugate_domain``), and state the traits that differ from the defaults below. The default
-    ``_weights`` suits every loss whose psi is continuous at 0. `check_loss` names what is wrong.
+    With the values v_i of the elements and weights w_i (1 where none are given), the reductions
+    are ``w_i v_i`` for each i ("none"), ``sum w_i v_i`` ("sum"), and that sum over
+    ``D = sum w_i`` ("mean"). D does not depend on the predictions, so the derivative by one of
+    them is ``sum w_i dv_i`` ("none" and "sum") or this over D ("mean").
+
+    A new kind of losses implements the hooks ``_check``, ``_values`` and ``_derivatives``, and
+    ``_divisor`` where its mean is not over the sum of the weights. The formulas run with
+    floating-point warnings off.
     """
 
-    convex: ClassVar[bool] = False
-    redescending: ClassVar[bool] = False
-    tunable: ClassVar[bool] = False
-
-    # The other traits may depend on a parameter; where they do not, a loss states a plain value.
-
-    @property
-    def smoothness(self) -> int:
-        return 2
-
-    @property
-    def sup_rho(self) -> float:
-        return math.inf
-
-    @property
-    def curvature(self) -> float:
-        return 1.0
-
-    @property
-    def elicits(self) -> str:
-        return "location"
-
-    @property
-    def homogeneity(self) -> int | None:
-        return None
-
-    def kinks(self) -> tuple[float, ...]:
-        """Return the residuals, in increasing order, at which psi or psi' is discontinuous."""
-        return ()
-
-    def _breakpoints(self) -> tuple[float, ...]:
-        """Return where rho is not analytic; a panel of a quadrature must not contain these."""
-        return self.kinks()
-
-    @classmethod
-    def from_tuning_constant(cls, constant: float) -> Loss:
-        """Return the member of a tunable family that has this tuning constant."""
-        return cls(constant)  # type: ignore[call-arg]
-
-    def rho(self, r: ArrayLike) -> FloatArray:
-        """Return the loss of each standardised residual.
-
-        As in all elementwise methods, float32 stays float32, everything else is computed in
-        float64, and a scalar gives a NumPy scalar.
-        """
-        return apply_elementwise(self._rho, r)
-
-    def psi(self, r: ArrayLike) -> FloatArray:
-        """Return rho'(r); where rho has a kink, a subgradient."""
-        return apply_elementwise(self._psi, r)
-
-    def weights(self, r: ArrayLike) -> FloatArray:
-        """Return psi(r) / r with its limit at 0, which is infinite for a loss with a kink there."""
-        return apply_elementwise(self._weights, r)
-
-    def psi_prime(self, r: ArrayLike) -> FloatArray:
-        """Return psi'(r); where psi has a kink, one of the one-sided derivatives."""
-        return apply_elementwise(self._psi_prime, r)
-
-    @abstractmethod
-    def _rho(self, r: FloatArray) -> FloatArray: ...
-
-    @abstractmethod
-    def _psi(self, r: FloatArray) -> FloatArray: ...
-
-    @abstractmethod
-    def _psi_prime(self, r: FloatArray) -> FloatArray: ...
-
-    def _weights(self, r: FloatArray) -> FloatArray:
-        at_zero = r == 0
-        return np.where(at_zero, self._psi_prime(r), self._psi(r) / np.where(at_zero, 1, r))
-
-    def _rho_and_lever(self, r: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return rho(r) and r psi(r) of a bounded loss: what equations for a scale are made of."""
-        r = np.clip(r, -1e300, 1e300)  # far out psi is 0, and infinity times 0 is not
-        return self._rho(r), r * self._psi(r)
+    n_predictions: ClassVar[int] = 1
 
     def __call__(
         self,
         y_true: ArrayLike,
         y_pred: ArrayLike,
-        *,
+        *others: ArrayLike,
         sample_weight: ArrayLike | None = None,
         reduction: str = "mean",
     ) -> Any:
-        """Return the loss of predictions, rho(y_true - y_pred), reduced.
+        """Return the loss of predictions, weighted and reduced.
 
         Parameters
         ----------
-        y_true, y_pred : array-like of the same shape
-            Targets and predictions, in the unit in which the loss's constants are meant.
+        y_true : array-like
+            Targets.
+        y_pred : array-like
+            Predictions, for most losses of the shape of `y_true`.
+        *others : array-like
+            Further predictions, for losses of several.
         sample_weight : array-like, default=None
-            Non-negative weights, of the shape of `y_true` or one for each of its rows. Weight k
+            Non-negative weights, of the shape of the losses or one for each of their rows. Weight k
             counts as k repetitions.
         reduction : {"mean", "sum", "none"}, default="mean"
             "mean" divides the weighted sum by the sum of the weights; "none" returns the weighted
@@ -166,138 +79,85 @@ class Loss(ABC):
 
         Returns
         -------
-        float or ndarray of the shape of `y_true`
+        float or ndarray
+            A number; for "none" an array, one loss for each element.
         """
-        r, weight = check_metric_input(y_true, y_pred, sample_weight, reduction)
-        values = apply_weight(self.rho(r), weight)
-        if reduction == "none":
-            return values
-        with np.errstate(over="ignore"):
+        inputs, weight, divisor = self._checked((y_true, y_pred, *others), sample_weight, reduction)
+        with np.errstate(all="ignore"):
+            values = apply_weight(self._values(inputs), weight)
+            if reduction == "none":
+                return values
             total = np.sum(values, dtype=np.float64)
-        return total / total_weight(r, weight) if reduction == "mean" else total
+        return divided(total, divisor)
 
     def gradient(
         self,
         y_true: ArrayLike,
         y_pred: ArrayLike,
-        *,
+        *others: ArrayLike,
         sample_weight: ArrayLike | None = None,
         reduction: str = "mean",
-    ) -> FloatArray:
-        """Return the derivative of the reduced loss with respect to each element of `y_pred`.
+    ) -> Any:
+        """Return the derivative of the reduced loss with respect to each entry of the predictions.
 
         Parameters are those of calling the loss. "none" gives the derivative of each element's own
         weighted loss, which is also the derivative of the "sum".
+
+        Returns
+        -------
+        ndarray or tuple of ndarrays
+            Of the shape of `y_pred`; for losses of several predictions one for each.
+
+        Examples
+        --------
+        >>> from robustreg.losses import Absolute
+        >>> print(Absolute().gradient([1.0, 2.0], [0.0, 5.0]))
+        [-0.5  0.5]
         """
-        r, weight = check_metric_input(y_true, y_pred, sample_weight, reduction)
-        values = apply_weight(-self.psi(r), weight)
-        return values / total_weight(r, weight) if reduction == "mean" else values
+        inputs, weight, divisor = self._checked((y_true, y_pred, *others), sample_weight, reduction)
+        with np.errstate(all="ignore"):
+            derivatives = self._derivatives(inputs, weight)
+        reduced = tuple(divided(derivative, divisor) for derivative in derivatives)
+        return reduced if self.n_predictions > 1 else reduced[0]
 
-
-class ConvexLoss(Loss):
-    """A convex loss: adds the conjugate, and the constants of the joint estimation of a scale.
-
-    Attributes
-    ----------
-    conjugate_domain : tuple of two floats
-        Where the conjugate is finite: the closure of the range of psi.
-    quadratic_conjugate : bool
-        Whether rho*(v) = v**2 / (2 curvature) on this domain: rho is a parabola, continued by
-        straight lines. It spares an evaluation in every sum; False is never wrong.
-    kappa : float
-        E[Z psi(Z) - rho(Z)] for Z ~ N(0, 1). Adding ``kappa * sigma`` to the mean of
-        ``sigma * rho(r / sigma)`` makes the minimising sigma consistent for the standard deviation
-        of Gaussian noise. It is 0 for losses of homogeneity 1, for which no joint scale exists.
-    joint_breakdown : float
-        The largest share of arbitrarily bad observations, all on the worse side, that the joint
-        estimation of location and scale survives. It is 0 where psi is unbounded, and NaN for
-        losses of homogeneity 1.
-
-    Notes
-    -----
-    The breakdown point is the share e at which no dual point is feasible any more: the bad
-    observations have the dual value v at an end of the conjugate domain, the good ones balance it
-    with -v e / (1 - e), and the scale requires e rho*(v) + (1 - e) rho*(-v e / (1 - e)) <= kappa.
-    With lam = kappa / rho*(v), a conjugate of v^2 / 2 (Huber) makes that e <= lam / (1 + lam). Bad
-    observations in equal shares on both sides need no balance: there the limit is lam.
-    """
-
-    convex = True
-    quadratic_conjugate: ClassVar[bool] = False
-
-    @property
-    def conjugate_domain(self) -> tuple[float, float]:
-        return (-math.inf, math.inf)
-
-    def conjugate(self, v: ArrayLike) -> FloatArray:
-        """Return rho*(v) = sup over r of v r - rho(r); it is inf outside `conjugate_domain`."""
-        low, high = self.conjugate_domain
-
-        def formula(v: FloatArray) -> FloatArray:
-            outside = (v < low) | (v > high)
-            return np.where(outside, np.inf, self._conjugate(np.clip(v, low, high)))
-
-        return apply_elementwise(formula, v)
-
-    def conjugate_of_psi(self, r: ArrayLike) -> FloatArray:
-        """Return rho*(psi(r)) = r psi(r) - rho(r), which for large r cancels if taken as such."""
-        return apply_elementwise(self._conjugate_of_psi, r)
+    def _checked(
+        self, arguments: tuple[ArrayLike, ...], sample_weight: ArrayLike | None, reduction: str
+    ) -> tuple[Any, FloatArray | None, float | None]:
+        """Return what the formulas take, the elements' weights, and what sums are divided by."""
+        check_reduction(reduction)
+        given = len(arguments) - 1
+        if given != self.n_predictions:
+            raise TypeError(
+                f"{type(self).__name__} takes y_true and {self.n_predictions} array(s) of "
+                f"predictions, got {given}; sample_weight and reduction are given by name."
+            )
+        inputs, shape = self._check(*arguments)
+        weight = check_weight(sample_weight, shape)
+        return inputs, weight, self._divisor(inputs, weight, shape) if reduction == "mean" else None
 
     @abstractmethod
-    def _conjugate(self, v: FloatArray) -> FloatArray:
-        """Return rho*(v) for v in the closed conjugate domain."""
+    def _check(self, y_true: ArrayLike, *y_pred: ArrayLike) -> tuple[Any, Shape]:
+        """Validate targets and predictions.
 
-    def _conjugate_of_psi(self, r: FloatArray) -> FloatArray:
-        """Return r psi(r) - rho(r), written as rho*(psi(r)), which does not cancel."""
-        return self._conjugate(self._psi(r))
+        Returns
+        -------
+        inputs : object
+            What the other hooks compute from.
+        shape : tuple of int
+            The shape of the array of losses that these give.
+        """
 
-    @property
-    def kappa(self) -> float:
-        return _kappa(self)
+    @abstractmethod
+    def _values(self, inputs: Any) -> FloatArray:
+        """Return the loss of each element, an array of the shape that ``_check`` announced."""
 
-    @property
-    def joint_breakdown(self) -> float:
-        if self.homogeneity == 1:
-            return math.nan
-        low, high = self.conjugate_domain
-        if math.isinf(high - low):
-            return 0.0
-        return min(_one_sided_breakdown(self, high, low), _one_sided_breakdown(self, low, high))
+    @abstractmethod
+    def _derivatives(self, inputs: Any, weight: FloatArray | None) -> tuple[FloatArray, ...]:
+        """Return the derivative of ``sum(weight * values)`` by each array of predictions.
 
+        `weight` has the shape of the values; None stands for weights of 1.
+        """
 
-@functools.lru_cache(maxsize=256)
-def _kappa(loss: ConvexLoss) -> float:
-    with np.errstate(all="ignore"):
-        return gaussian_expectation(loss._conjugate_of_psi, loss._breakpoints())
-
-
-def _one_sided_breakdown(loss: ConvexLoss, bad: float, other: float) -> float:
-    """Return the share of observations at one end of the dual domain that uses up kappa."""
-    price = float(loss.conjugate(bad))
-    low, high = sorted((bad, other))
-
-    def excess(share: float) -> float:
-        good = np.clip(-bad * share / (1.0 - share), low, high)
-        used = share * price + (1.0 - share) * float(loss.conjugate(good))
-        return (used - loss.kappa) / price
-
-    # At this share the good observations have arrived at the other end of the domain.
-    largest = abs(other) / (abs(other) + abs(bad))
-    return largest if excess(largest) <= 0.0 else float(brentq(excess, 0.0, largest, xtol=1e-15))
-
-
-def check_constant(loss: Loss, name: str, *, zero_allowed: bool = False) -> None:
-    """Validate a parameter of a frozen loss that is measured in units of r; store it as a float."""
-    number = as_number(getattr(loss, name))
-    if not (_SMALLEST_CONSTANT <= number <= _LARGEST_CONSTANT or (zero_allowed and number == 0.0)):
-        zero = "0 or " if zero_allowed else ""
-        raise ValueError(
-            f"{type(loss).__name__}: {name} must be {zero}a number from {_SMALLEST_CONSTANT:g} to "
-            f"{_LARGEST_CONSTANT:g}, got {getattr(loss, name)!r}."
-        )
-    object.__setattr__(loss, name, number)
-
-
-def as_number(value: object) -> float:
-    """Return a real number as a float and everything else as NaN, which no range contains."""
-    return float(value) if isinstance(value, Real) else math.nan
+    def _divisor(self, inputs: Any, weight: FloatArray | None, shape: Shape) -> float:
+        """Return what "mean" divides the weighted sum by: the sum of the weights."""
+        return total_weight(weight, shape)

@@ -7,7 +7,6 @@ import functools
 
 import numpy as np
 
-from robustreg.losses._base import ConvexLoss, Loss
 from robustreg.losses._check_conjugate import (
     check_conjugate,
     check_conjugate_of_psi,
@@ -38,12 +37,13 @@ from robustreg.losses._evaluated import (
     fail,
     worst_of,
 )
+from robustreg.losses._residual import ConvexLoss, ResidualLoss
 
 _PUBLIC = ("rho", "psi", "weights", "psi_prime")
 _PUBLIC_CONVEX = ("conjugate", "conjugate_of_psi")
 
 
-def check_loss(loss: Loss) -> None:
+def check_loss(loss: ResidualLoss) -> None:
     """Check a loss of your own: its formulas against each other, and its traits against them.
 
     Residuals of both signs and of all sizes from 1e-300 to 1e300 are looked at, with 0, the kinks
@@ -56,8 +56,8 @@ def check_loss(loss: Loss) -> None:
 
     Parameters
     ----------
-    loss : Loss
-        The loss, an instance of a subclass of `Loss` or `ConvexLoss`.
+    loss : ResidualLoss
+        The loss, an instance of a subclass of `ResidualLoss` or `ConvexLoss`.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def check_loss(loss: Loss) -> None:
         If anything is wrong; the message names the method or trait, the residual, what was found
         and what is expected.
     TypeError
-        If `loss` is no `Loss`.
+        If `loss` is no `ResidualLoss`.
 
     Notes
     -----
@@ -100,10 +100,10 @@ def check_loss(loss: Loss) -> None:
     ...
     ValueError: Half._psi(1) is 2, but the derivative of _rho there is 1.
     """
-    if not isinstance(loss, Loss):
+    if not isinstance(loss, ResidualLoss):
         raise TypeError(
-            f"loss must be a Loss object such as Huber(delta=2.0), got {loss!r}, "
-            f"a {type(loss).__name__}."
+            "loss must be a ResidualLoss such as Huber(delta=2.0), a function of the "
+            f"residual; got {loss!r}, a {type(loss).__name__}."
         )
     with np.errstate(all="ignore"):  # as formulas run everywhere
         _check_value(loss)
@@ -129,7 +129,7 @@ def check_loss(loss: Loss) -> None:
             check_kappa(loss)
 
 
-def check_once(loss: Loss) -> None:
+def check_once(loss: ResidualLoss) -> None:
     """Check a loss, unless it or one equal to it has passed before."""
     try:
         _has_passed(loss)
@@ -138,12 +138,12 @@ def check_once(loss: Loss) -> None:
 
 
 @functools.lru_cache(maxsize=256)
-def _has_passed(loss: Loss) -> bool:
+def _has_passed(loss: ResidualLoss) -> bool:
     check_loss(loss)
     return True
 
 
-def _check_value(loss: Loss) -> None:
+def _check_value(loss: ResidualLoss) -> None:
     """Check that a loss can be the parameter of an estimator and the key of a cache."""
     try:
         hash(loss)
@@ -157,10 +157,10 @@ def _check_value(loss: Loss) -> None:
         )
 
 
-def _check_hooks(loss: Loss) -> None:
+def _check_hooks(loss: ResidualLoss) -> None:
     """Check that the formulas are in the hooks, and that these work elementwise."""
     hooks = _PUBLIC + _PUBLIC_CONVEX * isinstance(loss, ConvexLoss)
-    base = ConvexLoss if isinstance(loss, ConvexLoss) else Loss
+    base = ConvexLoss if isinstance(loss, ConvexLoss) else ResidualLoss
     for name in hooks:
         if getattr(type(loss), name) is not getattr(base, name):
             fail(loss, f"{name} is overridden; formulas belong into the hook _{name}.")
@@ -190,12 +190,12 @@ def _check_rho(at: Evaluated) -> None:
         fail(loss, f"_psi_prime({at.r[i]:.6g}) is inf, but must be bounded unless psi jumps.")
 
 
-def _check_derivatives(loss: Loss) -> None:
+def _check_derivatives(loss: ResidualLoss) -> None:
     _check_pair(loss, "_rho", "_psi", Pair(loss._rho, loss._psi))
     _check_pair(loss, "_psi", "_psi_prime", Pair(loss._psi, loss._psi_prime))
 
 
-def _check_pair(loss: Loss, primitive: str, derivative: str, pair: Pair) -> None:
+def _check_pair(loss: ResidualLoss, primitive: str, derivative: str, pair: Pair) -> None:
     fault = find_fault(pair, loss.kinks())
     if fault is None:
         return

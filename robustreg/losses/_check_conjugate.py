@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from robustreg._numbers import as_number
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import ConvexLoss, as_number
 from robustreg.losses._evaluated import (
     AGREE,
     JUMP,
@@ -20,6 +20,7 @@ from robustreg.losses._evaluated import (
     fail,
 )
 from robustreg.losses._quadrature import gaussian_expectation
+from robustreg.losses._residual import ConvexLoss
 
 
 def check_domain(loss: ConvexLoss, at: Evaluated) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from robustreg._numbers import as_number
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import ConvexLoss, Loss, as_number
 from robustreg.losses._evaluated import (
     AGREE,
     FARTHEST,
@@ -21,9 +21,10 @@ from robustreg.losses._evaluated import (
     call,
     fail,
 )
+from robustreg.losses._residual import ConvexLoss, ResidualLoss
 
 
-def check_kinks(loss: Loss) -> int:
+def check_kinks(loss: ResidualLoss) -> int:
     """Check `kinks`, and return the smoothness that a loss has which has no others.
 
     Others show in the derivatives, but not one at 0, beside which a smooth psi is lost in rounding.
@@ -46,7 +47,7 @@ def check_kinks(loss: Loss) -> int:
     return 0 if "_psi" in found else 1 if "_psi_prime" in found else 2
 
 
-def check_smoothness(loss: Loss, expected: int) -> None:
+def check_smoothness(loss: ResidualLoss, expected: int) -> None:
     """Check `smoothness` against that of a loss with these kinks."""
     if loss.smoothness != expected:
         reason = ("_psi jumps", "_psi_prime jumps", "neither _psi nor _psi_prime jumps")[expected]
@@ -57,7 +58,7 @@ def check_smoothness(loss: Loss, expected: int) -> None:
         )
 
 
-def _jumps_at(loss: Loss, point: float) -> str:
+def _jumps_at(loss: ResidualLoss, point: float) -> str:
     """Return which of _psi and _psi_prime jumps at a residual; check what they and _rho are there.
 
     The sides are looked at a few units in the last place away, since a formula may round the place.
@@ -124,7 +125,7 @@ def check_curvature(at: Evaluated) -> None:
         )
 
 
-def _largest(loss: Loss, hook: str, r: FloatArray, values: FloatArray) -> float:
+def _largest(loss: ResidualLoss, hook: str, r: FloatArray, values: FloatArray) -> float:
     """Return the largest value of a hook, sought on finer and finer grids about where it is."""
     for _ in range(4):
         i = int(np.argmax(values))
@@ -194,7 +195,7 @@ def _is_homogeneous(at: Evaluated, degree: float) -> bool:
     )
 
 
-def check_tunable(loss: Loss) -> None:
+def check_tunable(loss: ResidualLoss) -> None:
     """Check that a tunable loss is one of a family with one member for each constant."""
     if not loss.tunable:
         return

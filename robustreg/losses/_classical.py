@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robustreg._numbers import as_number
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import ConvexLoss, as_number, check_constant
+from robustreg.losses._residual import ConvexLoss, check_constant
 
 
 @dataclass(frozen=True)

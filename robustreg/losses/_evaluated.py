@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import Loss
+from robustreg.losses._residual import ResidualLoss
 
 ROUNDING = 64.0 * np.finfo(float).eps
 AGREE = 1e-9  # relative: what two ways to one number may differ by
@@ -22,7 +22,7 @@ FARTHEST = 1e300
 class Evaluated:
     """A loss at residuals `r`, in increasing order: all sizes, both signs, 0, beside the kinks."""
 
-    loss: Loss
+    loss: ResidualLoss
     r: FloatArray
     rho: FloatArray
     psi: FloatArray
@@ -30,7 +30,7 @@ class Evaluated:
     psi_prime: FloatArray
 
 
-def evaluate(loss: Loss) -> Evaluated:
+def evaluate(loss: ResidualLoss) -> Evaluated:
     """Evaluate a loss on the grid of the checks; a formula that gives no number is named."""
     r = _grid(loss.kinks())
     names = ("_rho", "_psi", "_weights", "_psi_prime")
@@ -47,7 +47,7 @@ def _grid(kinks: tuple[float, ...]) -> FloatArray:
     return np.unique(np.concatenate([-sizes, sizes, at, *beside]) + 0.0)
 
 
-def call(loss: Loss, hook: str, r: FloatArray) -> FloatArray:
+def call(loss: ResidualLoss, hook: str, r: FloatArray) -> FloatArray:
     """Return what a hook makes of residuals, once that is an array of numbers like them."""
     given = r.copy()
     try:
@@ -88,7 +88,7 @@ def worst_of(wrong: NDArray[np.bool_], r: FloatArray) -> int | None:
 
 
 def compare(
-    loss: Loss,
+    loss: ResidualLoss,
     hook: str,
     r: FloatArray,
     found: FloatArray,
@@ -103,6 +103,6 @@ def compare(
         fail(loss, f"{hook}({r[i]:.6g}) is {found[i]:.9g}, but {what} is {expected[i]:.9g}.")
 
 
-def fail(loss: Loss, text: str) -> NoReturn:
+def fail(loss: ResidualLoss, text: str) -> NoReturn:
     """Raise the ValueError that names the loss's method or trait which `text` begins with."""
     raise ValueError(f"{type(loss).__name__}.{text}")

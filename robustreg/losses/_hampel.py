@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import Loss, check_constant
+from robustreg.losses._residual import ResidualLoss, check_constant
 
 
 @dataclass(frozen=True)
-class Hampel(Loss):
+class Hampel(ResidualLoss):
     """Hampel's loss in three parts: psi rises to a, stays there up to b, and falls to 0 at c.
 
     With x = abs(r):
@@ -95,7 +95,7 @@ class Hampel(Loss):
 
 
 @dataclass(frozen=True)
-class Andrews(Loss):
+class Andrews(ResidualLoss):
     """Andrews' wave: psi is one period of a sine.
 
     With u = r / c:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import ConvexLoss, check_constant
 from robustreg.losses._classical import Absolute
+from robustreg.losses._residual import ConvexLoss, check_constant
 
 # Where r / delta exceeds this, sqrt(1 + (r / delta)^2) equals r / delta in float64, while the
 # square is still finite in float32.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import Loss, check_constant
+from robustreg.losses._residual import ResidualLoss, check_constant
 
 
 @dataclass(frozen=True)
-class Bisquare(Loss):
+class Bisquare(ResidualLoss):
     """Tukey's bisquare (biweight) loss.
 
     With u = r / c:
@@ -88,7 +88,7 @@ class Bisquare(Loss):
 
 
 @dataclass(frozen=True)
-class Welsch(Loss):
+class Welsch(ResidualLoss):
     """Welsch's loss, also known as Leclerc's; its weights are a Gaussian bell.
 
     With u = r / c:
@@ -150,7 +150,7 @@ class Welsch(Loss):
 
 
 @dataclass(frozen=True)
-class Cauchy(Loss):
+class Cauchy(ResidualLoss):
     """Cauchy's loss: rho is unbounded, but so slowly growing that psi still returns to 0.
 
     With u = r / c:

@@ -8,15 +8,16 @@ from collections.abc import Callable
 
 from scipy.optimize import brentq
 
+from robustreg._numbers import as_number
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._base import Loss, as_number
 from robustreg.losses._quadrature import gaussian_expectation
+from robustreg.losses._residual import ResidualLoss
 
 # Every constant of practical use at unit scale lies far inside.
 _SEARCH_RANGE = (1e-4, 1e4)
 
 
-def gaussian_efficiency(loss: Loss) -> float:
+def gaussian_efficiency(loss: ResidualLoss) -> float:
     """Return the asymptotic efficiency of the location estimate, relative to the mean.
 
     It is (E psi')^2 / E psi^2 for Gaussian observations whose standard deviation is the loss's unit
@@ -40,7 +41,7 @@ def gaussian_efficiency(loss: Loss) -> float:
     return gaussian_expectation(slope, points) ** 2 / gaussian_expectation(variance, points)
 
 
-def gaussian_breakdown_point(loss: Loss) -> float:
+def gaussian_breakdown_point(loss: ResidualLoss) -> float:
     """Return E rho(Z) / sup rho, the breakdown point of the S-estimator consistent at the Gaussian.
 
     It applies up to 0.5, and is 0 for an unbounded loss.
@@ -55,7 +56,7 @@ def gaussian_breakdown_point(loss: Loss) -> float:
 
 
 def tuning_constant(
-    loss_class: type[Loss],
+    loss_class: type[ResidualLoss],
     *,
     efficiency: float | None = None,
     breakdown_point: float | None = None,
@@ -64,7 +65,7 @@ def tuning_constant(
 
     Parameters
     ----------
-    loss_class : subclass of Loss
+    loss_class : subclass of ResidualLoss
         A tunable family of losses, for example `Huber` (the class, not an instance).
     efficiency : float, default=None
         Asymptotic efficiency at the Gaussian, between 0 and 1; see `gaussian_efficiency`. A convex
@@ -118,15 +119,20 @@ def tuning_constant(
 
 
 def _check_tunable(loss_class: object) -> None:
-    if not (isinstance(loss_class, type) and issubclass(loss_class, Loss)):
-        raise TypeError(f"loss_class must be a class of losses such as Huber, got {loss_class!r}.")
+    if not (isinstance(loss_class, type) and issubclass(loss_class, ResidualLoss)):
+        raise TypeError(
+            f"loss_class must be a subclass of ResidualLoss such as Huber, got {loss_class!r}."
+        )
     if not loss_class.tunable:
         raise ValueError(f"{loss_class.__name__} has no tuning constant to compute.")
 
 
 def _solve(
-    loss_class: type[Loss], quantity: Callable[[Loss], float], target: float, name: str
-) -> Loss:
+    loss_class: type[ResidualLoss],
+    quantity: Callable[[ResidualLoss], float],
+    target: float,
+    name: str,
+) -> ResidualLoss:
     """Return the member of a family whose `quantity` is `target`; both are monotone in log c."""
 
     def excess(log_constant: float) -> float:

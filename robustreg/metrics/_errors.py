@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from robustreg._arrays import Array
-from robustreg.losses._base import as_number
+from robustreg._numbers import as_number
 from robustreg.metrics._outputs import check_outputs
 from robustreg.scale._tau import tau_scale
 

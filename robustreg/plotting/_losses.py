@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from robustreg.losses import Loss, get_loss
+from robustreg.losses import ResidualLoss, get_loss
 from robustreg.plotting._axes import import_pyplot, merge_style
 
 
@@ -17,14 +17,14 @@ class LossDisplay:
 
     Parameters
     ----------
-    *losses : Loss or str
+    *losses : ResidualLoss or str
         Losses, or their names in `robustreg.losses.LOSSES`.
     r : array-like of shape (n_points,), default=None
         Standardised residuals at which to evaluate. By default 1001 points from -6 to 6.
 
     Attributes
     ----------
-    losses : tuple of Loss
+    losses : tuple of ResidualLoss
         What is drawn.
     r : ndarray of shape (n_points,)
         Where, in increasing order.
@@ -46,7 +46,7 @@ class LossDisplay:
     >>> display.figure_.savefig("losses.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *losses: Loss | str, r: ArrayLike | None = None) -> None:
+    def __init__(self, *losses: ResidualLoss | str, r: ArrayLike | None = None) -> None:
         if not losses:
             raise ValueError("LossDisplay needs at least one loss.")
         self.losses = tuple(get_loss(loss) for loss in losses)
@@ -55,12 +55,14 @@ class LossDisplay:
             raise ValueError("r must be a one-dimensional array of at least two finite numbers.")
 
     @classmethod
-    def from_loss(cls, *losses: Loss | str, r: ArrayLike | None = None, ax: Any = None) -> Any:
+    def from_loss(
+        cls, *losses: ResidualLoss | str, r: ArrayLike | None = None, ax: Any = None
+    ) -> Any:
         """Create a display and draw it.
 
         Parameters
         ----------
-        *losses : Loss or str
+        *losses : ResidualLoss or str
             Losses, or their names.
         r : array-like of shape (n_points,), default=None
             Standardised residuals at which to evaluate.
@@ -118,7 +120,7 @@ class LossDisplay:
             for panel, curve in zip(axes, (loss.rho, loss.psi, loss.weights), strict=True)
         ]
 
-    def _visible_weight(self, loss: Loss) -> float:
+    def _visible_weight(self, loss: ResidualLoss) -> float:
         """Return the largest weight to show: the one at 0, or where that is infinite, beside it."""
         weights = loss.weights([0.0, 0.1 * np.ptp(self.r)])
         return float(np.max(weights[np.isfinite(weights)])) or 1.0

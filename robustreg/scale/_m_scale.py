@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from robustreg._arrays import Array, Mask
-from robustreg.losses import Bisquare, Loss, gaussian_breakdown_point, tuning_constant
+from robustreg.losses import Bisquare, ResidualLoss, gaussian_breakdown_point, tuning_constant
 from robustreg.scale._median import MAD_FACTOR, weighted_median
 
 # Newton's steps shrink quadratically: after L0 and L1 one of about L1 (L1 / L0)^2 would follow.
@@ -27,7 +27,7 @@ def m_scale(
     x: Array,
     sample_weight: Array | None = None,
     *,
-    loss: Loss | None = None,
+    loss: ResidualLoss | None = None,
     center: float | None = None,
     n_parameters: int = 0,
     start: float | None = None,
@@ -48,7 +48,7 @@ def m_scale(
         Sample, n >= 1, without NaN.
     sample_weight : array-like of shape (n,), default=None
         Non-negative weights with a positive sum.
-    loss : Loss, default=None
+    loss : ResidualLoss, default=None
         A bounded loss whose weights psi(r) / r fall with abs(r): Bisquare, Welsch, Hampel or
         Andrews. None is the bisquare with breakdown point 0.5 (c = 1.5476).
     center : float, default=None
@@ -102,8 +102,8 @@ def m_scale(
     3.41
     """
     loss = _default_loss() if loss is None else loss
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a Loss, such as Bisquare(1.5476), got {loss!r}.")
+    if not isinstance(loss, ResidualLoss):
+        raise TypeError(f"loss must be a ResidualLoss, such as Bisquare(1.5476), got {loss!r}.")
     if start is not None and not 0.0 < start < np.inf:
         raise ValueError(f"start must be a positive number, got {start!r}.")
     if sample_weight is not None and not sample_weight.all():
@@ -127,14 +127,14 @@ def m_scale(
 
 
 @functools.lru_cache(maxsize=1)
-def _default_loss() -> Loss:
+def _default_loss() -> ResidualLoss:
     constant = tuning_constant(Bisquare, breakdown_point=0.5)
     assert isinstance(constant, float)  # one constant, for the type checker
     return Bisquare(constant)
 
 
 @functools.lru_cache(maxsize=256)
-def expected_rho(loss: Loss) -> float:
+def expected_rho(loss: ResidualLoss) -> float:
     """Return b = E rho(Z) of a bounded loss, Z ~ N(0, 1)."""
     if not np.isfinite(loss.sup_rho):
         raise ValueError(f"An M-scale needs a bounded loss, such as Bisquare; got {loss!r}.")
@@ -144,7 +144,7 @@ def expected_rho(loss: Loss) -> float:
 def m_scales(
     absolute: Array,
     target: float,
-    loss: Loss,
+    loss: ResidualLoss,
     start: Array | None = None,
     weight: Array | None = None,
 ) -> Array:
@@ -166,7 +166,7 @@ def m_scales(
         Absolute deviations, one sample a row.
     target : float
         b (W - p), between 0 and sup rho times W; see `m_scale`.
-    loss : Loss
+    loss : ResidualLoss
         Bounded, with weights that fall with abs(r).
     start : ndarray of shape (k,), default=None
         Positive guesses; None are the medians of the deviations other than 0.
@@ -230,7 +230,9 @@ def _median_scale(absolute: Array, weight: Array | None) -> float:
     return MAD_FACTOR * weighted_median(absolute[kept], None if weight is None else weight[kept])
 
 
-def _sums(absolute: Array, scale: Array, loss: Loss, weight: Array | None) -> tuple[Array, Array]:
+def _sums(
+    absolute: Array, scale: Array, loss: ResidualLoss, weight: Array | None
+) -> tuple[Array, Array]:
     """Return ``sum w rho(r)`` and ``sum w r psi(r) / 2`` for each row, r = absolute / scale."""
     n = absolute.shape[1]
     width = max(_BLOCK // len(absolute), _LEAST_WIDTH)

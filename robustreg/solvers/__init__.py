@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from robustreg.evaluation.problem import Problem
-from robustreg.losses import ConvexLoss, Loss, get_loss
+from robustreg.losses import ConvexLoss, ResidualLoss, get_loss
 from robustreg.penalties import Penalty
 from robustreg.solvers._faint import without_faint
 from robustreg.solvers._followed import following
@@ -149,7 +149,7 @@ def solver_names() -> list[str]:
 
 
 def select_solver(
-    loss: str | Loss,
+    loss: str | ResidualLoss,
     *,
     n_features: int,
     n_samples: int = 0,
@@ -165,7 +165,7 @@ def select_solver(
 
     Parameters
     ----------
-    loss : str or Loss
+    loss : str or ResidualLoss
         Loss, by name or object.
     n_features : int
         Number of columns of X.
@@ -241,7 +241,7 @@ def absolute_solver(problem: Problem) -> str:
 
 
 def _lacks(
-    spec: SolverSpec, loss: Loss, scale: Any, alpha: float, l1_ratio: float, positive: bool
+    spec: SolverSpec, loss: ResidualLoss, scale: Any, alpha: float, l1_ratio: float, positive: bool
 ) -> str:
     """The capability a solver lacks for a problem; empty if none."""
     kinds = {"smooth"} if isinstance(loss, ConvexLoss) and loss.smoothness >= 1 else set()

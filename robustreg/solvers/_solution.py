@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from robustreg._arrays import Array, Mask
 from robustreg.evaluation.problem import Coefficients
-from robustreg.losses import Loss
+from robustreg.losses import ResidualLoss
 from robustreg.solvers._ended import Ended
 
 
@@ -26,7 +26,7 @@ class Solution:
 
     Attributes
     ----------
-    loss : Loss
+    loss : ResidualLoss
         The loss that was minimised, its constant included.
     sigma : float
         The scale that the loss was given, or the one that was estimated jointly; 0 where that
@@ -60,7 +60,7 @@ class Solution:
         The largest ``|y|`` that was brought in although the fit follows it; 0 if there is none.
     """
 
-    loss: Loss
+    loss: ResidualLoss
     sigma: float
     coef: Array
     intercept: float

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from robustreg._arrays import Array, Mask
-from robustreg.losses import Loss
+from robustreg.losses import ResidualLoss
 from robustreg.scale import MAD_FACTOR
 from robustreg.scale._m_scale import expected_rho, m_scales
 from robustreg.subsampling.table import Table
@@ -53,7 +53,7 @@ class SmallScale:
     ``s^2 <- s^2 sum w rho(r/s) / (b (W - m))`` from the level of the candidate's last step.
     """
 
-    loss: Loss
+    loss: ResidualLoss
     rounds: ClassVar[int] = 0  # smooth: the same optimum is found again and again
 
     def target(self, table: Table) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.factors import cholesky_solve, eigh, length
-from robustreg.losses import Loss
+from robustreg.losses import ResidualLoss
 from robustreg.scale._m_scale import m_scale
 from robustreg.subsampling.criteria import SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.table import Table, ridge
@@ -52,7 +52,7 @@ class Fit:
     base: Base | None = None
 
 
-def descend_to_small_scale(table: Table, loss: Loss, theta: Array, max_iter: int) -> Fit:
+def descend_to_small_scale(table: Table, loss: ResidualLoss, theta: Array, max_iter: int) -> Fit:
     """A local minimum of the M-scale of the residuals: an S-estimate.
 
     With ``s(theta)`` defined by ``sum w rho(r/s) = b (W - m)``,
@@ -70,7 +70,7 @@ def descend_to_small_scale(table: Table, loss: Loss, theta: Array, max_iter: int
     return _descend(table, loss, theta, max_iter, partial(m_scale_of, table, loss), value)
 
 
-def m_scale_of(table: Table, loss: Loss, residual: Array, start: float | None) -> float:
+def m_scale_of(table: Table, loss: ResidualLoss, residual: Array, start: float | None) -> float:
     """The M-scale of residuals; 0 where so many count as exact fits that it is their scale.
 
     (The others keep their size, however small: the scale must not jump on the way down.)
@@ -81,7 +81,7 @@ def m_scale_of(table: Table, loss: Loss, residual: Array, start: float | None) -
 
 
 def descend_jointly(
-    table: Table, loss: Loss, chi: Loss, theta: Array, scale: float, max_iter: int
+    table: Table, loss: ResidualLoss, chi: ResidualLoss, theta: Array, scale: float, max_iter: int
 ) -> Fit:
     """An M-estimate at the scale that is the M-scale, with the loss ``chi``, of its residuals.
 
@@ -98,7 +98,9 @@ def descend_jointly(
     return fit_on_plane(table, fit.theta, steps) if scale == 0.0 else fit
 
 
-def descend_at_scale(table: Table, loss: Loss, theta: Array, scale: float, max_iter: int) -> Fit:
+def descend_at_scale(
+    table: Table, loss: ResidualLoss, theta: Array, scale: float, max_iter: int
+) -> Fit:
     """A local minimum of ``sum w rho(r / scale)``: an M-estimate of fixed scale.
 
     Reweighted least squares lower it in every step (the parabola with the curvature
@@ -114,7 +116,7 @@ def descend_at_scale(table: Table, loss: Loss, theta: Array, scale: float, max_i
 
 def _descend(
     table: Table,
-    loss: Loss,
+    loss: ResidualLoss,
     theta: Array,
     max_iter: int,
     scale_of: Callable[[Array, float | None], float],

@@ -11,7 +11,7 @@ from numpy.random import RandomState
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg.evaluation.problem import Problem
-from robustreg.losses import Loss
+from robustreg.losses import ResidualLoss
 from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.descent import (
     LAST_PLACES,
@@ -180,7 +180,7 @@ def make_sample(
     return Sample(problem, table, coordinates, n_subsamples, max_iter, random)
 
 
-def s_estimate(sample: Sample, loss: Loss) -> Fit:
+def s_estimate(sample: Sample, loss: ResidualLoss) -> Fit:
     """The fit of the smallest M-scale of the residuals found."""
 
     def way(table: Table, theta: Array) -> Fit:
@@ -219,7 +219,7 @@ def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
     return fit, *trim(table, criterion, fit.residual)
 
 
-def mean_loss(sample: Sample, loss: Loss, fit: Fit) -> float:
+def mean_loss(sample: Sample, loss: ResidualLoss, fit: Fit) -> float:
     """``(1/W) sum w s rho(r / s)``; 0 at scale 0."""
     if fit.scale == 0.0:
         return 0.0
