@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,7 +68,8 @@ def descend_to_small_scale(table: Table, loss: ResidualLoss, theta: Array, max_i
     def value(residual: Array, scale: float) -> float:
         return scale
 
-    return _descend(table, loss, theta, max_iter, partial(m_scale_of, table, loss), value)
+    descent = _Descent(table, loss, partial(m_scale_of, table, loss), value)
+    return _descend(descent, theta, max_iter)
 
 
 def m_scale_of(table: Table, loss: ResidualLoss, residual: Array, start: float | None) -> float:
@@ -111,57 +113,126 @@ def descend_at_scale(
     def value(residual: Array, scale: float) -> float:
         return float(table.sum(loss.rho(residual / scale)))
 
-    return _descend(table, loss, theta, max_iter, lambda residual, before: scale, value)
+    descent = _Descent(table, loss, lambda residual, before: scale, value)
+    return _descend(descent, theta, max_iter)
 
 
-def _descend(
-    table: Table,
-    loss: ResidualLoss,
-    theta: Array,
-    max_iter: int,
-    scale_of: Callable[[Array, float | None], float],
-    value: Callable[[Array, float], float],
-) -> Fit:
-    residual = table.residuals(theta)
-    scale, size = scale_of(residual, None), np.inf
-    best = value(residual, scale) if scale > 0.0 else 0.0
+class _Point(NamedTuple):
+    """Where a descent is."""
+
+    theta: Array
+    residual: Array
+    scale: float
+    lowest: float  # what the criterion has been at least, here and on the way
+
+    def fit(self, steps: int, *, converged: bool) -> Fit:
+        """The fit that a descent ends with here."""
+        return Fit(self.theta, self.residual, self.scale, steps, converged)
+
+
+class _Step(NamedTuple):
+    """A step in units of the scale: what solves ``matrix @ change = pull``, but for rounding."""
+
+    change: Array
+    matrix: Array
+    pull: Array
+    newton: bool
+    minimum: bool  # whether the matrix is the Hessian of a minimum
+
+    @property
+    def size(self) -> float:
+        return length(self.change)
+
+    def shrinks(self, last: float) -> bool:
+        """Whether it is as short, after one of the size ``last``, as near an optimum."""
+        return self.size <= min((0.5 if self.newton else 1.0) * last, NEAR)
+
+    def is_rounding(self, last: float) -> bool:
+        """Whether Newton's method has arrived at a minimum, and its steps shrink no more."""
+        return self.minimum and last < CLOSE and not self.shrinks(last)
+
+    def solves_all(self, total: float) -> bool:
+        """Whether all equations are solved: a row too far out may leave none but its own."""
+        return length(self.pull - self.matrix @ self.change) <= LEFT * total
+
+
+@dataclass(frozen=True)
+class _Descent:
+    """What a descent goes by: the scale of residuals, and the criterion that steps must lower."""
+
+    table: Table
+    loss: ResidualLoss
+    scale_of: Callable[[Array, float | None], float]  # from the scale before, if there is one
+    value: Callable[[Array, float], float]
+
+    def start(self, theta: Array) -> _Point:
+        """Where a descent begins."""
+        residual = self.table.residuals(theta)
+        scale = self.scale_of(residual, None)
+        return _Point(theta, residual, scale, self.value(residual, scale) if scale > 0.0 else 0.0)
+
+    def pull(self, z: Array) -> Array:
+        """What is left of the equations, ``sum w psi(z) q = 0``."""
+        return self.table.slope(self.table.weigh(self.loss.psi(z)))
+
+    def newton_step(self, z: Array, pull: Array) -> _Step:
+        """The Newton step of an M-estimate at this scale."""
+        hessian = self.table.gram(self.table.weigh(self.loss.psi_prime(z)))
+        change, minimum = _newton_step(hessian, pull, self.table.total)
+        return _Step(change, hessian, pull, newton=True, minimum=minimum)
+
+    def reweighted_step(self, z: Array, pull: Array) -> _Step:
+        """The step of reweighted least squares."""
+        gram = self.table.gram(self.table.weigh(self.loss.weights(z)))
+        change = _solve(gram, pull, self.table.total)
+        return _Step(change, gram, pull, newton=False, minimum=False)
+
+    def step(self, here: _Point, z: Array, pull: Array, last: float) -> tuple[_Step, _Point | None]:
+        """The next step after one of the size ``last``, and where it leads, if it goes down.
+
+        A Newton step near the optimum, and where that does not go down, a reweighted one, which
+        does but for rounding.
+        """
+        if last < NEAR:
+            step = self.newton_step(z, pull)
+            if step.is_rounding(last):
+                return step, None
+            if reached := self.accepted(here, step, last):
+                return step, reached
+        step = self.reweighted_step(z, pull)
+        return step, self.accepted(here, step, last)
+
+    def accepted(self, here: _Point, step: _Step, last: float) -> _Point | None:
+        """Where a step leads; None where the criterion does not fall there."""
+        theta = here.theta + here.scale * step.change
+        residual = self.table.residuals(theta)
+        scale = self.scale_of(residual, here.scale)
+        reached = self.value(residual, scale)
+        slack = NOISE if step.shrinks(last) else ROUNDING
+        if not reached <= here.lowest * (1.0 + slack):
+            return None
+        return _Point(theta, residual, scale, min(here.lowest, reached))
+
+
+def _descend(descent: _Descent, theta: Array, max_iter: int) -> Fit:
+    total = descent.table.total
+    here, last = descent.start(theta), np.inf  # and the size of the last step
     for steps in range(max_iter):
-        if scale == 0.0:
-            return fit_on_plane(table, theta, steps)
-        z = residual / scale
-        for newton in (True, False) if size < NEAR else (False,):
-            curvature = loss.psi_prime(z) if newton else loss.weights(z)
-            gram, pull = table.gram(table.weigh(curvature)), table.slope(table.weigh(loss.psi(z)))
-            # where the scale is far above all residuals, psi is as small as they are
-            if length(pull) <= SOLVED * table.total * min(1.0, float(np.abs(z).max())):
-                return Fit(theta, residual, scale, steps, converged=True)
-            if newton:
-                step, minimum = _newton_step(gram, pull, table.total)
-            else:
-                step, minimum = _solve(gram, pull, table.total), False
-            shrinks = length(step) <= min((0.5 if newton else 1.0) * size, NEAR)
-            if minimum and size < CLOSE and not shrinks:
-                return Fit(theta, residual, scale, steps, converged=True)
-            trial = theta + scale * step
-            new = table.residuals(trial)
-            new_scale = scale_of(new, scale)
-            reached = value(new, new_scale)
-            if reached <= best * (1.0 + (NOISE if shrinks else ROUNDING)):
-                break
-        else:  # not even reweighting goes down any more: rounding
-            converged = min(size, length(step)) < NEAR and _solves(table, gram, pull, step)
-            return Fit(theta, residual, scale, steps, converged)
-        size = length(step)
-        theta, residual, scale, best = trial, new, new_scale, min(best, reached)
-        if size <= XTOL:
-            solved = _solves(table, gram, pull, step)
-            return Fit(theta, residual, scale, steps + 1, converged=solved)
-    return Fit(theta, residual, scale, max_iter, converged=False)
-
-
-def _solves(table: Table, gram: Array, pull: Array, step: Array) -> bool:
-    """Whether a step solves all equations: a row too far out may leave none but its own."""
-    return length(pull - gram @ step) <= LEFT * table.total
+        if here.scale == 0.0:
+            return fit_on_plane(descent.table, here.theta, steps)
+        z = here.residual / here.scale
+        pull = descent.pull(z)
+        # where the scale is far above all residuals, psi is as small as they are
+        if length(pull) <= SOLVED * total * min(1.0, float(np.abs(z).max())):
+            return here.fit(steps, converged=True)
+        step, reached = descent.step(here, z, pull, last)
+        if reached is None:  # no step goes down any more: at the optimum, or rounding
+            solved = min(last, step.size) < NEAR and step.solves_all(total)
+            return here.fit(steps, converged=step.is_rounding(last) or solved)
+        here, last = reached, step.size
+        if last <= XTOL:
+            return here.fit(steps + 1, converged=step.solves_all(total))
+    return here.fit(max_iter, converged=False)
 
 
 def fit_on_plane(table: Table, theta: Array, steps: int = 0) -> Fit:
