@@ -261,7 +261,7 @@ def beside_a_far_row(model, n, far):
 def test_a_row_beside_which_the_others_are_rounding(model, n, far, monkeypatch):
     """Of X of two columns one direction is left to the coordinates: no fit there is certain."""
     X, y, best = beside_a_far_row(model, n, far)
-    monkeypatch.setattr("robustreg.solvers.refinement.refined.LITTLE", 0)  # as of a large table
+    monkeypatch.setattr("robustreg.solvers.refinement.refined.REFINABLE", 0)  # as of a large table
     with pytest.warns(ConvergenceWarning, match="far out in X"):
         model = clone(model).fit(X, y)
     assert model.objective_ > best + 1e-4

@@ -81,7 +81,7 @@ def test_pieces_of_the_rows_make_no_difference(entries, monkeypatch):
 
 
 def test_neighbours_share_changes(monkeypatch):
-    monkeypatch.setattr(_stack, "FEW", 0)
+    monkeypatch.setattr(_stack, "FEW_ROWS", 0)
     cells = cells_of(problem_of(*contaminated(n=200, p=3), weights_for(200) + 0.5))
     expected = [newton(cell, **LIMITS) for cell in cells]
     assert_same_fits(Series().lockstep(cells, near(expected), **LIMITS), expected)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import chi2
 from sklearn.utils import check_array, check_random_state, check_scalar
 
-from robustreg._arrays import EPS, Array, Index, two_valued
+from robustreg._arrays import EPS, SQUARABLE, Array, Index, two_valued
 from robustreg._linalg.factors import eigh, lstsq
 from robustreg._numbers import real_values
 from robustreg._parallel import map_ordered, one_blas_thread, slices
@@ -26,7 +26,6 @@ from robustreg.scale._median import mad, residual_mad, weighted_median
 TRUSTED = 0.975  # share of Gaussian rows that the final location and scatter are made of
 MAX_SAMPLES = 10_000
 BLOCK_ENTRIES = 2**18
-FAR = 1e100  # standardised entries are cut off here, so that their squares do not overflow
 # A row is in a plane up to so many standard deviations that rows across it may have.
 ACROSS = 10.0
 LEAST_VARIANCE = 1e-9  # of scores, whose variance is 1: with less, half of the digits are lost
@@ -197,7 +196,7 @@ class _Frame:
         """These columns of some rows, in these units."""
         with np.errstate(over="ignore"):  # cut off
             z = (rows[:, self.columns].astype(np.float64) - self.centre) / self.unit
-        return np.clip(z, -FAR, FAR)
+        return np.clip(z, -SQUARABLE, SQUARABLE)
 
 
 def _frames(sample: Array) -> tuple[_Frame, _Frame]:

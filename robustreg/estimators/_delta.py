@@ -11,17 +11,16 @@ import functools
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import SQUARABLE, SUMMED, Array
 from robustreg.losses import Huber
 from robustreg.scale import MAD_FACTOR
 
 CANDIDATES = np.linspace(0.3, 3.0, 28)
 # A candidate whose variance is 5 % above the least counts 1.05^-20 = 0.38 times as much.
 SHARPNESS = 20
-FAR = 1e100  # residuals beyond any threshold, whose squares are still finite
 # A scale that is in order has half of the rows within this many of it: twice the Gaussian's.
 REACH = 2.0 / MAD_FACTOR
-HALF = 0.5 + 1e-12  # sums of equal weights in another order
+HALF = 0.5 + SUMMED  # of the weight, but for rounding
 DEFAULT_DELTA = 1.345  # 95 % efficient at the Gaussian
 
 
@@ -113,7 +112,7 @@ def _sorted_sums(residual: Array, weight: Array | None, zero: float) -> tuple[Ar
 
     For k = 0, ..., m: the share of the weight beyond these, and their sum of squares over W.
     """
-    size = np.minimum(np.abs(residual, dtype=np.float64), FAR)
+    size = np.minimum(np.abs(residual, dtype=np.float64), SQUARABLE)
     kept = size > zero
     size = size[kept]
     if weight is None:

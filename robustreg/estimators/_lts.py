@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.random import RandomState
 
+from robustreg._arrays import SUMMED
 from robustreg._compat import Interval
 from robustreg.estimators._base import Rows
 from robustreg.estimators._subsampling import (
@@ -18,7 +19,6 @@ from robustreg.estimators._subsampling import (
     solution_of,
 )
 from robustreg.losses import Squared
-from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import Fit, least_squares_on
 from robustreg.subsampling.estimates import Sample, lts_estimate
 from robustreg.subsampling.table import Table
@@ -182,4 +182,4 @@ def _covered(table: Table, support_fraction: float | None) -> float:
 
 def _rounded_down(value: float) -> float:
     """The whole number below; 0.58 times 50, a little less than 29 when multiplied, is 29."""
-    return float(math.floor(value * (1.0 + ROUNDING)))
+    return float(math.floor(value * (1.0 + SUMMED)))

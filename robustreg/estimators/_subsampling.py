@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from robustreg._arrays import Array, in_precision
+from robustreg._arrays import SUMMED, Array, in_precision
 from robustreg._compat import Interval
 from robustreg._validation import check_finite
 from robustreg.estimators._base import Rows, levels_to_the_user, rows_that_count
@@ -24,7 +24,6 @@ from robustreg.evaluation.problem import Data, Problem
 from robustreg.losses import LOSSES, ResidualLoss, tuning_constant
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
-from robustreg.subsampling.criteria import ROUNDING
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample, mean_loss
 from robustreg.subsampling.table import least_absolute_problem
@@ -116,7 +115,7 @@ def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
         random=check_random_state(model.random_state),
     )
     table = sample.table
-    if table.total < 2 * table.m * (1.0 - ROUNDING):
+    if table.total < 2 * table.m * (1.0 - SUMMED):
         rows = f"n_samples={table.n}"
         if data.weight is not None:
             rows = f"a sum of weights of {table.total:g} (weight k counts a row k times)"

@@ -22,7 +22,7 @@ from robustreg.losses import ConvexLoss
 # Entries of an array of points and rows. A few of them stay in cache, and below the size from
 # which memory is handed back to the system every time, which costs more than the arithmetic.
 CACHED = 3 * 2**14
-FEW = 100  # rows whose products cost less than finding out whether fewer would do
+FEW_ROWS = 100  # whose products cost less than finding out whether fewer would do
 
 Change = tuple[Index, Array]  # which entries of a vector change, and by how much
 
@@ -186,7 +186,7 @@ def _refresh(block: Block, loss: ConvexLoss, fresh: Array, stored: list[Array]) 
         change = now[index] - own[index]
         own[index] = now[index]
         here: Change = index, change
-        if min(len(index), len(last[0])) > FEW:
+        if min(len(index), len(last[0])) > FEW_ROWS:
             apart = _difference(here, last, len(own))
             if len(apart[0]) < len(index):
                 grams[k], index, change = grams[k - 1], *apart

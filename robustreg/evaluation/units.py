@@ -19,13 +19,13 @@ from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
 from robustreg.scale._median import mad, weighted_median
 
-# An error of more spreads than a double has digits is taken for one of so many: nothing but
-# its sign matters to a loss with bounded psi unless the fit follows it, and no digits of the
-# others are lost to it.
+# An error of more spreads than a double has digits is taken for one of so many, and so is an entry
+# of X where outliers are sought in it: nothing but its sign matters to a loss with bounded psi
+# unless the fit follows it, and no digits of the others are lost to it.
 FARTHEST = 1e15
 EXACT = 1e-9  # of the spread of y: residuals up to here count as exact fits
 ROUNDED = 64 * EPS  # of the size of y: so much of residuals may be rounding
-# Larger samples are surveyed on about this many rows: centre and spread of y only fix units.
+# Larger samples are surveyed on about this many rows: centre and spread only fix units.
 SURVEY_ROWS = 2_500
 
 

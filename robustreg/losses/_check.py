@@ -28,7 +28,7 @@ from robustreg.losses._derivatives import Pair, find_fault
 from robustreg.losses._evaluated import (
     AGREE,
     JUMP,
-    ROUNDING,
+    TERMS_ROUNDING,
     UNDERFLOW,
     Evaluated,
     call,
@@ -257,5 +257,5 @@ def _check_rho_and_lever(at: Evaluated) -> None:
         return
     rho, lever = loss._rho_and_lever(at.r)
     for name, found, expected in (("rho", rho, at.rho), ("r psi", lever, at.r * at.psi)):
-        allowed = AGREE * np.abs(expected) + ROUNDING * at.rho.max() + UNDERFLOW
+        allowed = AGREE * np.abs(expected) + TERMS_ROUNDING * at.rho.max() + UNDERFLOW
         compare(loss, f"_rho_and_lever for {name}", at.r, found, expected, allowed, name)

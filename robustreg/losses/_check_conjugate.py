@@ -12,7 +12,7 @@ from robustreg.losses._arrays import FloatArray
 from robustreg.losses._evaluated import (
     AGREE,
     JUMP,
-    ROUNDING,
+    TERMS_ROUNDING,
     UNDERFLOW,
     Evaluated,
     call,
@@ -69,7 +69,7 @@ def check_conjugate(loss: ConvexLoss, at: Evaluated) -> None:
         v,
         np.where(rounded_to_end, expected, found),
         expected,
-        AGREE * np.abs(expected) + ROUNDING * (terms + around_one) + UNDERFLOW,
+        AGREE * np.abs(expected) + TERMS_ROUNDING * (terms + around_one) + UNDERFLOW,
         "sup v r - rho(r)",
     )
 
@@ -104,7 +104,7 @@ def check_conjugate_of_psi(loss: ConvexLoss, at: Evaluated) -> None:
         r,
         call(loss, "_conjugate_of_psi", r),
         expected,
-        AGREE * np.abs(expected) + ROUNDING * (terms + around_one) + UNDERFLOW,
+        AGREE * np.abs(expected) + TERMS_ROUNDING * (terms + around_one) + UNDERFLOW,
         "r psi(r) - rho(r)",
     )
 

@@ -13,9 +13,9 @@ from robustreg._numbers import as_number
 from robustreg.losses._arrays import FloatArray
 from robustreg.losses._evaluated import (
     AGREE,
-    FARTHEST,
     JUMP,
-    ROUNDING,
+    LARGEST,
+    TERMS_ROUNDING,
     UNDERFLOW,
     Evaluated,
     call,
@@ -68,7 +68,7 @@ def _jumps_at(loss: ResidualLoss, point: float) -> str:
     rho, psi, prime = (call(loss, hook, r) for hook in ("_rho", "_psi", "_psi_prime"))
     with np.errstate(all="ignore"):
         slope, bend = np.abs(psi).max(), np.abs(prime).max()
-        if np.ptp(rho) > 4.0 * step * slope + ROUNDING * rho.max() + UNDERFLOW:
+        if np.ptp(rho) > 4.0 * step * slope + TERMS_ROUNDING * rho.max() + UNDERFLOW:
             fail(loss, f"_rho jumps from {rho[0]:.9g} to {rho[2]:.9g} at {point!r}.")
         for name, values, slack in (
             ("_psi", psi, 4.0 * step * bend + AGREE * slope),
@@ -97,7 +97,7 @@ def check_convex(at: Evaluated) -> None:
         )
     with np.errstate(invalid="ignore"):
         fall = psi[:-1] - psi[1:]
-    falls = fall > ROUNDING * np.maximum(np.abs(psi[:-1]), np.abs(psi[1:]))
+    falls = fall > TERMS_ROUNDING * np.maximum(np.abs(psi[:-1]), np.abs(psi[1:]))
     if loss.convex and falls.any():
         i = int(np.argmax(np.where(falls, fall, -np.inf)))
         fail(
@@ -139,7 +139,7 @@ def _largest(loss: ResidualLoss, hook: str, r: FloatArray, values: FloatArray) -
 def check_sup_rho(at: Evaluated) -> None:
     """Check that `sup_rho` is the supremum of rho, which is where |r| is largest."""
     loss = at.loss
-    nearer, far = (call(loss, "_rho", np.array([-size, size])) for size in (1e150, FARTHEST))
+    nearer, far = (call(loss, "_rho", np.array([-size, size])) for size in (1e150, LARGEST))
     unbounded = np.any(np.isinf(far) | (far > (1.0 + JUMP) * nearer))
     expected = math.inf if unbounded else float(at.rho.max())
     stated = as_number(loss.sup_rho)
@@ -147,7 +147,7 @@ def check_sup_rho(at: Evaluated) -> None:
         fail(
             loss,
             f"sup_rho is {loss.sup_rho!r}, but the supremum of _rho is {expected:.9g}: it is "
-            f"{nearer.max():.9g} at 1e150 and {far.max():.9g} at {FARTHEST:g}.",
+            f"{nearer.max():.9g} at 1e150 and {far.max():.9g} at {LARGEST:g}.",
         )
 
 

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from robustreg._arrays import EPS
 from robustreg.losses._arrays import FloatArray, Formula
+from robustreg.losses._evaluated import UNDERFLOW
 
 # Eight nodes integrate powers of r over an octave to 1e-12. Shares add up to 1.
 _GAUSS = np.polynomial.legendre.leggauss(8)
 _NODES, _SHARES = 0.5 * (_GAUSS[0] + 1.0), 0.5 * _GAUSS[1]
 
 _RELATIVE = 1e-6  # of the largest derivative in an interval and its neighbours
-_ROUNDING = 32.0 * np.finfo(float).eps
-_UNDERFLOW = 1e-200  # a formula that squares a residual is not held to digits below
+_ROUNDING = 32.0 * EPS
 _OVERFLOW = 1e307
 _HALVINGS = 20
 
@@ -49,7 +50,7 @@ class Pair:
         width = high - low
         error = np.abs((right - left) / width - mean)
         size = np.abs(left) + np.abs(right) + np.abs(self.primitive(np.array([-1.0, 1.0]))).max()
-        allowed = _RELATIVE * scale + (_ROUNDING * size + _UNDERFLOW) / width + _UNDERFLOW
+        allowed = _RELATIVE * scale + (_ROUNDING * size + UNDERFLOW) / width + UNDERFLOW
         excess = error / allowed
         # A primitive overflows rightly where its derivative takes it there, and has no digits then.
         infinite = np.isinf(left) | np.isinf(right)

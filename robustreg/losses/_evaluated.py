@@ -8,14 +8,15 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from robustreg._arrays import EPS
 from robustreg.losses._arrays import FloatArray
 from robustreg.losses._residual import ResidualLoss
 
-ROUNDING = 64.0 * np.finfo(float).eps
+TERMS_ROUNDING = 64.0 * EPS  # of the larger terms of a formula
 AGREE = 1e-9  # relative: what two ways to one number may differ by
 UNDERFLOW = 1e-200  # a formula that squares a residual is not held to digits below
 JUMP = 1e-6  # relative: what is a jump from one side of a residual to the other
-FARTHEST = 1e300
+LARGEST = 1e300  # residual at which formulas are looked at
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def evaluate(loss: ResidualLoss) -> Evaluated:
 def _grid(kinks: tuple[float, ...]) -> FloatArray:
     octaves = 1.0371 * 2.0 ** np.arange(-660.0, 997.0)
     middle = np.logspace(-3.0, 3.0, 241)
-    sizes = np.concatenate([[0.0, 1e-300, 1e-150, 1e150, FARTHEST], octaves, middle])
+    sizes = np.concatenate([[0.0, 1e-300, 1e-150, 1e150, LARGEST], octaves, middle])
     at = np.asarray(kinks, dtype=float)
     beside = [np.nextafter(at, -np.inf), np.nextafter(at, np.inf), at * (1 - 1e-6), at * (1 + 1e-6)]
     # plus 0.0: which of the two zeros is kept is another one in another version of NumPy

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from robustreg._arrays import Array
+from robustreg._arrays import SUMMED, Array
 from robustreg._numbers import as_number
 from robustreg.metrics._outputs import check_outputs
 from robustreg.scale._tau import tau_scale
@@ -155,7 +155,7 @@ def _smallest_squares(error: Array, weight: Array | None, share: float) -> float
     below = np.concatenate([[0.0], np.cumsum(weight)])
     room = share * below[-1] - below[:-1]
     # The error on the boundary may be a gross one, of which rounding must not let in a trace.
-    room[room <= 1e-12 * below[-1]] = 0.0
+    room[room <= SUMMED * below[-1]] = 0.0
     kept = np.clip(room, 0.0, weight)
     kept = kept[: np.count_nonzero(kept)]
     with np.errstate(over="ignore"):

@@ -16,6 +16,7 @@ from robustreg._arrays import EPS, Array, Mask
 from robustreg._numbers import real_values
 from robustreg.diagnostics._distances import MAX_SAMPLES, TRUSTED, measure
 from robustreg.estimators._base import OUTLIER_CUTOFF
+from robustreg.evaluation.units import EXACT
 from robustreg.plotting._axes import merge_style, one_axes, show_literally
 from robustreg.scale._median import mad
 
@@ -32,8 +33,7 @@ STYLES: dict[str, dict[str, Any]] = {
     BAD: {"marker": "X", "color": "#cc3311", "markersize": 7.0},
 }
 N_LABELS = 5
-EXACT = 1e-9  # residuals of an exact fit, relative to the spread of y
-FAR = 20.0  # cut-offs beyond which points make an axis logarithmic, ...
+LOGARITHMIC = 20.0  # cut-offs beyond which points make an axis logarithmic, ...
 LINEAR = 10.0  # ... from here on, a power of ten for its ticks
 BEYOND = 1.25  # where infinite points are drawn, relative to the farthest finite one, ...
 LEAST = 2.0  # ... which is taken to be at so many cut-offs at least
@@ -286,7 +286,7 @@ def _scale_axis(ax: Any, which: str, label: str, values: Array, cutoff: float) -
     """Label an axis; make it logarithmic beyond some cut-offs where values are far beyond."""
     infinite = np.abs(values).max() >= INFINITE
     ax.set(**{f"{which}label": f"{label} (at the edge: infinite)" if infinite else label})
-    if _largest(values) > FAR * cutoff:
+    if _largest(values) > LOGARITHMIC * cutoff:
         getattr(ax, f"set_{which}scale")("symlog", linthresh=LINEAR)
 
 

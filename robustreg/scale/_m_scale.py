@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import SUMMED, Array, Mask
 from robustreg.losses import Bisquare, ResidualLoss, gaussian_breakdown_point, tuning_constant
 from robustreg.scale._median import MAD_FACTOR, weighted_median
 
@@ -17,7 +17,6 @@ _TOLERANCE = 1e-12
 _LEAST_LOG, _LARGEST = -100.0, 1e100
 _TINY = 1e-300  # a slope of 0 becomes this, and the step as long as it may be
 _HIGHEST = float(np.finfo(np.float64).max)  # a step too long for a huge scale ends here
-_TIE = 1e-12  # sums of weights this close are equal, as in `weighted_median`
 # So many deviations are evaluated at once, with temporaries that stay in the cache, but at least so
 # many of each row.
 _BLOCK, _LEAST_WIDTH = 1 << 15, 64
@@ -212,9 +211,9 @@ def _scales_at_the_limits(absolute: Array, limit: float, weight: Array | None) -
     """Return 0 or infinity where no finite s solves the equation, NaN for NaN, and -1 elsewhere."""
     scales = np.full(len(absolute), -1.0)
     if not absolute.all():
-        scales[_weight_of(absolute != 0.0, weight) <= limit * (1.0 + _TIE)] = 0.0
+        scales[_weight_of(absolute != 0.0, weight) <= limit * (1.0 + SUMMED)] = 0.0
     if not np.isfinite(absolute).all():
-        scales[_weight_of(np.isinf(absolute), weight) >= limit * (1.0 - _TIE)] = np.inf
+        scales[_weight_of(np.isinf(absolute), weight) >= limit * (1.0 - SUMMED)] = np.inf
         scales[np.isnan(absolute).any(axis=1)] = np.nan
     return scales
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from robustreg._arrays import Array
+from robustreg._arrays import SUMMED, Array
 
 #: Factor that makes the median absolute deviation estimate a Gaussian standard deviation,
 #: 1 / Phi^{-1}(3/4) = 1.4826...
@@ -51,8 +51,8 @@ def weighted_median(x: Array, sample_weight: Array | None = None) -> float:
     x, cumulated = x[order], np.cumsum(weight[order])
     total = cumulated[-1]
     # ties in floating point: sums of equal weights in another order still meet in the middle
-    middle = int(np.searchsorted(cumulated, 0.5 * total - 0.5e-12 * total))
-    if abs(2.0 * cumulated[middle] - total) <= 1e-12 * total and middle + 1 < len(x):
+    middle = int(np.searchsorted(cumulated, 0.5 * total - 0.5 * SUMMED * total))
+    if abs(2.0 * cumulated[middle] - total) <= SUMMED * total and middle + 1 < len(x):
         return float(0.5 * x[middle] + 0.5 * x[middle + 1])
     return float(x[middle])
 

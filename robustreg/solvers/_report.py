@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.sparse import issparse
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, SUMMED, Array, Mask
 from robustreg.evaluation.coordinates import MAX_WHITENED, make_frame, make_scaled_frame
 from robustreg.evaluation.design import sizes_at_zero, sizes_of_terms
 from robustreg.evaluation.problem import Coefficients, Problem
@@ -19,7 +19,8 @@ from robustreg.solvers._solution import Reached, Solution
 TOL = 1e-7  # the tolerance of solvers that are not told one
 ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
 LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
-SUMMED = 1e-12  # of a sum: what adding it up in another order may change
+SAME_VALUE = 64 * EPS  # of a value: what rounding may make of one
+SLOPE_ROUNDING = 1e-12  # of the root mean square of nu: what rounding makes of a slope of 0
 NO_RESIDUAL: Array = np.zeros(0)
 FAINT = 1e-6  # of a y that was brought in: residuals below are none
 

@@ -13,7 +13,7 @@ from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import LEAST_SCALE, Coefficients, Problem
 from robustreg.solvers._ended import Ended, Limits
 from robustreg.solvers._minimise import XTOL
-from robustreg.solvers._report import null_result, result
+from robustreg.solvers._report import SLOPE_ROUNDING, null_result, result
 from robustreg.solvers._solution import Reached, Solution
 from robustreg.solvers.smooth import (
     PrimalDual,
@@ -23,10 +23,9 @@ from robustreg.solvers.smooth import (
     newton_primal_dual,
 )
 
-FEW = 20  # columns of the first set, besides those of a start
+FIRST_COLUMNS = 20  # of the set, besides those of a start
 ROUGH_XTOL = 1e-2  # length of the last Newton step, in scales, while columns still enter
 ROUGH_STEPS = 25  # of a fit while columns enter: with those that are missing it may be easier
-ROUNDING = 1e-12  # of the root mean square of nu: by so much slopes exceed others by chance
 
 
 def working_set(
@@ -117,7 +116,7 @@ def _first_set(problem: Problem, objective: Objective, start: Coefficients | Non
         kept, sigma = np.flatnonzero(start.coef), start.sigma
         residual = problem.y - problem.columns(kept).X @ start.coef[kept] - start.intercept
     nu = problem.loss.psi(residual / (problem.scale or sigma))
-    return np.union1d(kept, _steepest(_surplus(objective, nu), FEW))
+    return np.union1d(kept, _steepest(_surplus(objective, nu), FIRST_COLUMNS))
 
 
 def _entering(objective: Objective, nu: Array, columns: Index) -> Index:
@@ -125,7 +124,7 @@ def _entering(objective: Objective, nu: Array, columns: Index) -> Index:
     surplus = _surplus(objective, nu)
     surplus[columns] = -np.inf
     steepest = _steepest(surplus, len(columns))
-    return steepest[surplus[steepest] > ROUNDING * np.sqrt(objective.average(nu * nu))]
+    return steepest[surplus[steepest] > SLOPE_ROUNDING * np.sqrt(objective.average(nu * nu))]
 
 
 def _surplus(objective: Objective, nu: Array) -> Array:

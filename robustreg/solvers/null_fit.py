@@ -12,23 +12,19 @@ import numpy as np
 from scipy.optimize import linprog as highs
 from scipy.optimize import lsq_linear
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, SUMMED, Array, Mask
 from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.coordinates import make_objective, make_scaled_frame
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Problem
-from robustreg.solvers._report import LAST_PLACES
+from robustreg.solvers._report import LAST_PLACES, SLOPE_ROUNDING
 from robustreg.solvers.programme.balance import MAX_BOUNDED
 
-# Of what a slope could be: that of one that is 0, besides, of a column far from 0, LAST_PLACES
-# units in the last place of its mean.
-ROUNDING = 1e-12
 # Where the steepest slope comes down to less than this share of what it was, tolerances of the
 # linear programme were relative to too much: another one begins there.
 LOWERED, MAX_PROGRAMMES = 1e-2, 4
 FAINT = 1e-6  # the same of a slope that is perhaps 0 but for what the programmes leave
-MAX_STEPS = 1000  # of HiGHS, which needs some tens
-AT_QUANTILE = 1e-12  # of W: rounding of sums of weights
+MAX_PIVOTS = 1000  # of HiGHS, which needs some tens
 
 
 def least_slope_at_quantile(problem: Problem) -> float:
@@ -73,7 +69,7 @@ def least_slope_at_quantile(problem: Problem) -> float:
     if 0.0 < least < FAINT * first and len(design) <= MAX_BOUNDED:
         nu[free] = face.levelled(nu[free], objective.reduce(objective.slopes(nu)[0])[live])
         left = abs(objective.slopes(nu)[1]) if problem.fit_intercept else 0.0
-        if left <= ROUNDING and steepest_slope(objective, nu) == 0.0:
+        if left <= SLOPE_ROUNDING and steepest_slope(objective, nu) == 0.0:
             return 0.0
     return least
 
@@ -88,7 +84,8 @@ def steepest_slope(objective: Objective, nu: Array, up: bool = False) -> float:
     """
     rows, size = objective.rows, np.sqrt(objective.average(nu * nu))
     slope = objective.reduce(objective.slopes(nu)[0])
-    noise = size * (ROUNDING + LAST_PLACES * EPS * np.abs(objective.reduce(rows.offset)))
+    # of a column far from 0 the units in the last place of its mean besides
+    noise = size * (SLOPE_ROUNDING + LAST_PLACES * EPS * np.abs(objective.reduce(rows.offset)))
     steep = objective.penalty.steepness(slope)
     clear = (objective.basis > 0) & (steep > noise)
     unit = rows.unit[clear] / objective.basis[clear]
@@ -104,7 +101,7 @@ def _at_quantile(problem: Problem, weight: Array) -> tuple[Array, Mask]:
     if problem.fit_intercept:
         order = np.argsort(y, kind="stable")
         cumulated = np.cumsum(weight[order])
-        share = high / (high - low) * cumulated[-1] * (1.0 - AT_QUANTILE)
+        share = high / (high - low) * cumulated[-1] * (1.0 - SUMMED)
         centre = y[order[np.searchsorted(cumulated, share)]]
     free = y == centre
     nu = np.where(y > centre, high, low)
@@ -135,11 +132,11 @@ class _Face:
         gram = (sums.T * self.weight) @ sums / self.total
         side = np.zeros(len(gram))
         side[: len(slope)] = slope
-        step = lstsq(gram, side, cond=ROUNDING)
+        step = lstsq(gram, side, cond=1e-12)
         left, near = np.abs(gram @ step - side).max(), nu - sums @ step
         low, high = self.problem.loss.conjugate_domain
         inside = low <= near.min() and near.max() <= high
-        return near if inside and left <= ROUNDING else nu
+        return near if inside and left <= SLOPE_ROUNDING else nu
 
     def levelled(self, nu: Array, slope: Array) -> Array:
         """The nu within bounds for which the sum of squared slopes is least, its sum included."""
@@ -166,7 +163,7 @@ class _Face:
             b_eq=[0.0] if kept else None,
             bounds=np.column_stack([np.append(low - nu, 0.0), np.append(high - nu, np.inf)]),
             method="highs-ipm",  # of thousands of rows a tenth of the simplex method's time
-            options={"maxiter": MAX_STEPS},  # on some tables it goes round for ever
+            options={"maxiter": MAX_PIVOTS},  # on some tables it goes round for ever
         )
         if fit.x is None:
             return nu

@@ -21,8 +21,8 @@ from robustreg.solvers.null_fit import least_slope_at_quantile, steepest_slope
 from robustreg.solvers.smooth import newton
 
 HUGE = 1e9  # a slope that nothing exceeds: those of the loss are of order 1 in units of X's spread
-BALANCED = 1e-9  # of the largest slope: what equations leave
-ROUNDING = 1e-11  # relative: from alpha_max on coefficients are 0 in floating point, too
+UNSOLVED = 1e-9  # of the largest slope: what equations leave
+ALPHA_ROUNDING = 1e-11  # relative: from alpha_max on coefficients are 0 in floating point, too
 
 
 def alpha_max(problem: Problem) -> float:
@@ -39,7 +39,7 @@ def alpha_max(problem: Problem) -> float:
         return 0.0
     kinked = problem.loss.homogeneity == 1
     steepest = least_slope_at_quantile(problem) if kinked else _smooth(problem)
-    return (1.0 + ROUNDING) * steepest / (problem.elastic_net.l1_ratio * problem.alpha_unit)
+    return (1.0 + ALPHA_ROUNDING) * steepest / (problem.elastic_net.l1_ratio * problem.alpha_unit)
 
 
 def alpha_for_any_target(problem: Problem) -> float:
@@ -96,9 +96,9 @@ def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> floa
     overrun(HUGE)
     most = steepest_slope(objective, nu)
     least = bound * least_slope_at_quantile(problem.with_loss(Absolute()))
-    above = least * (1.0 + BALANCED)  # at ``least`` rounding decides whether there are nu
+    above = least * (1.0 + UNSOLVED)  # at ``least`` rounding decides whether there are nu
     if most <= above or overrun(above) <= 0.0:
         return least
     if overrun(most) > 0.0:
         return most
-    return float(brentq(overrun, above, most, xtol=ROUNDING * most))
+    return float(brentq(overrun, above, most, xtol=ALPHA_ROUNDING * most))

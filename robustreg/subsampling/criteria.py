@@ -7,16 +7,15 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import SUMMED, Array, Mask
 from robustreg.losses import ResidualLoss
 from robustreg.scale import MAD_FACTOR
 from robustreg.scale._m_scale import expected_rho, m_scales
 from robustreg.subsampling.table import Table
 
-ROUNDING = 1e-12  # relative, of a cumulated weight
 # What a row off a plane adds to the criterion of candidates that most rows lie on, in what counts
 # as 0: less than any other candidate has.
-EXACT = 1e-6
+ROW_OFF_PLANE = 1e-6
 
 
 def off_plane(table: Table, absolute: Array) -> Array:
@@ -62,7 +61,7 @@ class SmallScale:
         A sample of rows whose weights are too small for m coefficients has as many degrees of
         freedom as rows.
         """
-        enough = table.total >= 2 * table.m * (1.0 - ROUNDING)
+        enough = table.total >= 2 * table.m * (1.0 - SUMMED)
         free = 1.0 - table.m / (table.total if enough else table.n)
         return expected_rho(self.loss) * table.total * free
 
@@ -87,11 +86,12 @@ class SmallScale:
         """
         scales = m_scales(absolute, self.target(table), self.loss, level, table.weight)
         off = off_plane(table, absolute)
-        return np.where(self.is_exact(table, off), EXACT * table.zero * off / table.total, scales)
+        small = ROW_OFF_PLANE * table.zero * off / table.total
+        return np.where(self.is_exact(table, off), small, scales)
 
     def is_exact(self, table: Table, off: Array) -> Mask:
         """Whether rows of so much weight off a plane leave its scale to the rows on it."""
-        return off * self.loss.sup_rho <= self.target(table) * (1.0 + ROUNDING)
+        return off * self.loss.sup_rho <= self.target(table) * (1.0 + SUMMED)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class TrimmedSquares:
             order = np.argsort(absolute, axis=1)
             cumulated = np.cumsum(table.weight[order], axis=1)
             # which, rounded, may end below what is covered
-            enough = np.minimum(covered * (1.0 - ROUNDING), cumulated[:, -1:])
+            enough = np.minimum(covered * (1.0 - SUMMED), cumulated[:, -1:])
             place = np.argmax(cumulated >= enough, axis=1)[:, None]
             edge = np.take_along_axis(absolute, np.take_along_axis(order, place, axis=1), axis=1)
         exact = edge <= table.zero
@@ -147,9 +147,9 @@ class TrimmedSquares:
         if len(small):
             off = off_plane(table, absolute[small])
             exact = self.is_exact(table, off)
-            values[small[exact]] = EXACT * table.zero**2 * off[exact] / table.total
+            values[small[exact]] = ROW_OFF_PLANE * table.zero**2 * off[exact] / table.total
         return values
 
     def is_exact(self, table: Table, off: Array) -> Mask:
         """Whether all rows that count are on a plane that rows of so much weight are off."""
-        return off <= table.total * (1.0 + ROUNDING) - self.covered(table)
+        return off <= table.total * (1.0 + SUMMED) - self.covered(table)

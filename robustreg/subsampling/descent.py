@@ -23,7 +23,7 @@ XTOL = 1e-10  # scales: length of the last step
 SOLVED = 1e-12
 LEFT = 1e-7  # what the last step may leave of the equations, for the rounding of far rows' products
 LEAST_CURVATURE = 1e-6  # for each row: what a direction must have for a minimum
-ROUNDING = 16 * EPS
+VALUE_ROUNDING = 16 * EPS
 # Values of the criterion differ by the square of a step, and drown in the rounding of residuals
 # long before the steps do. Near the optimum steps that shrink need not lower it within NOISE;
 # where Newton steps are as short as CLOSE, and shrink no more, they have become rounding, too.
@@ -208,7 +208,7 @@ class _Descent:
         residual = self.table.residuals(theta)
         scale = self.scale_of(residual, here.scale)
         reached = self.value(residual, scale)
-        slack = NOISE if step.shrinks(last) else ROUNDING
+        slack = NOISE if step.shrinks(last) else VALUE_ROUNDING
         if not reached <= here.lowest * (1.0 + slack):
             return None
         return _Point(theta, residual, scale, min(here.lowest, reached))
@@ -301,7 +301,7 @@ def descend_by_trimming(
         new = table.residuals(trial)
         new_shares, reached = trim(table, criterion, new)
         changed = np.flatnonzero(new_shares != shares)
-        settled = reached >= best * (1.0 - ROUNDING) or not len(changed)
+        settled = reached >= best * (1.0 - VALUE_ROUNDING) or not len(changed)
         if reached <= best:
             gram += table.take(changed).gram(new_shares[changed] - shares[changed])
             theta, residual, shares, best = trial, new, new_shares, reached

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import RandomState
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import SUMMED, Array, Mask
 from robustreg._parallel import slices
-from robustreg.subsampling.criteria import ROUNDING, off_plane
+from robustreg.subsampling.criteria import off_plane
 from robustreg.subsampling.elemental import edges, elemental_fits
 from robustreg.subsampling.table import Table
 
@@ -58,7 +58,7 @@ def _climb(table: Table, theta: Array) -> Array:
         residual, begun = table.residuals(theta), theta
         for directions, rows in _directions(table, np.abs(residual) <= table.zero):
             moved = weight[rows]
-            if moved @ (np.abs(residual[rows]) <= table.zero) > (0.5 + ROUNDING) * moved.sum():
+            if moved @ (np.abs(residual[rows]) <= table.zero) > (0.5 + SUMMED) * moved.sum():
                 continue  # more rows would be lost than won
             part = table.take(np.flatnonzero(rows))
             part = replace(part, q=part.q @ directions, y=residual[rows])
@@ -104,7 +104,7 @@ def _best(table: Table, thetas: Array, y: Array) -> int:
         absolute, fitted = np.abs(residual), y - residual
         off[batch], distance[batch] = off_plane(table, absolute), table.sum(absolute)
         height[batch], level[batch] = table.sum(fitted * fitted), table.sum(fitted)
-    good = off <= off.min() + ROUNDING * table.total
+    good = off <= off.min() + SUMMED * table.total
     good &= distance <= distance[good].min() * (1.0 + TIED)
     good &= height <= height[good].min() * (1.0 + TIED)
     good &= level <= level[good].min() + TIED * np.abs(level[good]).max()

@@ -15,21 +15,15 @@ from robustreg._parallel import map_ordered, slices
 from robustreg.evaluation.coordinates import make_frame
 from robustreg.evaluation.limits import out_of_range
 from robustreg.evaluation.problem import Data, Problem, make_problem
+from robustreg.evaluation.units import EXACT, FARTHEST, SURVEY_ROWS
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.scale._median import mad, weighted_median
 
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
 # larger one is shrunk to it.
-FAR = 10.0
-# Entries farther out than a double has digits are brought in to here: that they are far out is all
-# that matters, and they must not leave the others without digits.
-FARTHEST = 1e15
-# Rows that suffice for a column's centre and scale. They are drawn, by a seed of their own: every
-# k-th row may be a bad one.
-SURVEY_ROWS = 2_500
+FULL_REACH = 10.0
 RIDGE, ROUNDED = 1e-12, 1e-13
-UNIT_ZERO = 1e-9  # what counts as 0 where y does not vary
 THREADED_ENTRIES = 2**19  # up to which threads cost more than they save
 BLOCK_ENTRIES = 2**17  # of a block of rows: it stays in the processor's cache
 
@@ -173,8 +167,8 @@ def least_absolute_problem(data: Data, fit_intercept: bool) -> Problem:
 def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinates]:
     """The table of a problem, its weights as the user gave them, and its coordinates.
 
-    The columns are whitened with each row shrunk to at most ``FAR`` scales of the columns: rows
-    far out, whose squares would be all that a Gram matrix holds, say no more than others. The
+    The columns are whitened with each row shrunk to at most ``FULL_REACH`` scales of the columns:
+    rows far out, whose squares would be all that a Gram matrix holds, say no more than others. The
     rank is that of all rows, since shrinking moves no row out of its line through the centre.
     """
     reach, centre, scale = _reach(problem.X, weight, problem.fit_intercept)
@@ -185,7 +179,7 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
             width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
         X[far] = np.clip(X[far], centre - width, centre + width)
         problem = replace(problem, X=X)
-    own = np.square(FAR / np.clip(reach, FAR, FARTHEST))
+    own = np.square(FULL_REACH / np.clip(reach, FULL_REACH, FARTHEST))
     if weight is not None:
         own = np.maximum(own * (weight / weight.max()), TINY)
     frame = make_frame(replace(problem, weight=own))
@@ -198,7 +192,8 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
             q[part, : basis.shape[1]] = product(rows.centred(rows.read(part)), basis)
 
     rows.walk(fill)
-    table = Table(q, problem.y, weight, problem.exact or UNIT_ZERO, problem.n_threads)
+    zero = problem.exact or EXACT  # where y does not vary, its spread counts as 1
+    table = Table(q, problem.y, weight, zero, problem.n_threads)
     origin = rows.centre + rows.offset * rows.unit if rows.explicit else rows.offset
     with np.errstate(over="ignore"):
         basis = basis / rows.unit[:, None]
@@ -215,6 +210,7 @@ def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, 
     n, p = X.shape
     survey: Index | slice = slice(None)
     if n > SURVEY_ROWS:
+        # drawn, by a seed of their own: every k-th row may be a bad one
         survey = np.sort(RandomState(0).randint(n, size=SURVEY_ROWS))
     reach, centre, scale = np.zeros(n), np.zeros(p), np.zeros(p)
     for j in range(p):

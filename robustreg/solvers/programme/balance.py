@@ -10,10 +10,10 @@ from scipy.optimize import lsq_linear
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.factors import cholesky_factor, lstsq
+from robustreg.solvers._report import SLOPE_ROUNDING
 from robustreg.solvers.programme.rows import Programme
 
 REFINEMENTS = 3  # the last digit of one solution is the first of the next
-BALANCED = 1e-12  # imbalance of slopes, relative to nu, that is rounding
 MAX_BOUNDED = 2000  # rows that bounded least squares can afford
 MIN_RCOND = 1e-10  # of a Gram matrix: its solutions are refined
 
@@ -28,7 +28,7 @@ def balanced(
     imbalance is left, None if it is rounding.
     """
     nu = np.where(zero, np.clip(nu, programme.low, programme.high), programme.sign(residual))
-    tiny = BALANCED * np.sqrt(programme.average(nu * nu))
+    tiny = SLOPE_ROUNDING * np.sqrt(programme.average(nu * nu))
     inside = zero & (programme.low < nu) & (nu < programme.high)
     if inside.any() and not np.array_equal(inside, zero):
         out, _, excess = _shifted(programme, theta, nu, inside, tiny)

@@ -22,7 +22,7 @@ from robustreg.evaluation.design import sizes_of_terms
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
-from robustreg.solvers._report import LAST_PLACES, is_rounding, result
+from robustreg.solvers._report import LAST_PLACES, SAME_VALUE, is_rounding, result
 from robustreg.solvers._solution import Reached, Solution
 from robustreg.solvers.programme.rows import Streamed
 
@@ -202,4 +202,4 @@ def better_candidate(
     )
     bound = max(first.value - first.gap, second.value - second.gap, 0.0)
     first.gap, second.gap = (max(found.value - bound, 0.0) for found in (first, second))
-    return second if second.gap <= 2.0 * first.gap + 64 * EPS * first.value else first
+    return second if second.gap <= 2.0 * first.gap + SAME_VALUE * first.value else first

@@ -37,6 +37,7 @@ ALL_STEPS = 8  # on all rows, with the curvature of a sample
 ALL_XTOL = 0.03  # length of the last of them, in widths
 WIDER = 4.0  # the band, after a round with more wrong signs than open rows
 MAX_ROUNDS = 8
+LEAST_SUM = 1e-9  # of the whole weight: that of rows whose sum takes part
 MAX_KEPT = 0.25  # share of the rows beyond which a reduction does not pay
 
 
@@ -125,7 +126,7 @@ class _Reduction:
 
     def programme(self) -> Stored:
         """The open rows, then the weighted mean of those above and of those below."""
-        used = self.weight > 1e-9 * self.whole.total
+        used = self.weight > LEAST_SUM * self.whole.total
         low, high = self.whole.low[:1], self.whole.high[:1]
         count, weight = int(used.sum()), self.weight[used]
         sums = Stored(
@@ -161,7 +162,7 @@ class _Reduction:
         """Nu and fitted rows of the whole programme: the rows of a sum share its nu."""
         count = len(self.index)
         own = np.array([self.whole.high[0], self.whole.low[0]])
-        own[self.weight > 1e-9 * self.whole.total] = nu[count:]
+        own[self.weight > LEAST_SUM * self.whole.total] = nu[count:]
         whole = np.where(self.above, *own)
         whole[self.index] = nu[:count]
         fitted = np.zeros(len(whole), dtype=bool)

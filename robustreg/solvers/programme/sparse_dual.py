@@ -24,7 +24,7 @@ from robustreg.solvers.programme.interior import interior_point
 from robustreg.solvers.programme.rows import Streamed
 from robustreg.solvers.programme.vertex import descents, vertex
 
-EXACT = 1e-10  # relative gap of a vertex that is the optimum
+OPTIMAL_GAP = 1e-10  # relative gap of a vertex that is the optimum
 SURVEYED = 1000  # rows that tell how many zeros there are
 
 
@@ -74,7 +74,7 @@ def simplex(
         )
     candidate, fit = ended
     outcome = report(problem, frame, programme, candidate, fit, tol)
-    exactly = outcome.converged and candidate.gap <= EXACT * candidate.value
+    exactly = outcome.converged and candidate.gap <= OPTIMAL_GAP * candidate.value
     if exactly or fit.nit >= max_iter:
         return outcome
     other = interior_point(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)

@@ -21,6 +21,7 @@ from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._linalg.factors import lstsq
 from robustreg.scale._median import weighted_median
 from robustreg.solvers._ended import Ended
+from robustreg.solvers._report import LAST_PLACES, SAME_VALUE
 from robustreg.solvers.programme.balance import REFINEMENTS, balanced, bounded
 from robustreg.solvers.programme.basis import INDEPENDENT, Basis
 from robustreg.solvers.programme.rows import Programme
@@ -72,7 +73,7 @@ def vertex(
         zero = _on(residual, basis, exact)
         balance, excess = balanced(programme, theta, nu, residual, zero)
         value = programme.value(theta, residual)
-        if attempt == most or excess is None or value > least + 64 * EPS * least:
+        if attempt == most or excess is None or value > least + SAME_VALUE * least:
             break
         least = min(value, least)
         step = least_along(programme, residual, programme.fitted(excess))
@@ -106,7 +107,7 @@ def _stationary(
         theta = _nearest(programme, theta, basis)
         residual = programme.residuals(theta)
         value = programme.value(theta, residual)
-        if value > least + 64 * EPS * abs(least):
+        if value > least + SAME_VALUE * abs(least):
             break
         least = min(value, least)  # of a short step only the slopes tell, not the value
         on = _on(residual, basis, exact)
@@ -151,7 +152,7 @@ def _on(residual: Array, basis: Basis, exact: float) -> Mask:
 def _fitted(programme: Programme, theta: Array, residual: Array, zero: Mask, exact: float) -> Mask:
     """The zero rows that their equations have brought to 0, but for the rounding of ``D theta``."""
     out = zero.copy()
-    lost = 64 * EPS * (np.abs(programme.take(zero)) @ np.abs(theta))
+    lost = LAST_PLACES * EPS * (np.abs(programme.take(zero)) @ np.abs(theta))
     out[zero] = np.abs(residual[zero]) <= np.maximum(lost, rounding(residual, exact))
     return out
 

@@ -28,7 +28,7 @@ from robustreg.solvers.refinement.columns import Columns
 from robustreg.solvers.refinement.proximal import Proximal
 from robustreg.solvers.refinement.steps import Place
 
-LITTLE = 2**21  # rows times squared columns of problems that are refined,
+REFINABLE = 2**21  # rows times squared columns of problems that are refined,
 WORK, MAX_STEPS = 2**25, 200  # ... the same times steps, and the number of these, at most
 COLUMNS = 4000  # times steps at most, each of which costs what it costs on few rows
 PATIENCE, PROGRESS = 6, 0.5  # steps that end it unless the gap has come down to this share
@@ -44,7 +44,7 @@ def refined(solve: Solve) -> Solve:
     @wraps(solve)
     def solved(problem: Problem, **options: Any) -> Solution:
         fit = solve(problem, **options)
-        small = problem.n * problem.p**2 <= LITTLE and isinstance(problem.penalty, ElasticNet)
+        small = problem.n * problem.p**2 <= REFINABLE and isinstance(problem.penalty, ElasticNet)
         ran_out = fit.ended == Ended.MAX_ITER and options.get("max_iter", ENOUGH) < ENOUGH
         if fit.converged or fit.followed or ran_out or not small:
             return fit
