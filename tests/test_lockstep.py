@@ -11,7 +11,7 @@ from robustreg.losses import Huber
 from robustreg.model_selection._sequence import Sequence
 from robustreg.penalties import ElasticNet
 from robustreg.solvers import _lockstep
-from robustreg.solvers.smooth import Series, newton
+from robustreg.solvers.smooth import NewtonSession, newton
 
 ALPHAS = np.array([3.0, 1.0, 0.3, 0.1, 0.01, 0.0])
 LIMITS = {"max_iter": 100, "tol": 1e-7}
@@ -67,7 +67,7 @@ def test_fits_are_those_one_by_one(loss, scale, fit_intercept, weighted):
     problem = problem_of(X, y, weight, loss, scale, fit_intercept)
     cells = cells_of(problem)
     expected = [newton(cell, **LIMITS) for cell in cells]
-    found = Series().lockstep(cells, near(expected, 0.005), **LIMITS)
+    found = NewtonSession().fit_together(cells, near(expected, 0.005), **LIMITS)
     assert all(fit is not None for fit in found)
     assert_same_fits(found, expected)
 
@@ -77,14 +77,14 @@ def test_pieces_of_the_rows_make_no_difference(entries, monkeypatch):
     monkeypatch.setattr(_stack, "CACHED", entries)
     cells = cells_of(problem_of(*contaminated(n=200, p=3)))
     expected = [newton(cell, **LIMITS) for cell in cells]
-    assert_same_fits(Series().lockstep(cells, near(expected), **LIMITS), expected)
+    assert_same_fits(NewtonSession().fit_together(cells, near(expected), **LIMITS), expected)
 
 
 def test_neighbours_share_changes(monkeypatch):
     monkeypatch.setattr(_stack, "FEW_ROWS", 0)
     cells = cells_of(problem_of(*contaminated(n=200, p=3), weights_for(200) + 0.5))
     expected = [newton(cell, **LIMITS) for cell in cells]
-    assert_same_fits(Series().lockstep(cells, near(expected), **LIMITS), expected)
+    assert_same_fits(NewtonSession().fit_together(cells, near(expected), **LIMITS), expected)
 
 
 def test_as_many_points_at_once_as_there_is_room_for(monkeypatch):
@@ -92,7 +92,7 @@ def test_as_many_points_at_once_as_there_is_room_for(monkeypatch):
     cells = cells_of(problem_of(*contaminated(n=200, p=3)))
     assert _lockstep._room(cells[0]) == 2
     expected = [newton(cell, **LIMITS) for cell in cells]
-    assert_same_fits(Series().lockstep(cells, near(expected), **LIMITS), expected)
+    assert_same_fits(NewtonSession().fit_together(cells, near(expected), **LIMITS), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -102,7 +102,7 @@ def test_columns_far_from_zero_and_in_any_unit(dtype):
     cells = cells_of(problem_of(X, y), ALPHAS[1:-1])
     expected = [newton(cell, **LIMITS) for cell in cells]
     starts = [Coefficients(fit.coef, fit.intercept, 1.1 * fit.sigma) for fit in expected]
-    found = Series().lockstep(cells, starts, **LIMITS)
+    found = NewtonSession().fit_together(cells, starts, **LIMITS)
     assert all(fit is not None for fit in found)
     assert_same_fits(found, expected)
 
@@ -112,10 +112,10 @@ def test_gross_errors_cost_no_digits():
     y[:20] = 1e12
     cells = cells_of(problem_of(X, y))
     expected = [newton(cell, **LIMITS) for cell in cells]
-    series = Series()
+    session = NewtonSession()
     far = [Coefficients(np.full(3, 1e11), 1e12, 1e12) for _ in cells]
-    series.lockstep(cells, far, **LIMITS)  # in which the gross errors are none
-    found = series.lockstep(cells, near(expected), **LIMITS)
+    session.fit_together(cells, far, **LIMITS)  # in which the gross errors are none
+    found = session.fit_together(cells, near(expected), **LIMITS)
     assert all(fit is not None for fit in found)
     assert_same_fits(found, expected)
 
@@ -127,14 +127,14 @@ def test_directions_that_only_the_penalty_decides():
     cells = cells_of(problem_of(X, y))
     expected = [newton(cell, **LIMITS) for cell in cells]
     # so near that the steps in these directions, which a weak penalty makes long, stay within
-    found = Series().lockstep(cells, near(expected, 1e-5), **LIMITS)
+    found = NewtonSession().fit_together(cells, near(expected, 1e-5), **LIMITS)
     assert found[-1] is None
     assert all(fit is not None for fit in found[:-1])
     assert_same_fits(found[:-1], expected[:-1])
 
 
 def none_of(problem, start):
-    return Series().lockstep([problem] * 2, [start] * 2, **LIMITS) == [None, None]
+    return NewtonSession().fit_together([problem] * 2, [start] * 2, **LIMITS) == [None, None]
 
 
 def test_what_is_left_to_others():
@@ -164,9 +164,9 @@ def test_a_scale_on_its_way_to_zero_is_left_to_others():
 def test_iterations_count():
     cells = cells_of(problem_of(*contaminated(n=200, p=3)))
     expected = [newton(cell, **LIMITS) for cell in cells]
-    found = Series().lockstep(cells, near(expected), max_iter=1, tol=1e-7)
+    found = NewtonSession().fit_together(cells, near(expected), max_iter=1, tol=1e-7)
     assert found == [None] * len(cells)
-    found = Series().lockstep(cells, near(expected, 0.0), max_iter=2, tol=1e-7)
+    found = NewtonSession().fit_together(cells, near(expected, 0.0), max_iter=2, tol=1e-7)
     assert all(fit.n_iter <= 2 for fit in found)
 
 

@@ -184,9 +184,7 @@ def test_the_reduction_is_not_handed_on(penalty, monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("all rows went to the interior point method")
 
-    monkeypatch.setattr(
-        sys.modules["robustreg.solvers.programme.reduction"], "interior_point", refuse
-    )
+    monkeypatch.setattr(sys.modules["robustreg.solvers.programme.reduction"], "interior_in", refuse)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20_000, 12))
     y = X @ np.resize([1.0, -0.5, 0.5], 12) + rng.standard_t(3, size=20_000)

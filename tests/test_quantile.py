@@ -320,9 +320,7 @@ def test_uneven_noise_is_reduced_and_not_handed_on(tau, monkeypatch):
         raise AssertionError("all rows went to the interior point method")
 
     # the module: the package has the function of that name
-    monkeypatch.setattr(
-        sys.modules["robustreg.solvers.programme.reduction"], "interior_point", refuse
-    )
+    monkeypatch.setattr(sys.modules["robustreg.solvers.programme.reduction"], "interior_in", refuse)
     X, y = long("uneven", n=50_000)
     model = QuantileRegressor(tau).fit(X, y)
     assert model.dual_gap_ <= 1e-12 * model.objective_

@@ -3,7 +3,6 @@
 import operator
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 import pytest
@@ -214,7 +213,7 @@ def test_refined_fits_are_the_other_solvers(loss, scale, penalty):
     X, y = contaminated(n=40, p=4)
     problem = problem_of(X, y, loss, scale, PENALTIES[penalty], np.arange(1.0, 41))
     other = (newton if loss.smoothness else interior_point)(problem)
-    fit = refined(uncertified)(problem)
+    fit = refined(problem, uncertified(problem), {})
     assert fit.converged
     assert other.objective - other.gap <= fit.objective * (1 + 1e-12)
     assert fit.objective - fit.gap <= other.objective * (1 + 1e-12)
@@ -245,7 +244,7 @@ def test_from_far_away(loss, scale, penalty):
     X, y = contaminated(n=40, p=4)
     problem = problem_of(X, y, loss, scale, PENALTIES[penalty])
     other = (newton if loss.smoothness else interior_point)(problem)
-    fit = refined(partial(uncertified, off=1e6))(problem)
+    fit = refined(problem, uncertified(problem, off=1e6), {})
     assert fit.converged
     assert fit.objective - fit.gap <= other.objective * (1 + 1e-12)
     assert fit.objective == pytest.approx(other.objective, rel=2e-7)
@@ -255,7 +254,8 @@ def test_from_far_away(loss, scale, penalty):
 def test_columns_whose_squares_are_out_of_range(unit):
     X, y = contaminated(n=40, p=4)
     tables = (X, X * unit)
-    fits = [refined(uncertified)(problem_of(X, y, Huber(), None, ElasticNet())) for X in tables]
+    problems = [problem_of(X, y, Huber(), None, ElasticNet()) for X in tables]
+    fits = [refined(problem, uncertified(problem), {}) for problem in problems]
     assert all(fit.converged for fit in fits)
     np.testing.assert_allclose(fits[1].coef * unit, fits[0].coef, rtol=1e-6)
 
@@ -287,7 +287,7 @@ def test_coefficients_that_doubles_cannot_hold():
     t = 1.7e12 + 1e3 * np.arange(30.0)
     y = 1e6 * t + 1e3 * np.cos(np.arange(30.0) ** 2)
     problem = problem_of(t[:, None], y, Huber(), None, ElasticNet())
-    fit = refined(partial(uncertified, off=0.0))(problem)
+    fit = refined(problem, uncertified(problem, off=0.0), {})
     assert not fit.converged
     assert fit.gap > 1e-7 * fit.objective
     assert "too few digits" in fit.message

@@ -21,7 +21,6 @@ from robustreg._compat import (
     CALLBACK_STATE,
     Estimator,
     Interval,
-    StrOptions,
     fit_context,
     validate_parameters,
 )
@@ -44,7 +43,7 @@ class LinearPredictor(RegressorMixin, Estimator):
         "l1_ratio": [Interval(Real, 0.0, 1.0, closed="both")],
         "positive": ["boolean"],
         "fit_intercept": ["boolean"],
-        "solver": [StrOptions(set(solver_names()))],
+        "solver": [str],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="neither")],
     }
@@ -74,6 +73,9 @@ class LinearPredictor(RegressorMixin, Estimator):
 
     def _check_parameters(self) -> None:
         """What the parameter constraints cannot say."""
+        solver = getattr(self, "solver", "auto")
+        if solver not in solver_names():  # to which users may have added their own
+            raise ValueError(f"solver must be one of {solver_names()}, got {solver!r}.")
         for name in ("alpha", "tol"):
             if not math.isfinite(getattr(self, name, 0.0)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}.")

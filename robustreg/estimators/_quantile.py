@@ -13,7 +13,6 @@ from robustreg._arrays import Array
 from robustreg._compat import StrOptions
 from robustreg._numbers import real_array, real_values
 from robustreg.estimators._base import KinkedRegressor, rows_that_count, start_from
-from robustreg.evaluation.coordinates import make_frame
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss, Quantile
 from robustreg.solvers import SOLVERS
@@ -172,15 +171,12 @@ class QuantileRegressor(KinkedRegressor):
         losses = tuple(Quantile(level) for level in levels)
         solver = self._select(data, losses[0], 1.0)
         attributes: dict[str, Array] = {}
-        frame, start = None, None
+        session, start = None, None
         for index in np.argsort(levels):  # neighbours start from each other
             problem = self._problem(data, losses[index], 1.0, self._penalty())
             start = self._own_start(problem, int(index), levels) or start
-            if frame is None and problem.spread > 0.0:
-                frame = make_frame(problem)
-            fit = SOLVERS[solver].solve(
-                problem, start=start, max_iter=self.max_iter, tol=self.tol, frame=frame
-            )
+            session = session or SOLVERS[solver].prepare(problem)
+            fit = session.fit(problem, start=start, max_iter=self.max_iter, tol=self.tol)
             start = fit.start
             found = self._attributes(X, y, kept, problem, fit, dtype)
             del found["loss_"]  # there is a tuple of them

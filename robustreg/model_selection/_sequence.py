@@ -9,11 +9,8 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.solvers import SOLVERS, quick_solver
-from robustreg.solvers._faint import has_faint
-from robustreg.solvers._followed import following
+from robustreg.solvers import SOLVERS, Session
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.smooth import Series, newton
 
 
 class Sequence:
@@ -38,10 +35,8 @@ class Sequence:
         self, solver: str, max_iter: int, tol: float, guide: list[Array] | None = None
     ) -> None:
         self.options: dict[str, Any] = {"max_iter": max_iter, "tol": tol}
-        self.series = Series() if solver == "newton" else None
-        self.alone, self.solve = SOLVERS[solver].solve, quick_solver(solver)
-        if self.series:
-            self.solve = following(self.series.newton, again=newton)
+        self.solver = SOLVERS[solver]
+        self.begun: Session | None = None
         self.above: list[Array] = []
         self.guide, self.trail = guide, list[Array]()
         self.led: Any = None  # which fits of the last row its guesses led to
@@ -58,15 +53,21 @@ class Sequence:
         """The same without residuals, in lockstep where that is possible."""
         cells = [problem.with_alpha(float(alpha)) for alpha in alphas]
         fits: list[Solution | None] = [None] * len(cells)
-        if self.series is not None and (guesses := self._guess_row(problem)) is not None:
+        if (guesses := self._guess_row(problem)) is not None:
             starts = [_to_start(problem, guess) for guess in guesses]
-            fits = self.series.lockstep(cells, starts, **self.options)
+            fits = self._session(problem).fit_together(cells, starts, **self.options)
             self.led = np.array([fit is not None for fit in fits])
         found = list(self._completed(cells, alphas, fits))
         here = np.array(self.above)
         coefs, intercepts = problem.in_user_units(here[:, :-2], here[:, -2])
         self.trail.append(np.column_stack([coefs, intercepts, here[:, -1] * problem.y_unit]))
         return found
+
+    def _session(self, problem: Problem) -> Session:
+        """The one session of all fits."""
+        if self.begun is None:
+            self.begun = self.solver.prepare(problem)
+        return self.begun
 
     def _completed(
         self, cells: list[Problem], alphas: Array, fits: list[Solution | None]
@@ -77,11 +78,7 @@ class Sequence:
             fit = known
             if fit is None:
                 start = _to_start(cell, self._guess(here, alphas))
-                # those with faint rows are certified by other rows, with coordinates of their own
-                solve = self.alone if has_faint(cell) else self.solve
-                fit = solve(cell, start=start, **self.options)
-                if not fit.converged:  # what neighbours share may mislead: as the estimator does it
-                    fit = self.alone(cell, **self.options)
+                fit = self._session(cell).fit(cell, start=start, **self.options)
             here.append(np.array([*fit.coef, fit.intercept, fit.sigma]))
             yield fit
         self.above = here

@@ -16,13 +16,16 @@ linprog       the same, no ridge     fixed       HiGHS on the dual linear progra
 ``newton``, ``simplex``, ``reduced``, ``interior`` and ``linprog`` take L1 norms and sign
 constraints, too.
 
-``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`.
+``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`. A
+solver of your own serves by name once it stands there; it returns an :class:`Estimate`, of which
+the package makes a fit with a certificate (docs/extending.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,19 +33,28 @@ import numpy as np
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, ResidualLoss, get_loss
 from robustreg.penalties import Penalty
-from robustreg.solvers._faint import without_faint
-from robustreg.solvers._followed import following
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._guarded import Guarded
+from robustreg.solvers._judged import Estimate, Judged
+from robustreg.solvers._session import Session, Sharing
+from robustreg.solvers._solution import Solve
 from robustreg.solvers.growing_set import working_set
 from robustreg.solvers.least_squares import direct
-from robustreg.solvers.programme.dual import linprog
-from robustreg.solvers.programme.interior import interior_point
-from robustreg.solvers.programme.reduction import reduced
-from robustreg.solvers.programme.sparse_dual import share_of_zeros, simplex
-from robustreg.solvers.refinement.refined import refined
-from robustreg.solvers.smooth import lbfgs, newton
+from robustreg.solvers.programme.dual import linprog, linprog_in
+from robustreg.solvers.programme.interior import interior_in, interior_point
+from robustreg.solvers.programme.reduction import reduced, reduced_in
+from robustreg.solvers.programme.session import ProgrammeSession, SolveIn
+from robustreg.solvers.programme.sparse_dual import share_of_zeros, simplex, simplex_in
+from robustreg.solvers.smooth import NewtonSession, lbfgs, newton
 
-__all__ = ["SOLVERS", "SolverSpec", "select_solver", "share_of_zeros", "solver_names"]
+__all__ = [
+    "SOLVERS",
+    "Estimate",
+    "Session",
+    "SolverSpec",
+    "select_solver",
+    "share_of_zeros",
+    "solver_names",
+]
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,11 @@ class SolverSpec:
     Attributes
     ----------
     solve : callable
-        ``solve(problem, *, start, max_iter, tol) -> Solution``.
+        ``solve(problem, *, start, max_iter, tol)``, which returns an :class:`Estimate`. Where fits
+        of the same rows can share work, it may be an object that has a method
+        ``prepare(problem)``, too, whose result is a :class:`Session` with such answers. The
+        attribute is the same function with the package's judgement of what it finds: it
+        returns a ``Solution`` with the certificate that an estimator reports.
     losses : {"quadratic", "smooth", "homogeneous"}
         Which losses it minimises; "smooth" includes the quadratic ones, "homogeneous" are
         absolute deviations and quantiles.
@@ -73,7 +89,7 @@ class SolverSpec:
         Whether it takes any penalty that has what :class:`robustreg.penalties.Penalty` asks for.
     """
 
-    solve: Callable[..., Solution]
+    solve: Callable[..., Any]
     losses: str
     joint_scale: bool
     ridge: bool
@@ -87,11 +103,39 @@ class SolverSpec:
     max_rows_per_column: int | None = None
     any_penalty: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.solve, Guarded):
+            guarded = Guarded(Judged(self.solve), refines=False)
+            object.__setattr__(self, "solve", guarded)
 
-_SPECS: dict[str, SolverSpec] = {
-    "direct": SolverSpec(direct, "quadratic", joint_scale=False, ridge=True, max_columns=2000),
+    def prepare(self, problem: Problem) -> Session:
+        """A session for fits of the rows of a problem; its first is that of ``solve``.
+
+        Parameters
+        ----------
+        problem : Problem
+            Any of the problems.
+
+        Returns
+        -------
+        Session
+            Whose fits are judged as that of ``solve``.
+        """
+        session: Session = self.solve.prepare(problem)  # type: ignore[attr-defined]
+        return session
+
+
+def _programme(solve: Solve, solve_in: SolveIn) -> Guarded:
+    """A solver whose fits of the same rows share coordinates."""
+    return Guarded(Sharing(solve, partial(ProgrammeSession, solve_in)))
+
+
+SOLVERS: dict[str, SolverSpec] = {
+    "direct": SolverSpec(
+        Guarded(direct), "quadratic", joint_scale=False, ridge=True, max_columns=2000
+    ),
     "working_set": SolverSpec(
-        working_set,
+        Guarded(working_set),
         "smooth",
         joint_scale=True,
         ridge=True,
@@ -101,7 +145,7 @@ _SPECS: dict[str, SolverSpec] = {
         min_columns=300,
     ),
     "newton": SolverSpec(
-        newton,
+        Guarded(Sharing(newton, NewtonSession)),
         "smooth",
         joint_scale=True,
         ridge=True,
@@ -110,9 +154,9 @@ _SPECS: dict[str, SolverSpec] = {
         max_columns=1000,
         any_penalty=True,
     ),
-    "lbfgs": SolverSpec(lbfgs, "smooth", joint_scale=True, ridge=True),
+    "lbfgs": SolverSpec(Guarded(lbfgs), "smooth", joint_scale=True, ridge=True),
     "simplex": SolverSpec(
-        simplex,
+        _programme(simplex, simplex_in),
         "homogeneous",
         joint_scale=False,
         ridge=False,
@@ -123,24 +167,31 @@ _SPECS: dict[str, SolverSpec] = {
         max_rows_per_column=100,
     ),
     "reduced": SolverSpec(
-        reduced, "homogeneous", joint_scale=False, ridge=True, l1=True, positive=True, min_rows=2000
+        _programme(reduced, reduced_in),
+        "homogeneous",
+        joint_scale=False,
+        ridge=True,
+        l1=True,
+        positive=True,
+        min_rows=2000,
     ),
     "interior": SolverSpec(
-        interior_point, "homogeneous", joint_scale=False, ridge=True, l1=True, positive=True
+        _programme(interior_point, interior_in),
+        "homogeneous",
+        joint_scale=False,
+        ridge=True,
+        l1=True,
+        positive=True,
     ),
     "linprog": SolverSpec(
-        linprog, "homogeneous", joint_scale=False, ridge=False, l1=True, positive=True
+        _programme(linprog, linprog_in),
+        "homogeneous",
+        joint_scale=False,
+        ridge=False,
+        l1=True,
+        positive=True,
     ),
 }
-SOLVERS = {
-    name: replace(spec, solve=without_faint(following(refined(spec.solve))))
-    for name, spec in _SPECS.items()
-}
-
-
-def quick_solver(name: str) -> Callable[..., Solution]:
-    """A solver that leaves fits as they are which it cannot certify: for who has another way."""
-    return following(_SPECS[name].solve)
 
 
 def solver_names() -> list[str]:

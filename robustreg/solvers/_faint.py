@@ -9,9 +9,7 @@ minimum, which is fitted to the other rows, is a bound that owes nothing to them
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import UNFINISHED, limits_among
 from robustreg.solvers._report import TOL, exactly_fitted
 from robustreg.solvers._reported import residuals_of, sizes_of, still_zero, value_at
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Solution, Solve
 
 FAINT = 1e-16  # of the largest weight
 DECIDED = (
@@ -29,21 +27,13 @@ DECIDED = (
     "the others in double precision."
 )
 
-Solve = Callable[..., Solution]
 
-
-def without_faint(solve: Solve) -> Solve:
-    """A solver whose fits with faint rows have the bound of the other rows' fit."""
-
-    @wraps(solve)
-    def solved(problem: Problem, **options: Any) -> Solution:
-        fit = solve(problem, **options)
-        if not has_faint(problem):
-            return fit
-        bound = _least_without(problem, fit, solve, limits_among(options))
-        return _judged(problem, fit, bound, options.get("tol", TOL))
-
-    return solved
+def bounded_without_faint(
+    problem: Problem, fit: Solution, solve: Solve, options: dict[str, Any]
+) -> Solution:
+    """A fit with faint rows, with the bound of the fit to the others, which ``solve`` makes."""
+    bound = _least_without(problem, fit, solve, limits_among(options))
+    return _judged(problem, fit, bound, options.get("tol", TOL))
 
 
 def has_faint(problem: Problem) -> bool:

@@ -8,9 +8,7 @@ one for another y. It is fitted again in units of what it follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -20,27 +18,14 @@ from robustreg.evaluation.units import FARTHEST
 from robustreg.solvers._ended import limits_among
 from robustreg.solvers._report import TOL
 from robustreg.solvers._reported import residuals_of, still_zero, value_at
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Solution, Solve
 
 DOUBT = 8.0
 ROUNDS = 4  # ever larger y are let in; in the last one all of them
 
-Solve = Callable[..., Solution]
 
-
-def following(solve: Solve, again: Solve | None = None) -> Solve:
-    """A solver that goes on with ``again``, itself by default, where fits follow far y."""
-
-    @wraps(solve)
-    def solved(problem: Problem, **options: Any) -> Solution:
-        fit = solve(problem, **options)
-        return _followed(problem, fit, again or solve, options) if fit.followed else fit
-
-    return solved
-
-
-def _followed(problem: Problem, fit: Solution, solve: Solve, options: dict[str, Any]) -> Solution:
-    """The fit to y as it is. Its iterations are counted anew."""
+def followed(problem: Problem, fit: Solution, solve: Solve, options: dict[str, Any]) -> Solution:
+    """The fit to y as it is, made by ``solve``. Its iterations are counted anew."""
     kept = limits_among(options)
     reach = FARTHEST * problem.spread
     for number in range(ROUNDS):

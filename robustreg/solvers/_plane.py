@@ -64,7 +64,7 @@ def _first_certified(
         found = candidate(problem, objective, limit, theta)
         if found is None:
             continue
-        value, gap, nu = _certify(objective, found, problem.exact)
+        value, gap, nu = certificate_at_zero(objective, found, problem.exact)
         # That residuals are no more than rounding is no reason to take a joint scale for 0.
         residual = None if objective.joint else objective.residual
         reached = Reached(unpack(objective, frame, found), residual, value, gap)
@@ -207,7 +207,7 @@ def _least_absolute_deviations(
     return limit.at_zero(limit.solve(theta))
 
 
-def _certify(objective: Objective, theta: Array, exact: float) -> AtZero:
+def certificate_at_zero(objective: Objective, theta: Array, exact: float) -> AtZero:
     """Value and duality gap of F at ``theta`` with scale 0, and the dual point."""
     rows, bound = objective.rows, objective.loss.conjugate_domain[1]
     residual = objective.residuals(theta)

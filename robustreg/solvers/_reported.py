@@ -20,9 +20,18 @@ def residuals_of(problem: Problem, found: Coefficients) -> Array:
     ValueError
         If predictions are beyond the range of float64.
     """
+    return _residuals(problem, found, problem.put_back(problem.y))
+
+
+def residuals_brought_in(problem: Problem, found: Coefficients) -> Array:
+    """The residuals of y with what was brought in, as solvers see it."""
+    return _residuals(problem, found, problem.y)
+
+
+def _residuals(problem: Problem, found: Coefficients, y: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         fitted = safe_sparse_dot(problem.X, found.coef) + found.intercept
-        residual: Array = problem.put_back(problem.y) - fitted
+        residual: Array = y - fitted
     if not np.isfinite(residual).all():
         raise out_of_range("predictions", "rescale X or y")
     return residual

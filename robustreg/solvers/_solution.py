@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -84,3 +85,7 @@ class Solution:
     def after(self, n_iter: int) -> Solution:
         """The same with iterations that came before."""
         return replace(self, n_iter=self.n_iter + n_iter)
+
+
+#: A way to solve a problem: ``solve(problem, *, start, max_iter, tol)``.
+Solve = Callable[..., Solution]

@@ -31,7 +31,8 @@ from robustreg.solvers._minimise import (
     minimise_newton,
 )
 from robustreg.solvers._optimum import Optimum, optimise, optimise_from_above
-from robustreg.solvers._report import ENOUGH, null_result, result
+from robustreg.solvers._report import ENOUGH, TOL, null_result, result
+from robustreg.solvers._session import MAX_ITER, Session
 from robustreg.solvers._solution import Reached, Solution
 
 PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
@@ -49,7 +50,7 @@ def newton(
     Cost: one pass over X for all second moments, O(n p^2); then a pass of O(n p) per step
     plus O(m p^2) for the m rows whose psi' has changed since the last step.
     """
-    return _solve(problem, start, max_iter, tol, minimise_newton)
+    return NewtonSession().fit(problem, start=start, max_iter=max_iter, tol=tol)
 
 
 def lbfgs(
@@ -60,26 +61,36 @@ def lbfgs(
     L-BFGS-B compares values of F, which stop changing when the coefficients are right to
     eight digits; the Newton steps at the end supply the others. Cost: O(n p) a step.
     """
-    return _solve(problem, start, max_iter, tol, minimise_lbfgs)
-
-
-def _solve(
-    problem: Problem, start: Coefficients | None, max_iter: int, tol: float, minimise: Minimise
-) -> Solution:
     if problem.spread == 0.0:
         return null_result(problem)
     if start is None:
         start = _pilot(problem, max_iter)
+    opened = _open(problem, minimise_lbfgs)
+    return _solved(problem, *opened, start, Limits(max_iter, tol, XTOL), minimise_lbfgs)
+
+
+def _open(problem: Problem, minimise: Minimise) -> tuple[Frame, Objective]:
     frame = _make_frame(problem, minimise)
-    objective = make_objective(problem, frame)
-    fit = _certified(problem, frame, objective, start, max_iter, tol, minimise)
-    stuck = is_stuck(fit, max_iter, problem.n * problem.p)
+    return frame, make_objective(problem, frame)
+
+
+def _solved(
+    problem: Problem,
+    frame: Frame,
+    objective: Objective,
+    start: Coefficients | None,
+    limits: Limits,
+    minimise: Minimise,
+) -> Solution:
+    """The fit in coordinates of its own: found by another way if it gets stuck on the first."""
+    fit = _certified(problem, frame, objective, start, limits, minimise)
+    stuck = is_stuck(fit, limits.max_iter, problem.n * problem.p)
     if not stuck or frame.moments is None or not frame.certain:
         return fit
-    return better_of(fit, _from_above(problem, frame, max_iter, tol))
+    return better_of(fit, _from_above(problem, frame, limits))
 
 
-class Series:
+class NewtonSession(Session):
     """Newton fits of the same rows with other losses and penalties.
 
     Coordinates, moments and the psi'-weighted Gram matrix stay from fit to fit. Coordinates
@@ -90,41 +101,54 @@ class Series:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[bool, bool], tuple[Frame, Objective] | None] = {}
-        self.together = Lockstep(self._shared)
+        self.together: Lockstep | None = None
 
-    def newton(
-        self, problem: Problem, *, start: Coefficients | None, max_iter: int, tol: float
+    def fit(
+        self,
+        problem: Problem,
+        *,
+        start: Coefficients | None = None,
+        max_iter: int = MAX_ITER,
+        tol: float = TOL,
     ) -> Solution:
-        """As the function ``newton``, for problems that differ in loss and penalty only."""
+        """The fit of a problem; the first of a kind, in coordinates of its own, is ``newton``'s."""
         if problem.spread == 0.0:
             return null_result(problem)
-        known, shared = _kind(problem) in self.kept, self._shared(problem)
-        if shared is None:
-            return newton(problem, start=start, max_iter=max_iter, tol=tol)
-        if start is None and not known:
+        limits, kept = Limits(max_iter, tol, XTOL), self.kept.get(_kind(problem))
+        if kept is not None:
+            frame, objective = kept
+            objective.set_loss_and_penalty(problem.loss, problem.penalty)
+            return _certified(problem, frame, objective, start, limits, minimise_newton)
+        if start is None:
             start = _pilot(problem, max_iter)
-        frame, objective = shared
-        objective.set_loss_and_penalty(problem.loss, problem.penalty)
-        return _certified(problem, frame, objective, start, max_iter, tol, minimise_newton)
+        frame, objective = self._opened(problem)
+        return _solved(problem, frame, objective, start, limits, minimise_newton)
+
+    def _opened(self, problem: Problem) -> tuple[Frame, Objective]:
+        """Coordinates and objective of a problem, kept where others of its kind have the same."""
+        kind, opened = _kind(problem), _open(problem, minimise_newton)
+        frame, _ = opened
+        keep = kind[0] or not (frame.by_rows or frame.basis.shape[-1] < problem.p)
+        self.kept[kind] = opened if keep else None
+        return opened
 
     def _shared(self, problem: Problem) -> tuple[Frame, Objective] | None:
         """Coordinates and objective of all problems of a kind; None: each has its own."""
-        kind = _kind(problem)
-        if kind not in self.kept:
-            frame = _make_frame(problem, minimise_newton)
-            keep = kind[0] or not (frame.by_rows or frame.basis.shape[-1] < problem.p)
-            self.kept[kind] = (frame, make_objective(problem, frame)) if keep else None
-        return self.kept[kind]
+        if _kind(problem) not in self.kept:
+            self._opened(problem)
+        return self.kept[_kind(problem)]
 
-    def lockstep(
+    def fit_together(
         self,
         problems: list[Problem],
         starts: list[Coefficients | None],
         *,
-        max_iter: int,
-        tol: float,
+        max_iter: int = MAX_ITER,
+        tol: float = TOL,
     ) -> list[Solution | None]:
-        """Fits of problems that differ in the penalty's strength, as of ``Lockstep``."""
+        """Fits in lockstep: those of ``Lockstep``, which has Gram matrices from call to call."""
+        if self.together is None:
+            self.together = Lockstep(self._shared)
         unit = SMALL_SCALES[0]
         limits = StepLimits(max_iter, tol, XTOL, unit * problems[0].spread, unit)
         return self.together.fits(problems, starts, limits)
@@ -139,13 +163,12 @@ def _certified(
     frame: Frame,
     objective: Objective,
     start: Coefficients | None,
-    max_iter: int,
-    tol: float,
+    limits: Limits,
     minimise: Minimise,
 ) -> Solution:
     """The optimum with its certificate."""
-    optimum = optimise(problem, frame, objective, start, Limits(max_iter, tol, XTOL), minimise)
-    return _result(problem, frame, objective, optimum, tol)
+    optimum = optimise(problem, frame, objective, start, limits, minimise)
+    return _result(problem, frame, objective, optimum, limits.tol)
 
 
 def is_stuck(fit: Solution, max_iter: int, entries: int) -> bool:
@@ -158,11 +181,11 @@ def better_of(fit: Solution, again: Solution) -> Solution:
     return again if again.converged or not fit.objective <= again.objective else fit
 
 
-def _from_above(problem: Problem, frame: Frame, max_iter: int, tol: float) -> Solution:
+def _from_above(problem: Problem, frame: Frame, limits: Limits) -> Solution:
     """As ``_certified``, by continuation from scales at which F is a parabola."""
     objective = careful_objective(problem, frame)
-    optimum = optimise_from_above(problem, frame, objective, Limits(max_iter, tol, XTOL))
-    return _result(problem, frame, objective, optimum, tol)
+    optimum = optimise_from_above(problem, frame, objective, limits)
+    return _result(problem, frame, objective, optimum, limits.tol)
 
 
 def _result(

@@ -14,7 +14,6 @@ from robustreg.evaluation.coordinates import (
     Frame,
     in_columns,
     least_squares,
-    make_frame,
     make_objective,
     pack,
 )
@@ -43,16 +42,14 @@ class Candidate:
 class Opened(NamedTuple):
     """A programme, and the solution that needs no search."""
 
-    frame: Frame
     programme: Streamed
     exact: tuple[Candidate, OptimizeResult] | None  # the least-squares fit, where it is exact
 
 
-def opened(problem: Problem, frame: Frame | None) -> Opened:
-    """The programme of a problem in its white coordinates, or in given ones."""
-    frame = frame or make_frame(problem)
+def opened(problem: Problem, frame: Frame) -> Opened:
+    """The programme of a problem in white coordinates."""
     programme = Streamed(make_objective(problem, frame, curvature=False), frame)
-    return Opened(frame, programme, exact_fit(problem, frame, programme))
+    return Opened(programme, exact_fit(problem, frame, programme))
 
 
 def exact_fit(

@@ -13,10 +13,10 @@ from robustreg._arrays import EPS, Array
 from robustreg.evaluation.coordinates import Frame, least_squares
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import certified, opened, report
 from robustreg.solvers.programme.rows import Programme
+from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.vertex import descents, theta_through, typical_size, vertex
 
 AT_BOUND = 1e-7  # of the distance between the bounds: HiGHS' own feasibility tolerance
@@ -30,7 +30,6 @@ def linprog(
     start: Coefficients | None = None,
     max_iter: int = 100_000,
     tol: float = 1e-7,
-    frame: Frame | None = None,
 ) -> Solution:
     """Absolute deviations or a quantile: the dual, then the exact vertex of the primal.
 
@@ -41,9 +40,14 @@ def linprog(
     tolerance. ``start`` has no effect. Cost: that of a linear programme with n bounded
     variables and p + 1 equations, which are stored.
     """
-    if problem.spread == 0.0:
-        return null_result(problem)
-    frame, programme, ended = opened(problem, frame)
+    return ProgrammeSession(linprog_in).fit(problem, start=start, max_iter=max_iter, tol=tol)
+
+
+def linprog_in(
+    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+) -> Solution:
+    """The same in given coordinates."""
+    programme, ended = opened(problem, frame)
     if ended is None:
         rows = programme.kept(np.ones(len(programme.target), dtype=bool))
         theta = least_squares(frame)

@@ -13,12 +13,12 @@ from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.coordinates import Frame, least_squares
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import better_candidate, opened, report
 from robustreg.solvers.programme.central import Point, central_point, centred
-from robustreg.solvers.programme.dual import linprog
+from robustreg.solvers.programme.dual import linprog_in
 from robustreg.solvers.programme.rows import Programme, Streamed
+from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.vertex import descents, typical_size, vertex
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
@@ -31,12 +31,7 @@ MAX_STALLED = 5  # jammed steps that end the iteration
 
 
 def interior_point(
-    problem: Problem,
-    *,
-    start: Coefficients | None = None,
-    max_iter: int = 100,
-    tol: float = 1e-7,
-    frame: Frame | None = None,
+    problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
 ) -> Solution:
     """Absolute deviations or a quantile, with or without penalties, exactly.
 
@@ -49,9 +44,14 @@ def interior_point(
     anew, exactly. Should that fail, the linear programme is handed to ``linprog`` as well.
     Cost: O(n p^2) a step, O(n) memory. ``start`` has no effect.
     """
-    if problem.spread == 0.0:
-        return null_result(problem)
-    frame, programme, ended = opened(problem, frame)
+    return ProgrammeSession(interior_in).fit(problem, start=start, max_iter=max_iter, tol=tol)
+
+
+def interior_in(
+    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+) -> Solution:
+    """The same in given coordinates."""
+    programme, ended = opened(problem, frame)
     if ended is None:
         theta = first_theta(programme, frame)
         theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
@@ -65,7 +65,7 @@ def interior_point(
         and fit.status != Ended.MAX_ITER
         and not problem.penalty.root_curvature
     ):
-        other = linprog(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)
+        other = linprog_in(problem, frame, None, max_iter - fit.nit, tol)
         return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
     return outcome
 

@@ -16,11 +16,11 @@ from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg.evaluation.coordinates import Frame, least_squares, pack
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import Candidate, certified, opened, report
-from robustreg.solvers.programme.interior import interior_point, iterate
+from robustreg.solvers.programme.interior import interior_in, iterate
 from robustreg.solvers.programme.rows import Stored, Streamed
+from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.smoothed import Smoothed, narrowed
 from robustreg.solvers.programme.vertex import descents, vertex
 
@@ -42,12 +42,7 @@ MAX_KEPT = 0.25  # share of the rows beyond which a reduction does not pay
 
 
 def reduced(
-    problem: Problem,
-    *,
-    start: Coefficients | None = None,
-    max_iter: int = 100,
-    tol: float = 1e-7,
-    frame: Frame | None = None,
+    problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
 ) -> Solution:
     """Absolute deviations or a quantile on few of the rows, confirmed on all of them.
 
@@ -56,9 +51,14 @@ def reduced(
     with massive ties, ``interior`` takes over. Cost: O(n p^2) once for the coordinates, then
     some passes of O(n p). ``start`` is where the smoothed fit starts.
     """
-    if problem.spread == 0.0:
-        return null_result(problem)
-    frame, programme, ended = opened(problem, frame)
+    return ProgrammeSession(reduced_in).fit(problem, start=start, max_iter=max_iter, tol=tol)
+
+
+def reduced_in(
+    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+) -> Solution:
+    """The same in given coordinates."""
+    programme, ended = opened(problem, frame)
     if ended is None:
         theta = least_squares(frame) if start is None else pack(programme.objective, frame, start)
         ended = _rounds(problem, frame, programme, theta, max_iter)
@@ -66,7 +66,7 @@ def reduced(
         outcome = report(problem, frame, programme, *ended, tol)
         if outcome.converged or ended[1].status == Ended.MAX_ITER:
             return outcome
-    return interior_point(problem, max_iter=max_iter, tol=tol, frame=frame)
+    return interior_in(problem, frame, None, max_iter, tol)
 
 
 def _rounds(

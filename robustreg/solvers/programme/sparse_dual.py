@@ -16,12 +16,12 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import EPS, TINY, Array, Index
 from robustreg.evaluation.coordinates import Frame, least_squares
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.solvers._report import null_result
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import certified, opened, report
 from robustreg.solvers.programme.dual import dual_programme
-from robustreg.solvers.programme.interior import interior_point
+from robustreg.solvers.programme.interior import interior_in
 from robustreg.solvers.programme.rows import Streamed
+from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.vertex import descents, vertex
 
 OPTIMAL_GAP = 1e-10  # relative gap of a vertex that is the optimum
@@ -53,7 +53,6 @@ def simplex(
     start: Coefficients | None = None,
     max_iter: int = 100_000,
     tol: float = 1e-7,
-    frame: Frame | None = None,
 ) -> Solution:
     """Absolute deviations or a quantile: the dual in the columns of X itself, then the vertex.
 
@@ -62,9 +61,14 @@ def simplex(
     ``interior`` takes over. ``start`` has no effect. Cost: that of a linear programme with n
     bounded variables and p + 1 sparse equations, and O(n p^2) once for the coordinates.
     """
-    if problem.spread == 0.0:
-        return null_result(problem)
-    frame, programme, ended = opened(problem, frame)
+    return ProgrammeSession(simplex_in).fit(problem, start=start, max_iter=max_iter, tol=tol)
+
+
+def simplex_in(
+    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+) -> Solution:
+    """The same in given coordinates."""
+    programme, ended = opened(problem, frame)
     if ended is None:
         theta, nu, fit = _solve(problem, frame, programme, least_squares(frame), max_iter)
         theta, nu, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
@@ -77,7 +81,7 @@ def simplex(
     exactly = outcome.converged and candidate.gap <= OPTIMAL_GAP * candidate.value
     if exactly or fit.nit >= max_iter:
         return outcome
-    other = interior_point(problem, max_iter=max_iter - fit.nit, tol=tol, frame=frame)
+    other = interior_in(problem, frame, None, max_iter - fit.nit, tol)
     return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
 
 

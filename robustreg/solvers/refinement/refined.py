@@ -6,9 +6,7 @@ in double precision: now and then of the fit itself, more often of its certifica
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -35,25 +33,17 @@ PATIENCE, PROGRESS = 6, 0.5  # steps that end it unless the gap has come down to
 NARROW = 1e-6  # of the spread of y: the centre of a loss at a fixed scale that is next to 0
 CLOSE = 0.1  # of tol: a gap that is small enough
 
-Solve = Callable[..., Solution]
 
-
-def refined(solve: Solve) -> Solve:
-    """A solver whose fits of small problems are refined where they are not certified."""
-
-    @wraps(solve)
-    def solved(problem: Problem, **options: Any) -> Solution:
-        fit = solve(problem, **options)
-        small = problem.n * problem.p**2 <= REFINABLE and isinstance(problem.penalty, ElasticNet)
-        ran_out = fit.ended == Ended.MAX_ITER and options.get("max_iter", ENOUGH) < ENOUGH
-        if fit.converged or fit.followed or ran_out or not small:
-            return fit
-        with np.errstate(all="ignore"):  # numbers out of range end in no step, or in no bound
-            better = _refine(problem, fit, options.get("tol", TOL))
-        other = better.followed or better.converged or better.gap < fit.gap
-        return better if other else fit
-
-    return solved
+def refined(problem: Problem, fit: Solution, options: dict[str, Any]) -> Solution:
+    """A fit made with these options; if it is not certified and the problem small, a better one."""
+    small = problem.n * problem.p**2 <= REFINABLE and isinstance(problem.penalty, ElasticNet)
+    ran_out = fit.ended == Ended.MAX_ITER and options.get("max_iter", ENOUGH) < ENOUGH
+    if fit.converged or fit.followed or ran_out or not small:
+        return fit
+    with np.errstate(all="ignore"):  # numbers out of range end in no step, or in no bound
+        better = _refine(problem, fit, options.get("tol", TOL))
+    other = better.followed or better.converged or better.gap < fit.gap
+    return better if other else fit
 
 
 def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
