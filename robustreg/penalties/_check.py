@@ -55,11 +55,10 @@ def check_penalty(penalty: Penalty, n_features: int) -> None:
     ... class Half(ElasticNet):
     ...     def conjugate(self, slope):
     ...         return 0.5 * super().conjugate(slope)
-    >>> check_penalty(Half(alpha=1.0), n_features=1)  # doctest: +NORMALIZE_WHITESPACE
+    >>> check_penalty(Half(alpha=1.0), n_features=1)
     Traceback (most recent call last):
     ...
-    ValueError: Half.conjugate([-0.1]) is 0.0025,
-        but slope'beta - pen(beta) is 0.005 at beta=[-0.1].
+    ValueError: Half.conjugate([5.4]) is 7.29, but slope'beta - pen(beta) is 8.8 at beta=[2].
     """
     if not isinstance(penalty, Penalty):
         raise TypeError(
