@@ -53,7 +53,7 @@ class ElasticNet(Penalty):
     unit: float = 1.0
     positive: bool = False
 
-    @cached_property
+    @property
     def is_none(self) -> bool:
         """Whether it is 0 everywhere."""
         return not (self.alpha or self.positive)
@@ -63,16 +63,18 @@ class ElasticNet(Penalty):
         """``alpha (1 - l1_ratio)``."""
         return self.alpha * (1.0 - self.l1_ratio)
 
-    @cached_property
+    @property
     def curvature(self) -> float:
         """Second derivative of the quadratic part by any coefficient."""
         return self.ridge / self.unit
 
-    @cached_property
+    @property
     def root_curvature(self) -> float:
         """Its square root, which is above 0 where there is a quadratic part, however weak."""
-        if not self.alpha or self.l1_ratio == 1.0:
-            return 0.0
+        return self._root if self.alpha and self.l1_ratio != 1.0 else 0.0
+
+    @cached_property  # solvers ask for it in every step
+    def _root(self) -> float:
         if self.curvature >= TINY:
             return math.sqrt(self.curvature)
         return math.sqrt(self.ridge) / math.sqrt(self.unit)

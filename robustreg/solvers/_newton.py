@@ -164,6 +164,7 @@ class _Descent:
     def __init__(self, function: _Function, x0: Array, lower: Array, own: NewtonOptions) -> None:
         self.function, self.own = function, own
         self.lower, self.bounded = lower, np.flatnonzero(np.isfinite(lower))
+        self.floors = [(k, float(lower[k]) + own.floor) for k in self.bounded.tolist()]
         self.distance = own.step_size or (lambda _, step: length(step))
         self.typical = own.typical_slope or (lambda: np.inf)
         along_ray = own.perspective and own.kinks is None
@@ -221,8 +222,8 @@ class _Descent:
         """Whether a bound or the least value has been reached; else what is known so far."""
         if self.point.value < self.own.least:
             return Ended.BELOW_LEAST
-        room = self.point.x[self.bounded] - self.lower[self.bounded]
-        return Ended.AT_BOUND if np.any(room < self.own.floor) else so_far
+        x = self.point.x
+        return Ended.AT_BOUND if any(x[k] < floor for k, floor in self.floors) else so_far
 
     def _polish(self, step: Array) -> None:
         """Go to the end of a last step, if the gradient is smaller there."""
