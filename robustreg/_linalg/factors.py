@@ -24,7 +24,7 @@ class OutOfRangeError(ArithmeticError):
 
 def _check_finite(matrix: Array) -> None:
     """Refuse infinities and NaN, with which LAPACK might not end; its wrappers need not look."""
-    if not np.isfinite(matrix).all():
+    if not np.logical_and.reduce(np.isfinite(matrix), axis=None):  # all() takes twice the time
         raise OutOfRangeError
 
 

@@ -121,10 +121,9 @@ class TrimmedSquares:
             enough = np.minimum(covered * (1.0 - SUMMED), cumulated[:, -1:])
             place = np.argmax(cumulated >= enough, axis=1)[:, None]
             edge = np.take_along_axis(absolute, np.take_along_axis(order, place, axis=1), axis=1)
-        exact = edge <= table.zero
-        if exact.any():  # what counts as 0 ties: on a plane no row is better than the others
+        if edge.min() <= table.zero:  # what counts as 0 ties: on a plane no row is better
             absolute = np.where(absolute <= table.zero, 0.0, absolute)
-            edge = np.where(exact, 0.0, edge)
+            edge = np.where(edge <= table.zero, 0.0, edge)
         within = table.weigh((absolute < edge).astype(np.float64))
         tied = table.weigh((absolute == edge).astype(np.float64))
         left = (covered - within.sum(axis=1)) / tied.sum(axis=1)
