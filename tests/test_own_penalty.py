@@ -15,7 +15,7 @@ from robustreg import MRegressor
 from robustreg.losses import Huber, PseudoHuber
 from robustreg.penalties import ElasticNet, Penalty, check_penalty
 from robustreg.penalties._kinks import Kinks
-from robustreg.solvers import select_solver
+from robustreg.solvers import SOLVERS, Estimate, SolverSpec, select_solver
 
 NAMES = names_of("extending.md", "Lengths")
 GroupLasso, Lengths = NAMES["GroupLasso"], NAMES["Lengths"]
@@ -301,3 +301,24 @@ def test_columns_in_other_units_are_the_same_columns():
     coef = MRegressor(penalty=penalty).fit(X, y).coef_
     wide = MRegressor(penalty=replace(penalty, alpha=0.4 * 2.0**20)).fit(X * 2.0**20, y)
     np.testing.assert_allclose(wide.coef_ * 2.0**20, coef, rtol=1e-10)
+
+
+def test_a_solver_of_ones_own_may_take_it(monkeypatch):
+    """Its fits are judged as others are; of scale 0 nothing is known under such a penalty."""
+    X, y = contaminated(n=80, p=4)
+    wanted = MRegressor(penalty=Lasso(ElasticNet(0.3, 1.0))).fit(X, y)
+    for sigma in (wanted.scale_, 0.0):
+
+        def there(problem, *, start, max_iter, tol, sigma=sigma):
+            coef, intercept = problem.in_own_units(wanted.coef_, wanted.intercept_)
+            return Estimate(coef, intercept, sigma / problem.y_unit)
+
+        spec = SolverSpec(there, "smooth", joint_scale=True, ridge=True, any_penalty=True)
+        monkeypatch.setitem(SOLVERS, "there", spec)
+        model = clone(wanted).set_params(solver="there")
+        if sigma:
+            assert model.fit(X, y).dual_gap_ <= 1e-9 * wanted.objective_
+            continue
+        with pytest.warns(ConvergenceWarning, match="duality gap"):
+            model.fit(X, y)
+        assert model.dual_gap_ == model.objective_

@@ -24,6 +24,7 @@ from robustreg.evaluation.coordinates import (
 )
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import NotFiniteError
+from robustreg.penalties import ElasticNet
 from robustreg.solvers._ended import UNFINISHED, Ended
 from robustreg.solvers._plane import certificate_at_zero
 from robustreg.solvers._report import TOL, null_result, result
@@ -217,6 +218,9 @@ def _smooth(problem: Problem, found: Coefficients, tol: float, end: OptimizeResu
     theta, found = pack(objective, frame, found), replace(found, certain=frame.certain)
     residual = residuals_brought_in(problem, found)
     if problem.joint and found.sigma == 0.0:
+        if not isinstance(problem.penalty, ElasticNet):  # of others nothing is known there
+            value = value_at(problem, found, residual)
+            return result(problem, Reached(found, residual, value, value), tol, end, frame.rank)
         value, gap, _ = certificate_at_zero(objective, theta, problem.exact)
         return result(problem, Reached(found, residual, value, gap), tol, end, frame.rank)
     nu = problem.loss.psi(residual / found.sigma)
