@@ -558,6 +558,21 @@ def test_clone_and_pickle(model):
     assert not hasattr(clone(fitted), "coef_")
 
 
+@pytest.mark.parametrize(
+    "model",
+    [robustreg.HuberRegressor(), robustreg.LTSRegressor(), robustreg.L1RegressorCV(alphas=[0.1])],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_pickle_of_another_version_is_refused(model):
+    """Its attributes are others: better an error than one that is missing somewhere later."""
+    fitted = clone(model).fit(*contaminated())
+    state = fitted.__getstate__()
+    del state["_robustreg_state"]
+    name = type(model).__name__
+    with pytest.raises(ValueError, match=f"This {name} was pickled by another version .* Fit it"):
+        type(model)().__setstate__(state)
+
+
 @every_variant_of_all
 def test_a_second_fit_forgets_the_first(model):
     X, y = contaminated()

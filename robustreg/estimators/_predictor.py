@@ -34,6 +34,7 @@ from robustreg.solvers import solver_names
 T = TypeVar("T")
 
 FLOATS = (np.float64, np.float32)
+STATE = 1  # counts the kinds of attributes that models have had; pickles of another are refused
 
 
 class LinearPredictor(RegressorMixin, Estimator):
@@ -47,6 +48,18 @@ class LinearPredictor(RegressorMixin, Estimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="neither")],
     }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_robustreg_state": STATE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        found = state.pop("_robustreg_state", None)
+        if found != STATE:
+            raise ValueError(
+                f"This {type(self).__name__} was pickled by another version of robustreg, whose "
+                f"models have other attributes (state {found}, here {STATE}). Fit it again."
+            )
+        super().__setstate__(state)
 
     @contextmanager
     def _unchanged_on_error(self) -> Iterator[None]:
