@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from robustreg import HuberRegressor, LTSRegressor, MMRegressor, SRegressor
+from robustreg import HuberRegressor, LTSRegressor, MMRegressor, MRegressor, SRegressor
 
 every_estimator = pytest.mark.parametrize("model", HIGH.values(), ids=HIGH.keys())
 every_variant = pytest.mark.parametrize("model", HIGH_VARIANTS.values(), ids=HIGH_VARIANTS.keys())
@@ -458,15 +458,62 @@ def test_only_columns_of_zeros_and_no_intercept(model):
     assert 0.6 < fitted.scale_ < 1.4
 
 
-def test_equations_that_a_far_row_hides_are_not_called_solved():
-    # 60 % of the column are constant but for 1e-12, which makes the others 1e12 scales far
+def mostly_constant(size):
+    """60 % of a column are constant but for noise of a size: the others are far, by its scale."""
     rng = np.random.default_rng(0)
-    x = np.r_[1e-12 * rng.standard_normal(300), rng.standard_normal(200)]
+    x = np.r_[size * rng.standard_normal(300), rng.standard_normal(200)]
     X = np.c_[x, rng.standard_normal(500)]
-    y = X.sum(axis=1) + 0.1 * rng.standard_normal(500)
+    return X, X.sum(axis=1) + 0.1 * rng.standard_normal(500)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-12])
+def test_equations_beside_far_rows_are_solved(size):
+    X, y = mostly_constant(size)
+    model = MMRegressor(random_state=0).fit(X, y)
+    assert model.converged_
+    design = np.c_[X, np.ones(500)]
+    psi = model.loss_.psi((y - model.predict(X)) / model.scale_)
+    assert np.all(np.abs(design.T @ psi) <= 1e-8 * (np.abs(design.T) @ np.abs(psi)))
+
+
+def test_equations_that_a_far_row_hides_are_not_called_solved():
+    X, y = mostly_constant(1e-16)
     with pytest.warns(ConvergenceWarning, match="equations do not hold"):
         model = MMRegressor(random_state=0).fit(X, y)
     assert not model.converged_
+
+
+FOLLOWING = {
+    "s": SRegressor(random_state=0),
+    "mm": MMRegressor(random_state=0),
+    "m": MRegressor("bisquare", random_state=0),
+    "m-fixed": MRegressor("bisquare", scale="s", random_state=0),
+    "lts": LTSRegressor(random_state=0),
+}
+
+
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e12])
+@pytest.mark.parametrize("name", FOLLOWING)
+def test_far_rows_that_are_followed_do_not_hide_the_others(name, far):
+    """Three rows far out agree on one slope; the others have the say in all that is left."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((150, 4))
+    y = 2 * X[:, 0] + rng.standard_t(1.5, size=150)
+    X[:3, 1], y[:5] = far, 1e6
+    model = clone(FOLLOWING[name]).fit(X, y)
+    assert model.converged_
+    assert model.n_iter_ < 100
+    design = np.c_[X[:, 0], X[:, 1] / far, X[:, 2:], np.ones(150)]  # in which all columns are tame
+    if name == "lts":
+        residual = y - X @ model.raw_coef_ - model.raw_intercept_
+        kept = np.argsort(np.abs(residual))[: model.n_support_]
+        slopes, sizes = design[kept].T, np.abs(residual[kept])
+        assert np.all(np.abs(slopes @ residual[kept]) <= 1e-5 * (np.abs(slopes) @ sizes))
+        return
+    psi = model.loss_.psi((y - model.predict(X)) / model.scale_)
+    rounding = np.finfo(float).eps * far  # of the far rows' own regressors
+    sizes = np.abs(design.T) @ np.abs(psi)
+    assert np.all(np.abs(design.T @ psi) <= (1e-9 + rounding) * sizes)
 
 
 @every_estimator

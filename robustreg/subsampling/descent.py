@@ -268,19 +268,21 @@ def _newton_step(hessian: Array, pull: Array, total: float) -> tuple[Array, bool
     Where it is not, in the valleys that few rows make, curvatures count by their size: the step
     still goes downhill, and away from saddles, by which reweighting only creeps.
     """
-    values, vectors = eigh(hessian)
+    # the bulk of the rows has about the curvature 1 for each of them, a row far out much more:
+    # in units of its own, lest its rounding be more than the curvature of all others
+    unit = np.sqrt(np.maximum(np.abs(np.diag(hessian)), total) / total)
+    values, vectors = eigh(hessian / np.outer(unit, unit))
     size = np.abs(values)
-    # the bulk of the rows has about the curvature 1 for each of them, a row far out much more
     least = max(LEAST_CURVATURE * total, 16 * EPS * size.max())
-    step = vectors @ ((vectors.T @ pull) / np.maximum(size, least))
-    return step, bool(values[0] >= least)
+    step = vectors @ ((vectors.T @ (pull / unit)) / np.maximum(size, least))
+    return step / unit, bool(values[0] >= least)
 
 
 def _solve(gram: Array, pull: Array, total: float) -> Array:
     """The least-squares step; 0 in directions in which no row has a weight."""
     if not len(pull):  # only columns of zeros, and no intercept
         return pull
-    step = cholesky_solve(gram + ridge(np.trace(gram), total) * np.eye(len(gram)), pull, 0.0)
+    step = cholesky_solve(gram + np.diag(ridge(np.diag(gram), total)), pull, 0.0)
     assert step is not None
     return step
 

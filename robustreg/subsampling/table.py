@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import RandomState
+from scipy.linalg import qr
 
 from robustreg._arrays import TINY, Array, Index
 from robustreg._linalg.factors import lstsq
@@ -23,6 +24,7 @@ from robustreg.scale._median import mad, weighted_median
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
 # larger one is shrunk to it.
 FULL_REACH = 10.0
+OVERWHELMING = 1e4  # scales: the square of what is farther out leaves few digits of the others'
 RIDGE, ROUNDED = 1e-12, 1e-13
 THREADED_ENTRIES = 2**19  # up to which threads cost more than they save
 BLOCK_ENTRIES = 2**17  # of a block of rows: it stays in the processor's cache
@@ -149,13 +151,15 @@ class Coordinates:
         return np.append(u, intercept + self.origin @ coef) if self.fit_intercept else u
 
 
-def ridge(trace: Array, total: float) -> Array:
-    """What is added to the diagonal of Gram matrices of some traces, of rows of a total weight.
+def ridge(size: Array, total: float) -> Array:
+    """What is added to the diagonal of Gram matrices of a size, of rows of a total weight.
 
     It leaves coordinates alone that no row determines, is nothing beside the bulk of the rows,
     whose Gram matrix is about ``total`` times the identity, and keeps that of far rows regular.
+    The size is the trace for all coordinates, which holds candidates fast that a far row has a
+    weight in, or the diagonal for each its own.
     """
-    return np.maximum(RIDGE * total, ROUNDED * trace)
+    return np.maximum(RIDGE * total, ROUNDED * size)
 
 
 def least_absolute_problem(data: Data, fit_intercept: bool) -> Problem:
@@ -192,6 +196,7 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
             q[part, : basis.shape[1]] = product(rows.centred(rows.read(part)), basis)
 
     rows.walk(fill)
+    basis = _turned(q, basis, np.flatnonzero(reach > OVERWHELMING))
     zero = problem.exact or EXACT  # where y does not vary, its spread counts as 1
     table = Table(q, problem.y, weight, zero, problem.n_threads)
     origin = rows.centre + rows.offset * rows.unit if rows.explicit else rows.offset
@@ -200,6 +205,21 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     if not np.isfinite(basis).all():
         raise out_of_range("coefficients", "rescale X or y")
     return table, Coordinates(basis, origin, problem.fit_intercept, far)
+
+
+def _turned(q: Array, basis: Array, far: Index) -> Array:
+    """The basis turned, and q with it, so that rows far out are long in few coordinates.
+
+    A coordinate that holds one may have a unit of its own; where all of them hold it, what the
+    other rows say of its complement is rounding beside its squares.
+    """
+    k = basis.shape[1]
+    if not len(far) or k < 2:
+        return basis
+    turn = qr(q[far, :k].T, pivoting=True, check_finite=False)[0]
+    q[:, :k] = product(q[:, :k].copy(), turn)
+    turned: Array = basis @ turn
+    return turned
 
 
 def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
