@@ -133,7 +133,9 @@ def _joint_thresholds(size: Array, outside: Array, squares: Array) -> Array:
     the mean falls in t: between two residuals it is squares / t^2 + outside.
     """
     level = _joint_levels()
-    rows = np.searchsorted(-(squares[:-1] / size**2 + outside[:-1]), -level)
+    square = size**2  # 0 of some that are nothing beside the others
+    below = np.divide(squares[:-1], square, out=np.zeros_like(size), where=square > 0.0)
+    rows = np.searchsorted(-(below + outside[:-1]), -level)
     rest = level - outside[rows]
     square = np.divide(squares[rows], rest, out=np.zeros_like(rest), where=rest > 0.0)
     return np.sqrt(square)
