@@ -113,6 +113,13 @@ def test_weights_are_psi_over_r_with_the_limit_at_zero(loss):
 
 
 @every_loss
+def test_psi_prime_at_a_kink_is_that_of_one_side(loss):
+    for kink in loss.kinks():
+        sides = [loss.psi_prime(np.nextafter(kink, end)) for end in (-np.inf, np.inf)]
+        assert np.abs(loss.psi_prime(kink) - sides).min() <= 1e-12
+
+
+@every_loss
 def test_weights_decrease_so_that_reweighting_descends(loss):
     if isinstance(loss, EpsilonInsensitive) and loss.epsilon > 0.0:
         pytest.skip("its weights jump up at the edge of the tube")
@@ -338,7 +345,7 @@ def test_joint_breakdown_values(loss, expected):
     assert loss.joint_breakdown == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("delta", [1e-6, 0.1, 1.345, 5.0, 1e3])
+@pytest.mark.parametrize("delta", [1e-150, 1e-6, 0.1, 1.345, 5.0, 1e3])
 def test_joint_breakdown_of_huber_in_closed_form(delta):
     lam = 2.0 * huber_kappa(delta) / delta**2
     assert Huber(delta).joint_breakdown == pytest.approx(lam / (1.0 + lam), rel=1e-11)
@@ -683,8 +690,18 @@ def test_bad_constants_are_named(loss_class, name, value):
     if value == 0.0 and loss_class in (SmoothL1, EpsilonInsensitive):
         assert getattr(loss_class(value), name) == 0.0
         return
-    with pytest.raises(ValueError, match=f"{loss_class.__name__}: {name} must be .*, got "):
+    zero = "0 or " if loss_class in (SmoothL1, EpsilonInsensitive) else ""
+    allowed = rf"{zero}a number from 1e-150 to 1e\+150"
+    with pytest.raises(ValueError, match=f"{loss_class.__name__}: {name} must be {allowed}, got "):
         loss_class(**{name: value})
+
+
+@pytest.mark.parametrize("loss_class", [Huber, SmoothL1, Bisquare])
+def test_the_ends_of_the_range_of_constants_are_allowed(loss_class):
+    for end, beyond in ((1e-150, 0.0), (1e150, np.inf)):
+        assert loss_class(end) == loss_class.from_tuning_constant(end)
+        with pytest.raises(ValueError, match=r"must be .*a number from 1e-150"):
+            loss_class(np.nextafter(end, beyond))
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, -0.1, 1.1, np.nan, "0.5", None], ids=repr)

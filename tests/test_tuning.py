@@ -149,6 +149,14 @@ def test_impossible_targets_are_explained(loss_class, target, message):
         tuning_constant(loss_class, **target)
 
 
+def test_the_end_of_what_is_searched_is_reached():
+    end = math.exp(math.log(1e-4))
+    least = gaussian_efficiency(Huber(end))
+    assert tuning_constant(Huber, efficiency=least) == pytest.approx(end, rel=1e-12)
+    with pytest.raises(ValueError, match="Huber reaches efficiency"):
+        tuning_constant(Huber, efficiency=np.nextafter(least, 0.0))
+
+
 @pytest.mark.parametrize(
     "loss_class", [Squared, HalfSquared, Absolute, Quantile, EpsilonInsensitive]
 )
