@@ -115,6 +115,13 @@ def test_no_variables_no_step():
     assert quadratic_step(np.zeros((0, 0)), np.zeros(0), np.zeros(0), none).shape == (0,)
 
 
+def test_the_nearest_point_that_is_allowed():
+    kinks = Kinks(np.zeros(4), np.array([True, False, True, True]))
+    np.testing.assert_array_equal(
+        kinks.allowed(np.array([-1e-20, -3.0, 0.5, 0.0])), [0, -3, 0.5, 0]
+    )
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_change_and_derivatives_are_those_of_the_norm(seed):
     rng = np.random.default_rng(seed)

@@ -263,6 +263,49 @@ def test_more_columns_than_rows(alpha):
     np.testing.assert_allclose(model.coef_, lasso.coef_, rtol=1e-7, atol=1e-12)
 
 
+@dataclass(frozen=True)
+class Ridge(Penalty):
+    """A quadratic penalty without kinks, which leaves everything else to the base class."""
+
+    root: float
+
+    @property
+    def root_curvature(self):
+        return self.root
+
+    def value(self, coef):
+        return 0.5 * float(np.sum((self.root * coef) ** 2))
+
+    def subgradient(self, coef, near, tiny=0.0):
+        return self.gradient(coef)
+
+    def conjugate(self, slope):
+        return 0.5 * float(np.sum((slope / self.root) ** 2))
+
+    def share_within(self, slope):
+        return 1.0
+
+    def kinks(self, factor, size):
+        return None
+
+    def in_units(self, coef_unit, value_unit):
+        return Ridge(self.root * coef_unit / value_unit**0.5)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 0.2, 5.0])
+def test_a_penalty_without_kinks_is_a_ridge(alpha):
+    X, y = contaminated(n=80, p=4)
+    penalty = Ridge(alpha**0.5)
+    assert check_penalty(penalty, 4) is None
+    assert (penalty.slope, penalty.positive, penalty.kinked, penalty.is_none) == (0, 0, 0, 0)
+    assert penalty.ridge == pytest.approx(alpha, rel=1e-15)
+    own = MRegressor(Huber(1.345), scale=1.0, penalty=penalty).fit(X, y)
+    ridge = MRegressor(Huber(1.345), scale=1.0, alpha=alpha).fit(X, y)
+    assert own.objective_ == pytest.approx(ridge.objective_, rel=1e-12)
+    np.testing.assert_allclose(own.coef_, ridge.coef_, rtol=1e-9)
+    assert own.dual_gap_ <= 1e-9 * own.objective_
+
+
 def test_an_exact_plane_is_left_with_its_gap():
     """A certificate at scale 0 would take a linear programme of the penalty."""
     g = np.random.default_rng(0)

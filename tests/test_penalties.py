@@ -65,6 +65,22 @@ def test_without_a_penalty_all_is_zero():
     assert ElasticNet().conjugate(1e-16 * COEF) == 0
 
 
+@pytest.mark.parametrize("penalty", [*ALL, ElasticNet(positive=True)])
+def test_only_nothing_is_no_penalty(penalty):
+    assert penalty.is_none is (penalty == ElasticNet())
+
+
+def test_a_ridge_whose_curvature_is_below_the_range_keeps_its_digits():
+    """Its root is in range, and so is what it makes of large coefficients."""
+    penalty, root, coef = ElasticNet(1e-300, unit=3e15), 1e-150 / 3e15**0.5, 1e160 * COEF
+    assert penalty.root_curvature == pytest.approx(root, rel=1e-15)
+    np.testing.assert_allclose(penalty.gradient(coef), root * (root * coef), rtol=1e-14)
+    squares = np.sum((root * coef) ** 2)
+    assert penalty.value(coef) == pytest.approx(0.5 * squares, rel=1e-14)
+    slope = penalty.gradient(coef)
+    assert penalty.conjugate(slope) == pytest.approx(0.5 * squares, rel=1e-14)
+
+
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 def test_units(factor):
     """With its unit scaled along, the penalty moves with y as a loss does."""
@@ -111,6 +127,42 @@ def test_subgradients(penalty):
     smooth = penalty.curvature * COEF
     expected = smooth + penalty.slope * np.sign(COEF)
     np.testing.assert_allclose(slope[[0, 1, 3]], expected[[0, 1, 3]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_what_is_tiny_counts_as_at_the_kink(positive):
+    """The quadratic part has its own slope there, too: what is left of ``near`` is the kink's."""
+    penalty = ElasticNet(2.0, 0.25, 4.0, positive)
+    coef, near = np.array([0.1, 0.2, 0.2, 0.3]), np.array([0.3, 9.0, -9.0, 0.1])
+    found = penalty.subgradient(coef, near, tiny=0.2)
+    steepest = penalty.curvature * coef + penalty.slope
+    lowest = -9.0 if positive else steepest[2] - 2.0 * penalty.slope
+    np.testing.assert_allclose(found, [0.3, steepest[1], lowest, steepest[3]], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "slope", "share"),
+    [
+        (ElasticNet(0.3, 1.0), [0.3, -0.1], 1.0),
+        (ElasticNet(0.3, 1.0), [0.3, -1.2], 0.25),
+        (ElasticNet(0.3, 1.0), [0.0, 0.0], 1.0),
+        (ElasticNet(0.3, 1.0), [], 1.0),
+        (ElasticNet(0.3, 1.0, positive=True), [0.1, -1.2], 1.0),
+        (ElasticNet(0.3, 1.0, positive=True), [0.6, -1.2], 0.5),
+        (ElasticNet(0.3, 0.9), [0.3, -1.2], 1.0),
+        (ElasticNet(0.3), [0.3, -1.2], 1.0),
+    ],
+    ids=str,
+)
+def test_the_share_of_slopes_that_the_conjugate_is_finite_for(penalty, slope, share):
+    assert penalty.share_within(np.array(slope)) == pytest.approx(share, rel=1e-15)
+
+
+def test_slopes_beyond_an_l1_norm_are_a_loss_under_a_sign_constraint():
+    """The excess of the first coefficient's, 0.2, counts against it, as if it were twice there."""
+    slope, coef = np.array([0.5, -1.0, 0.1]), np.array([1.0, 2.0, 3.0])
+    bound = ElasticNet(0.3, 1.0, positive=True).fenchel(slope, coef)
+    assert bound == pytest.approx((0.3 - 0.2) * 1.0 - 1.0 * 2.0 + 0.1 * 3.0, rel=1e-14)
 
 
 @pytest.mark.parametrize("penalty", [ElasticNet(), *WITH_L1], ids=repr)
