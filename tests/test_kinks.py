@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import Lasso
 
 from robustreg.penalties import ElasticNet
-from robustreg.penalties._kinks import Kinks, quadratic_step
+from robustreg.penalties._kinks import Kinks, Root, _stop, quadratic_step
 
 
 def random_kinks(rng, p, positive=0.5):
@@ -95,11 +95,112 @@ def test_steps_below_the_rounding_of_the_variables_have_their_digits():
     np.testing.assert_allclose(step, [-3e-20, 1e-20], rtol=1e-4)
 
 
+@pytest.mark.parametrize("condition", [1e1, 1e6])
+@pytest.mark.parametrize("seed", range(20))
+def test_signs_and_slopes_where_the_step_ends(seed, condition):
+    """Of many variables, from anywhere: nothing is left of the slopes, and no sign is wrong."""
+    rng = np.random.default_rng(seed)
+    directions = np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    hessian = directions * np.geomspace(1.0, 1.0 / condition, 30) @ directions.T
+    kinks, x, gradient = random_kinks(rng, 30), 3.0 * rng.normal(size=30), rng.normal(size=30)
+    x = kinks.allowed(x)
+    found = x + quadratic_step(hessian, gradient, x, kinks)
+    excess = kinks.excess(found, gradient + hessian @ (found - x))
+    assert np.abs(excess).max() <= 1e-12 * (1.0 + np.abs(found).max())
+    assert (found[kinks.positive] >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_move_is_stopped_where_signs_change(seed):
+    """At all the changes if the sum falls by that, else at the first of them."""
+    rng = np.random.default_rng(seed)
+    # every other matrix has next to no curvature along the move, and much where that is bent
+    hessian, y = np.diag(rng.exponential(size=6)) + 1e3 * (seed % 2), rng.normal(size=6)
+    move = -2.0 * y * rng.uniform(size=6)
+    move[:2] = [-1.5, -1.2] * y[:2]
+    move[5] -= move.sum()
+    turned = y * (y + move) <= 0
+    share = -y / move
+
+    def above(x):
+        """What is left of the sum above its minimum at the end of the move, doubled."""
+        return (x - y - move) @ hessian @ (x - y - move)
+
+    at, reached, stopped = _stop(hessian, y, move, np.ones(6, dtype=bool), turned)
+    here = np.isin(np.arange(6), stopped)
+    assert here[turned & (share <= share[turned].min())].all()
+    assert (turned[here] & (share[here] <= reached) & (at[here] == 0.0)).all()
+    np.testing.assert_allclose(at[~here], (y + reached * move)[~here], rtol=1e-14)
+    assert (at * y >= 0)[turned].all()
+    assert above(at) < above(y)
+    everywhere = np.where(turned, 0.0, y + move)
+    if above(everywhere) < above(y):
+        np.testing.assert_array_equal(at, everywhere)
+        assert reached == 1.0
+    else:
+        assert reached == share[here].max() < 1.0
+
+
+COUPLED = np.array([[1.0, 0.5], [0.5, 1.0]])
+BY_ROOT = np.linalg.cholesky(COUPLED).T
+
+
+@pytest.mark.parametrize(
+    ("hessian", "gradient", "x", "rounding"),
+    [
+        (COUPLED, [-1.0, 0.0], [0.0, 2e8], 1e-6),
+        (Root(BY_ROOT), [-1.0, 0.0], [0.0, 2e8], 1e-8),
+        (Root(BY_ROOT, terms=1e8), [-1.0, 0.0], [0.0, 0.0], 1e-6),
+        (Root(BY_ROOT, terms=1.0), [-1e8 - 1.0, -2e8], [0.0, 0.0], 1e-6),
+    ],
+)
+def test_what_exceeds_a_kink_by_rounding_alone_frees_nothing(hessian, gradient, x, rounding):
+    """Slopes are sums: of terms at x, of those that they are said to have, and along the step."""
+    kinks = Kinks(np.array([1.0, 0.0]), np.zeros(2, dtype=bool))
+    for excess, moves in ((0.1 * rounding, False), (1e2 * rounding, True)):
+        step = quadratic_step(hessian, np.array(gradient) - [excess, 0.0], np.array(x), kinks)
+        assert (step[0] > 0.0) == moves
+
+
+@pytest.mark.parametrize("where", ["gradient", "hessian"])
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_what_is_not_finite_has_no_step(where, bad):
+    hessian, gradient = np.eye(2), np.zeros(2)
+    (gradient if where == "gradient" else hessian)[0] = bad
+    kinks = Kinks(np.ones(2), np.zeros(2, dtype=bool))
+    assert quadratic_step(hessian, gradient, np.array([0.0, 1.0]), kinks) is None
+
+
 def test_a_singular_matrix_of_the_free_variables_has_no_step():
     hessian, kinks = np.ones((2, 2)), Kinks(np.ones(2), np.zeros(2, dtype=bool))
     assert quadratic_step(hessian, np.array([-3.0, -3.0]), np.ones(2), kinks) is None
     free = Kinks(np.zeros(2), np.zeros(2, dtype=bool))
     assert quadratic_step(hessian, np.array([-3.0, -3.0]), np.zeros(2), free) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_root_is_the_matrix_that_it_is_the_root_of(seed):
+    rng = np.random.default_rng(seed)
+    factor, some = rng.normal(size=(9, 6)), np.array([4, 0, 3])
+    root, matrix, vector = Root(factor), factor.T @ factor, rng.normal(size=6)
+    np.testing.assert_allclose(root.square, matrix, rtol=1e-14)
+    np.testing.assert_allclose(root @ vector, matrix @ vector, rtol=1e-12)
+    np.testing.assert_array_equal(root.part(some).factor, factor[:, some])
+    np.testing.assert_allclose(root.plus(0.3).square, matrix + 0.3 * np.eye(6), atol=1e-13)
+    np.testing.assert_allclose(matrix @ root.solve(vector), vector, rtol=1e-10)
+    gradient, kinks = 3.0 * rng.normal(size=6), random_kinks(rng, 6)
+    x = feasible(rng, kinks)
+    expected = quadratic_step(matrix, gradient, x, kinks)
+    np.testing.assert_allclose(quadratic_step(root, gradient, x, kinks), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1.0, 1e10])
+def test_a_root_is_singular_where_no_digits_of_a_pivot_are_left(size):
+    side = np.array([1.0, 1.0])
+    found = Root(size * np.diag([1.0, 1e-15])).solve(side)
+    np.testing.assert_allclose(found * size**2, [1.0, 1e30], rtol=1e-12)
+    assert Root(size * np.diag([1.0, 1e-17])).solve(side) is None
+    assert Root(size * np.ones((1, 2))).solve(side) is None
 
 
 def test_variables_that_stay_0_may_have_a_singular_matrix():
