@@ -14,9 +14,16 @@ from sklearn.exceptions import ConvergenceWarning
 
 from robustreg.datasets import load_diamonds
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
-from robustreg.evaluation.certificate import _gap
-from robustreg.evaluation.coordinates import make_objective, make_separable_frame
-from robustreg.evaluation.problem import Data
+from robustreg.evaluation.certificate import (
+    _gap,
+    dual_gap,
+    dual_gap_from,
+    dual_point,
+    gap_of_psi,
+    is_balanced,
+)
+from robustreg.evaluation.coordinates import make_objective, make_separable_frame, pack
+from robustreg.evaluation.problem import Coefficients, Data
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")
@@ -342,3 +349,78 @@ def test_slopes_that_nothing_balances_are_no_gain():
     unit = objective.rows.unit
     gap = _gap(objective, coef, 4e-9, 0.5, 2e-9, slope / unit, 0.0)
     assert gap == pytest.approx(4e-9 - 0.5 * 2e-9 + 0.5 * 2e-5 * 2e-3, rel=1e-12)
+
+
+def objective_of(model, X, y):
+    """F in the units of a fit, where it has its minimum, and what it is there."""
+    model.fit(X, y)
+    loss, scale = model._get_loss(), None if model.scale == "joint" else model.scale
+    problem = model._problem(Data(X, y, None, 1), loss, scale, model._penalty())
+    frame = make_separable_frame(problem)
+    objective = make_objective(problem, frame)
+
+    def theta_of(fit, sigma):
+        intercept = (fit.intercept_ - problem.y_offset) / problem.y_unit
+        start = Coefficients(fit.coef_ / problem.y_unit, intercept, sigma / problem.y_unit)
+        return pack(objective, frame, start)
+
+    best = model.objective_ / problem.objective_unit
+    theta = theta_of(model, model.scale_)
+    assert objective(theta)[0] == pytest.approx(best, rel=1e-9)
+    return objective, theta, best, theta_of
+
+
+@pytest.mark.parametrize("far", [1e-3, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("scale", ["joint", 1.0])
+@pytest.mark.parametrize(
+    "penalty",
+    [{}, {"alpha": 0.1}, {"alpha": 0.1, "l1_ratio": 1.0}, {"alpha": 0.1, "l1_ratio": 0.5}],
+    ids=str,
+)
+@pytest.mark.parametrize("loss", [Huber(), LogCosh()], ids=repr)
+def test_gaps_off_the_optimum_are_true(loss, penalty, scale, far):
+    """Of psi and of the Newton step's dual point; cleaned, and as they are where all is balanced.
+
+    Away from the optimum the slopes of nu exceed an L1 norm, and rho* what a joint scale allows.
+    """
+    X, y = contaminated(n=60, p=3)
+    objective, best_theta, best, _ = objective_of(MRegressor(loss, scale=scale, **penalty), X, y)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        theta = best_theta + far * rng.normal(size=len(best_theta))
+        if objective.joint:
+            theta[-1] = best_theta[-1] * np.exp(far * rng.normal())
+        value = objective(theta)[0]
+        psi = loss.psi(objective.residual / objective.scale_at(theta))
+        gaps = [dual_gap(objective, theta)]
+        for nu in (psi, dual_point(objective, theta)):
+            gaps.append(dual_gap_from(objective, theta, value, nu.copy()))
+            if penalty:  # balances all slopes but that of the intercept
+                gaps.append(dual_gap_from(objective, theta, value, nu - nu.mean(), cleaning=0))
+        assert min(gaps) >= (value - best) * (1 - 1e-9) - 1e-9 * best
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.0, 1.1, 2.0])
+@pytest.mark.parametrize("penalty", [{}, {"alpha": 0.1, "l1_ratio": 1.0}], ids=str)
+@pytest.mark.parametrize("loss", [Huber(), LogCosh()], ids=repr)
+def test_a_scale_that_is_off_opens_the_gap(loss, penalty, factor):
+    """Where the slopes of the coefficients are balanced, and that of the scale alone is not."""
+    X, y = contaminated(n=60, p=3)
+    model = MRegressor(loss, **penalty)
+    objective, _, best, theta_of = objective_of(model, X, y)
+    scale = factor * model.scale_
+    theta = theta_of(clone(model).set_params(scale=scale).fit(X, y), scale)
+    value, gradient = objective(theta)
+    excess = objective.kinks.excess(theta, gradient) if objective.kinks else gradient
+    assert is_balanced(objective, objective.sums, excess)
+    beta, _, sigma = objective.unpack(theta)
+    gap = gap_of_psi(objective, objective.sums, beta, sigma, value)
+    assert gap >= value - best - 1e-9 * best
+    nu = loss.psi(objective.residual / sigma)
+    other = dual_gap_from(objective, theta, value, nu)
+    assert gap == pytest.approx(other, rel=1e-6, abs=1e-9 * best)
+    conjugate = loss.conjugate(loss.psi(objective.residual / sigma)).mean()
+    if factor < 1.0 and not penalty:  # as much of nu as the scale allows
+        share = loss.kappa / conjugate
+        linear = np.mean(loss.psi(objective.residual / sigma) * objective.residual)
+        assert gap == pytest.approx(value - share * linear, rel=1e-6)
