@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from _cases import DEFAULTS, HIGH, VARIANTS, clean, contaminated
-from scipy import sparse
+from scipy import sparse, stats
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 
@@ -16,7 +16,9 @@ from robustreg import (
     huber_path,
     l1_path,
 )
+from robustreg._arrays import EPS
 from robustreg._linalg.factors import OutOfRangeError, eigh, lstsq, svd
+from robustreg.evaluation.units import FARTHEST, bring_in, units_of
 
 EVERY = DEFAULTS | HIGH
 every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
@@ -265,3 +267,54 @@ def test_an_overflow_on_the_way_is_an_error_for_people():
     with pytest.raises(ValueError, match="range of float64: rescale X, y or sample_weight"):
         model.fit(X, y)
     assert not hasattr(model, "coef_")
+
+
+MAD = 1.0 / stats.norm.ppf(0.75)  # of a Gaussian, per standard deviation
+TARGETS = {
+    "spread": np.append(np.random.default_rng(0).normal(300.0, 2.0, 60), -1e6),
+    "mostly_one_value": np.append(np.full(40, 7.0), [7.5, 6.25, 9.0, 4e4, 3.0]),
+    "constant": np.full(5, -7.0),
+    "zero": np.zeros(5),
+}
+
+
+@pytest.mark.parametrize("table", TARGETS)
+@pytest.mark.parametrize("factor", [1.0, 2.0**40, 1e-300, 1e302])
+@pytest.mark.parametrize("squares", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("copies", [None, 1.0, 3.0])
+def test_units_of_targets_by_their_definition(table, factor, squares, fit_intercept, copies):
+    y = TARGETS[table] * factor
+    weight = None if copies is None else np.full(len(y), copies)
+    units = units_of(y, weight, 1, squares, fit_intercept)
+    largest = np.abs(y).max()
+    assert units.rough == (2.0 ** np.floor(np.log2(largest)) if largest else 1.0)
+    rough = y / units.rough
+    centre = np.median(rough) if fit_intercept else 0.0
+    away, about_median = np.abs(rough - centre), np.abs(rough - np.median(rough))
+    width = spread = MAD * np.median(away)
+    if not spread and away.any():
+        width, spread = np.sqrt(np.mean(away**2)), MAD * np.median(away[away > 0])
+    two = 2.0 ** np.floor(np.log2(spread)) if spread and not squares else 1.0
+    assert units.two == two
+    found = [units.centre, units.width, units.spread]
+    np.testing.assert_allclose(found, np.array([centre, width, spread]) / two, rtol=1e-12)
+    exact = 1e-9 * spread
+    if not fit_intercept and spread:
+        moved = about_median[about_median > 0]
+        own = MAD * (np.median(about_median) or np.median(moved)) if len(moved) else spread
+        exact = min(max(1e-9 * own, 64 * EPS * spread), exact)
+    assert units.exact == pytest.approx(exact / two, rel=1e-12)
+    scaled, farthest = units.apply(y)
+    np.testing.assert_allclose(scaled, (rough - centre) / two, rtol=1e-9, atol=1e-15 / two)
+    assert farthest == np.abs(scaled).max()
+
+
+def test_targets_beyond_so_many_spreads_are_brought_in():
+    edge = 4.0 * FARTHEST
+    y = np.array([1.0, 1.5 * edge, -edge, -1e9 * edge, edge])
+    given = y.copy()
+    far, beyond = bring_in(y, 4.0)
+    np.testing.assert_array_equal(far, [1, 3])
+    np.testing.assert_array_equal(y, [1.0, edge, -edge, -edge, edge])
+    np.testing.assert_array_equal(beyond, given[far] - y[far])
