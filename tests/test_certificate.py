@@ -377,13 +377,14 @@ def objective_of(model, X, y):
     [{}, {"alpha": 0.1}, {"alpha": 0.1, "l1_ratio": 1.0}, {"alpha": 0.1, "l1_ratio": 0.5}],
     ids=str,
 )
-@pytest.mark.parametrize("loss", [Huber(), LogCosh()], ids=repr)
-def test_gaps_off_the_optimum_are_true(loss, penalty, scale, far):
+@pytest.mark.parametrize(("loss", "unit"), [(Huber(), 1.0), (LogCosh(), 1.0), (Huber(), 1e160)])
+def test_gaps_off_the_optimum_are_true(loss, unit, penalty, scale, far):
     """Of psi and of the Newton step's dual point; cleaned, and as they are where all is balanced.
 
     Away from the optimum the slopes of nu exceed an L1 norm, and rho* what a joint scale allows.
     """
     X, y = contaminated(n=60, p=3)
+    X[:, 0] *= unit
     objective, best_theta, best, _ = objective_of(MRegressor(loss, scale=scale, **penalty), X, y)
     rng = np.random.default_rng(0)
     for _ in range(10):
@@ -397,7 +398,21 @@ def test_gaps_off_the_optimum_are_true(loss, penalty, scale, far):
             gaps.append(dual_gap_from(objective, theta, value, nu.copy()))
             if penalty:  # balances all slopes but that of the intercept
                 gaps.append(dual_gap_from(objective, theta, value, nu - nu.mean(), cleaning=0))
+        assert not np.isnan(gaps).any()
         assert min(gaps) >= (value - best) * (1 - 1e-9) - 1e-9 * best
+
+
+@pytest.mark.parametrize("penalty", [{}, {"alpha": 0.1, "l1_ratio": 1.0}], ids=str)
+def test_the_bound_of_a_newton_step_is_the_minimum_but_for_third_orders(penalty):
+    X, y = contaminated(n=60, p=3)
+    model = MRegressor(LogCosh(), scale=1.0, **penalty)
+    objective, best_theta, best, _ = objective_of(model, X, y)
+    step = np.random.default_rng(0).normal(size=len(best_theta))
+    for far in (1e-2, 1e-3):
+        theta = best_theta + far * step
+        value = objective(theta)[0]
+        gap = dual_gap_from(objective, theta, value, dual_point(objective, theta))
+        assert gap == pytest.approx(value - best, rel=0.1 * far, abs=1e-12 * best)
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.0, 1.1, 2.0])
