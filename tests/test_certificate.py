@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from _cases import SMOOTH_LOSSES, TABLES, clean, contaminated, weights_for
 from _reference import EPS, Reference
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -16,13 +17,14 @@ from robustreg.datasets import load_diamonds
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.evaluation.certificate import (
     _gap,
+    _without_rounding,
     dual_gap,
     dual_gap_from,
     dual_point,
     gap_of_psi,
     is_balanced,
 )
-from robustreg.evaluation.coordinates import make_objective, make_separable_frame, pack
+from robustreg.evaluation.coordinates import make_frame, make_objective, make_separable_frame, pack
 from robustreg.evaluation.problem import Coefficients, Data
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
 
@@ -349,6 +351,32 @@ def test_slopes_that_nothing_balances_are_no_gain():
     unit = objective.rows.unit
     gap = _gap(objective, coef, 4e-9, 0.5, 2e-9, slope / unit, 0.0)
     assert gap == pytest.approx(4e-9 - 0.5 * 2e-9 + 0.5 * 2e-5 * 2e-3, rel=1e-12)
+
+
+A, B = np.random.default_rng(0).normal(size=(2, 20))
+CONSTANT, FAINT = np.full(20, 3.0), 1e-200 * B  # which a ridge leaves nothing of
+
+
+@pytest.mark.parametrize(
+    ("columns", "form", "kept"),
+    [
+        ([A, B, A * B], np.asarray, []),
+        ([A, B, CONSTANT], np.asarray, []),
+        ([A, CONSTANT, FAINT], np.asarray, [2]),
+        ([A, A, CONSTANT], np.asarray, [0, 1, 2]),
+        ([A, B, CONSTANT], sparse.csr_matrix, [0, 1, 2]),
+    ],
+    ids=["full", "constant", "faint", "collinear", "sparse"],
+)
+def test_slopes_that_are_not_all_rounding_are_kept(columns, form, kept):
+    """Of columns without a coordinate of their own, only constant ones have slopes of exactly 0."""
+    model = HuberRegressor(alpha=1.0 if columns[2] is FAINT else 0.0)
+    data = Data(form(np.column_stack(columns)), A + B, None, 1)
+    problem = model._problem(data, Huber(), None, model._penalty())
+    objective = make_objective(problem, make_frame(problem))
+    slope, balanced = np.array([1e-14, 2e-14, 3e-14]), np.zeros(3)
+    expected = [slope[j] if j in kept else 0.0 for j in range(3)]
+    np.testing.assert_array_equal(_without_rounding(objective, slope, balanced), expected)
 
 
 def objective_of(model, X, y):
