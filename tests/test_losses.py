@@ -273,6 +273,16 @@ def test_conjugate_is_the_supremum(loss):
 
 
 @every_convex_loss
+def test_conjugate_is_finite_in_its_domain_and_nowhere_else(loss):
+    for end, way in zip(loss.conjugate_domain, (-np.inf, np.inf), strict=True):
+        if math.isinf(end):
+            assert math.isfinite(loss.conjugate(np.copysign(1e150, way)))
+        else:
+            assert math.isfinite(loss.conjugate(end))
+            assert loss.conjugate(np.nextafter(end, way)) == np.inf
+
+
+@every_convex_loss
 def test_conjugate_of_psi_does_not_cancel(loss):
     with np.errstate(all="ignore"):
         difference = GRID * loss.psi(GRID) - loss.rho(GRID)
