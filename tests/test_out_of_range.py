@@ -7,7 +7,16 @@ from scipy.optimize import Bounds, minimize
 
 from robustreg import HuberRegressor, L1Regressor, MRegressor, QuantileRegressor
 from robustreg.estimators import L2Regressor
+from robustreg.evaluation.limits import (
+    FURTHEST_SCALE,
+    in_range,
+    penalty_in_range,
+    scale_in_units,
+    scale_of_squares,
+    too_far_apart,
+)
 from robustreg.model_selection._path import alpha_path
+from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers.programme.interior import iterate
@@ -173,3 +182,36 @@ def test_a_large_constant_column_under_a_weak_ridge(value):
     model.fit(np.column_stack([X, np.full(8, value)]), y)
     assert model.converged_
     np.testing.assert_allclose(model.coef_, without, rtol=1e-9)
+
+
+@pytest.mark.parametrize("spread", [0.25, 1.0, 1.5])
+@pytest.mark.parametrize(("end", "beyond"), [(1.0 / FURTHEST_SCALE, 0.0), (FURTHEST_SCALE, np.inf)])
+def test_a_scale_may_be_so_far_from_the_spread(spread, end, beyond):
+    last = spread / FURTHEST_SCALE if end < 1.0 else spread * FURTHEST_SCALE
+    assert scale_in_units(8.0 * last, 8.0, spread) == last
+    too_far = 8.0 * float(np.nextafter(last, beyond))
+    with pytest.raises(ValueError, match=r"^scale=.* too far from the spread of y, (2|8|12)"):
+        scale_in_units(too_far, 8.0, spread)
+    assert scale_in_units(too_far, 8.0, 0.0) == too_far / 8.0  # nothing to be far from
+
+
+def test_the_ends_of_what_is_in_range():
+    assert scale_of_squares(3.0, 0.5) == 6.0
+    for scale, unit in ((1e-200, 1e200), (1e200, 1e-200)):
+        with pytest.raises(ValueError, match="out of the range of float64 beside a y of order"):
+            scale_of_squares(scale, unit)
+    least = np.finfo(float).tiny
+    for alpha, own in ((least, 1.0), (1e-310, 1e-310), (0.0, 0.0)):
+        assert penalty_in_range(ElasticNet(alpha), own) == ElasticNet(alpha)
+    with pytest.raises(ValueError, match=r"alpha=.* is too small for float64"):
+        penalty_in_range(ElasticNet(1e-310), least)
+    for penalty in (ElasticNet(1e200, unit=1e-200), ElasticNet(np.inf, 1.0)):
+        with pytest.raises(ValueError, match="alpha is too large for float64"):
+            penalty_in_range(penalty, 1.0)
+    assert in_range("scale", 2.0, 1e300) == 2e300
+    assert in_range("scale", 0.0, np.inf) == 0.0
+    assert in_range("scale", np.inf, 1.0) == np.inf
+    with pytest.raises(ValueError, match="The scale of this fit cannot be represented"):
+        in_range("scale", 1e10, 1e300)
+    message = str(too_far_apart(np.array([0.0, -1e-300, 2e300])))
+    assert message.startswith("y holds values from 1e-300 to 2e+300 in absolute value")
