@@ -26,6 +26,8 @@ from robustreg.evaluation.certificate import (
 )
 from robustreg.evaluation.coordinates import make_frame, make_objective, make_separable_frame, pack
 from robustreg.evaluation.problem import Coefficients, Data
+from robustreg.evaluation.reading import RowBlocks
+from robustreg.evaluation.sums import Block, Held, Kind, Point, block_sums
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")
@@ -467,3 +469,42 @@ def test_a_scale_that_is_off_opens_the_gap(loss, penalty, factor):
         share = loss.kappa / conjugate
         linear = np.mean(loss.psi(objective.residual / sigma) * objective.residual)
         assert gap == pytest.approx(value - share * linear, rel=1e-6)
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("loss", [Huber(), LogCosh()], ids=repr)
+def test_sums_of_parts_by_their_definition(loss, turned, precise, weighted, joint):
+    """The psi' of the first part is that of the Gram matrix already, so that only others change."""
+    X, y = contaminated(n=60, p=3)
+    rng = np.random.default_rng(0)
+    weight = rng.uniform(0.5, 1.0, 60) if weighted else None
+    basis = rng.normal(size=(3, 2)) if turned else None
+    rows, point = RowBlocks(X, weight, True, 1, False), Point(rng.normal(size=3), 0.3, 1.7)
+    share, a = np.ones(60) if weight is None else weight, X - rows.offset
+    z = (y - a @ point.beta - point.intercept) / point.sigma
+    psi, bend = share * loss.psi(z), loss.psi_prime(z)
+    curvature, residual, sums = np.where(np.arange(60) < 40, bend, 0.0), np.zeros(60), []
+    for part in (slice(0, 20), slice(20, 40), slice(40, 60)):
+        block = Block(rows, rows.read(part), y[part], rows.weights(part))
+        held = Held(residual[part], False, curvature[part])
+        sums.append(block_sums(Kind(loss, basis, joint, precise), block, point, held))
+    np.testing.assert_allclose(residual, z * point.sigma, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(curvature, bend, rtol=1e-12)
+    assert [part.gram is None for part in sums] == [True, True, False]
+    design = np.column_stack([a if basis is None else a @ basis, np.ones(60)])[40:]
+    gram = (share * bend)[40:, None] * design
+    curve = joint * share * bend * z
+    for total in (sums[0] + sums[1] + sums[2], sums[2] + sums[1] + sums[0]):
+        np.testing.assert_allclose(total.gram, design.T @ gram, rtol=1e-12, atol=1e-12)
+        assert total.conjugate == pytest.approx(share @ loss.conjugate_of_psi(z), rel=1e-12)
+        found = [total.psi, total.psi_psi, total.psi_z, *total.psi_a]
+        expected = [psi.sum(), psi @ loss.psi(z), psi @ z, *(psi @ a)]
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(total.curve_z[:3], curve @ a, rtol=1e-11, atol=1e-11)
+        assert total.curve_z[3] == pytest.approx(curve.sum(), rel=1e-11, abs=1e-11)
+        assert total.curve_zz == pytest.approx(curve @ z, rel=1e-12)
+    twice = sums[2] + sums[2]
+    np.testing.assert_allclose(twice.gram, 2.0 * design.T @ gram, rtol=1e-12, atol=1e-12)
