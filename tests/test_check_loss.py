@@ -257,6 +257,11 @@ WRONG = {
         {"_psi": lambda self, r: np.sign(r) * (np.abs(r) > 1.5) - 2.0 * (r == 1.5)},
         r"^Mine\._psi\(1\.5\) is -2, but must lie between its limits from both sides, 0 and 1",
     ),
+    "psi' infinite beside a jump of it": (
+        Huber(1.0),
+        {"_psi_prime": lambda self, r: np.where(r == 0, np.inf, Huber._psi_prime(self, r))},
+        r"^Mine\._psi_prime\(0\) is inf, but must be bounded unless psi jumps\.$",
+    ),
     "psi' infinite": (
         COSH,
         {"_psi_prime": lambda self, r: np.where(r == 0, np.inf, LogCosh._psi_prime(self, r))},
