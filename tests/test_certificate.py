@@ -416,9 +416,9 @@ def test_gaps_off_the_optimum_are_true(loss, unit, penalty, scale, far):
     X, y = contaminated(n=60, p=3)
     X[:, 0] *= unit
     objective, best_theta, best, _ = objective_of(MRegressor(loss, scale=scale, **penalty), X, y)
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        theta = best_theta + far * rng.normal(size=len(best_theta))
+    rng, null = np.random.default_rng(0), best_theta.copy()
+    null[: objective.k] = 0.0
+    for theta in [null, *(best_theta + far * rng.normal(size=(10, len(best_theta))))]:
         if objective.joint:
             theta[-1] = best_theta[-1] * np.exp(far * rng.normal())
         value = objective(theta)[0]
@@ -427,7 +427,12 @@ def test_gaps_off_the_optimum_are_true(loss, unit, penalty, scale, far):
         for nu in (psi, dual_point(objective, theta)):
             gaps.append(dual_gap_from(objective, theta, value, nu.copy()))
             if penalty:  # balances all slopes but that of the intercept
-                gaps.append(dual_gap_from(objective, theta, value, nu - nu.mean(), cleaning=0))
+                nu -= nu.mean()
+                left = nu.copy()
+                gaps.append(dual_gap_from(objective, theta, value, left, cleaning=0))
+                share = np.abs(left).max() / np.abs(nu).max()
+                assert share <= 1.0 + 1e-12
+                np.testing.assert_allclose(left, share * nu, rtol=1e-9, atol=1e-12)
         assert not np.isnan(gaps).any()
         assert min(gaps) >= (value - best) * (1 - 1e-9) - 1e-9 * best
 
