@@ -310,6 +310,15 @@ def test_units_of_targets_by_their_definition(table, factor, squares, fit_interc
     assert farthest == np.abs(scaled).max()
 
 
+def test_units_of_a_part_of_the_targets_and_of_all_where_that_is_constant():
+    y = np.random.default_rng(0).normal(30.0, 2.0, 101)
+    y[0] = np.abs(y).max()
+    assert units_of(y, None, 4, False, True) == units_of(y[::4], None, 1, False, True)
+    y[::4] = 30.0
+    assert units_of(y, None, 4, False, True) == units_of(y, None, 1, False, True)
+    assert units_of(y, None, 4, False, True).spread > 0.0
+
+
 def test_targets_beyond_so_many_spreads_are_brought_in():
     edge = 4.0 * FARTHEST
     y = np.array([1.0, 1.5 * edge, -edge, -1e9 * edge, edge])
