@@ -27,7 +27,7 @@ from robustreg.evaluation.certificate import (
 from robustreg.evaluation.coordinates import make_frame, make_objective, make_separable_frame, pack
 from robustreg.evaluation.problem import Coefficients, Data
 from robustreg.evaluation.reading import RowBlocks
-from robustreg.evaluation.sums import Block, Held, Kind, Point, block_sums
+from robustreg.evaluation.sums import Block, Held, Kind, Point, block_sums, write_residual
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")
@@ -513,3 +513,12 @@ def test_sums_of_parts_by_their_definition(loss, turned, precise, weighted, join
         assert total.curve_zz == pytest.approx(curve @ z, rel=1e-12)
     twice = sums[2] + sums[2]
     np.testing.assert_allclose(twice.gram, 2.0 * design.T @ gram, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("precise", "expected"), [(False, [0.0, 0.5]), (True, [-1.0, 0.5])])
+def test_residuals_have_the_digits_that_are_asked_for(precise, expected):
+    X, y = np.array([[1.0, 1e16], [1.0, 2.0]]), np.array([1e16, 3.5])
+    rows, out = RowBlocks(X, None, False, 1, False), np.empty(2)
+    block = Block(rows, rows.read(slice(0, 2)), y, None)
+    write_residual(block, np.ones(2), 0.0, out, precise)
+    np.testing.assert_array_equal(out, expected)
