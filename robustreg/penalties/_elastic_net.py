@@ -68,13 +68,9 @@ class ElasticNet(Penalty):
         """Second derivative of the quadratic part by any coefficient."""
         return self.ridge / self.unit
 
-    @property
+    @cached_property  # solvers ask for it in every step
     def root_curvature(self) -> float:
         """Its square root, which is above 0 where there is a quadratic part, however weak."""
-        return self._root if self.alpha and self.l1_ratio != 1.0 else 0.0
-
-    @cached_property  # solvers ask for it in every step
-    def _root(self) -> float:
         if self.curvature >= TINY:
             return math.sqrt(self.curvature)
         return math.sqrt(self.ridge) / math.sqrt(self.unit)
