@@ -165,6 +165,13 @@ def test_slopes_beyond_an_l1_norm_are_a_loss_under_a_sign_constraint():
     assert bound == pytest.approx((0.3 - 0.2) * 1.0 - 1.0 * 2.0 + 0.1 * 3.0, rel=1e-14)
 
 
+@pytest.mark.parametrize("penalty", [*ALL, ElasticNet(2.0, 0.25, 4.0, positive=True)])
+def test_else_the_bound_by_a_slope_is_what_the_conjugate_leaves(penalty):
+    slope = 1.1 * penalty.subgradient(np.abs(COEF), COEF)
+    bound = slope @ np.abs(COEF) - penalty.conjugate(slope)
+    assert penalty.fenchel(slope, np.abs(COEF)) == pytest.approx(bound, rel=1e-14)
+
+
 @pytest.mark.parametrize("penalty", [ElasticNet(), *WITH_L1], ids=repr)
 def test_negative_coefficients_cost_infinitely_much_where_they_must_not_be(penalty):
     bound = dataclasses.replace(penalty, positive=True)
