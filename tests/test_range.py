@@ -319,6 +319,18 @@ def test_units_of_a_part_of_the_targets_and_of_all_where_that_is_constant():
     assert units_of(y, None, 4, False, True).spread > 0.0
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1.0, 1e300])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_units_of_weighted_targets_are_those_of_copies(factor, fit_intercept):
+    rng = np.random.default_rng(0)
+    y, weight = rng.exponential(size=31), rng.integers(1, 5, 31)
+    weight[np.argsort(y)[-8:]] = 9  # of the largest values there are more than half
+    copies = units_of(np.repeat(y, weight), None, 1, False, fit_intercept)
+    assert copies != units_of(y, None, 1, False, fit_intercept)
+    weighted = units_of(y, factor * weight, 1, False, fit_intercept)
+    np.testing.assert_allclose(weighted, copies, rtol=1e-14)
+
+
 def test_targets_beyond_so_many_spreads_are_brought_in():
     edge = 4.0 * FARTHEST
     y = np.array([1.0, 1.5 * edge, -edge, -1e9 * edge, edge])
