@@ -216,6 +216,16 @@ def test_no_variables_no_step():
     assert quadratic_step(np.zeros((0, 0)), np.zeros(0), np.zeros(0), none).shape == (0,)
 
 
+def test_the_kinks_of_the_first_variables_and_their_own_step():
+    rng = np.random.default_rng(3)
+    kinks, (hessian, gradient) = random_kinks(rng, 5), random_quadratic(rng, 3)
+    lead = kinks.lead(3)
+    np.testing.assert_array_equal(lead.slopes, kinks.slopes[:3])
+    np.testing.assert_array_equal(lead.positive, kinks.positive[:3])
+    expected = by_brute_force(hessian, gradient, np.zeros(3), lead)
+    np.testing.assert_allclose(lead.step(hessian, gradient, np.zeros(3)), expected, rtol=1e-9)
+
+
 def test_the_nearest_point_that_is_allowed():
     kinks = Kinks(np.zeros(4), np.array([True, False, True, True]))
     np.testing.assert_array_equal(
