@@ -450,6 +450,20 @@ def test_the_bound_of_a_newton_step_is_the_minimum_but_for_third_orders(penalty)
         assert gap == pytest.approx(value - best, rel=0.1 * far, abs=1e-12 * best)
 
 
+@pytest.mark.parametrize("cleaning", [0, 4])
+@pytest.mark.parametrize("loss", [Huber(), LogCosh()], ids=repr)
+def test_psi_of_the_null_fit_to_a_weak_lasso_is_no_proof(loss, cleaning):
+    """Its slopes exceed the L1 norm: as it is, its dual objective would be F itself."""
+    X, y = contaminated(n=60, p=3)
+    model = MRegressor(loss, scale=1.0, alpha=0.1, l1_ratio=1.0)
+    objective, _, best, theta_of = objective_of(model, X, y)
+    theta = theta_of(clone(model).set_params(alpha=1e3).fit(X, y), 1.0)
+    value = objective(theta)[0]
+    assert value > best * (1 + 1e-6)
+    nu = loss.psi(objective.residual / objective.scale)
+    assert dual_gap_from(objective, theta, value, nu, cleaning=cleaning) >= value - best
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.0, 1.1, 2.0])
 @pytest.mark.parametrize("penalty", [{}, {"alpha": 0.1, "l1_ratio": 1.0}], ids=str)
 @pytest.mark.parametrize("loss", [Huber(), LogCosh()], ids=repr)
