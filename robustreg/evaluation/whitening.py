@@ -143,12 +143,19 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
     scaled = factor[:, live] / width
     if ridge.any():
         scaled = np.vstack([scaled, np.diag(np.sqrt(ridge[live]) / width)])
-    _, singular, directions = svd(scaled)
+    _, singular, directions = svd(scaled, full_matrices=len(scaled) < len(live))
+    singular = np.append(singular, np.zeros(len(directions) - len(singular)))
     # What centring and scaling leave of a null direction is rounding: that of the columns,
     # plus, for columns far from 0, that of their entries.
     far = np.abs(rows.origin[live]) / width
-    noise = EPS * (10 * np.sqrt(rows.p) * singular[0] + np.abs(directions) @ far)
-    kept = singular > noise
+    least = 10 * EPS * np.sqrt(rows.p) * singular[0]
+    kept = singular > least + EPS * np.abs(directions) @ far
+    found = _nearer(scaled, directions[~kept], far, least)
+    if len(found):
+        _, more, turn = svd(scaled @ found.T)
+        directions = np.vstack([directions[kept], turn @ found, directions[~kept]])
+        singular = np.concatenate([singular[kept], more, singular[~kept]])
+        kept = np.arange(len(singular)) < kept.sum() + len(more)
     basis = np.zeros((rows.p, int(kept.sum())))
     basis[live] = (directions[kept].T / singular[kept]) / width[:, None]
     if kept.all() or kept.sum() + lead >= rows.n:
@@ -156,6 +163,18 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
     null = np.zeros((rows.p, int(np.sum(~kept))))
     null[live] = directions[~kept].T / width[:, None]
     return basis, _are_null(rows, null, spread)
+
+
+def _nearer(scaled: Array, null: Array, far: Array, least: float) -> Array:
+    """Of directions that count as null those, turned, that do not without columns far from 0.
+
+    Where there are several, one that far columns make may be made of nearer ones, too.
+    """
+    if len(null) < 2:
+        return null[:0]
+    turned: Array = eigh((null * far) @ (null * far).T)[1].T @ null
+    left = np.sqrt(np.square(scaled @ turned.T).sum(axis=0))
+    return turned[left > least + EPS * np.abs(turned) @ far]
 
 
 def _triangle(matrix: Array) -> Array:
