@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from _cases import clean
 from scipy.optimize import Bounds, minimize
+from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, MRegressor, QuantileRegressor
 from robustreg.estimators import L2Regressor
@@ -182,6 +183,17 @@ def test_a_large_constant_column_under_a_weak_ridge(value):
     model.fit(np.column_stack([X, np.full(8, value)]), y)
     assert model.converged_
     np.testing.assert_allclose(model.coef_, without, rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"alpha": 0.2, "fit_intercept": False}])
+@pytest.mark.parametrize(("far", "weight"), [(1e160, 1e-300), (1e200, 1e-200)])
+def test_squares_of_a_far_target_of_next_to_no_weight(far, weight, options):
+    """They overflow beside the others, in the certificate and in the curvature."""
+    X, y = np.arange(6.0)[:, None], np.array([0.0, 1.0, 2.5, 2.0, 4.0, far])
+    model = MRegressor("half_squared", **options)
+    with pytest.warns(ConvergenceWarning, match="nothing beside the others"):
+        model.fit(X, y, sample_weight=[1.0, 1.0, 1.0, 1.0, 1.0, weight])
+    assert not model.converged_
 
 
 @pytest.mark.parametrize("spread", [0.25, 1.0, 1.5])

@@ -118,7 +118,10 @@ def _balance(objective: Objective, nu: Array, coef: Array, cleaning: int) -> tup
     penalty, unit = objective.penalty, objective.rows.unit
     # of a coefficient whose share of F is nothing the L1 norm may have any slope
     tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
-    allowed = ROUNDING * np.sqrt(objective.average(nu * nu))
+    with np.errstate(over="ignore"):
+        square = objective.average(nu * nu)
+    # beside slopes whose squares overflow nothing is known to be rounding
+    allowed = ROUNDING * np.sqrt(square) if np.isfinite(square) else 0.0
     for attempt in range(cleaning + 1):
         slope, mean = objective.slopes(nu)
         with np.errstate(over="ignore"):

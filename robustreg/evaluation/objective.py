@@ -261,7 +261,8 @@ class Objective(Design):
             hessian[self.k : lead, -1] = sums.curve_z[-1]
             hessian[-1, :-1] = hessian[:-1, -1]
             hessian[-1, -1] = sums.curve_zz
-        hessian /= self.rows.total * sigma
+        with np.errstate(over="ignore"):  # solvers refuse to factor what is not finite
+            hessian /= self.rows.total * sigma
         if self.penalty.root_curvature:
             if self._pull is None:
                 self._pull = self.penalty_hessian()
