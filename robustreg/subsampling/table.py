@@ -11,6 +11,7 @@ from scipy.linalg import qr
 
 from robustreg._arrays import TINY, Array, Index
 from robustreg._linalg.factors import lstsq
+from robustreg._linalg.precise import Precise
 from robustreg._linalg.products import product
 from robustreg._parallel import map_ordered, slices
 from robustreg.evaluation.coordinates import make_frame
@@ -196,14 +197,16 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
             q[part, : basis.shape[1]] = product(rows.centred(rows.read(part)), basis)
 
     rows.walk(fill)
-    basis = _turned(q, basis, np.flatnonzero(reach > OVERWHELMING))
-    zero = problem.exact or EXACT  # where y does not vary, its spread counts as 1
-    table = Table(q, problem.y, weight, zero, problem.n_threads)
+    overwhelming = np.flatnonzero(reach > OVERWHELMING)
+    basis = _turned(q, basis, overwhelming)
     origin = rows.centre + rows.offset * rows.unit if rows.explicit else rows.offset
     with np.errstate(over="ignore"):
         basis = basis / rows.unit[:, None]
     if not np.isfinite(basis).all():
         raise out_of_range("coefficients", "rescale X or y")
+    _fill_far(q, problem.X, overwhelming, origin, basis)
+    zero = problem.exact or EXACT  # where y does not vary, its spread counts as 1
+    table = Table(q, problem.y, weight, zero, problem.n_threads)
     return table, Coordinates(basis, origin, problem.fit_intercept, far)
 
 
@@ -220,6 +223,22 @@ def _turned(q: Array, basis: Array, far: Index) -> Array:
     q[:, :k] = product(q[:, :k].copy(), turn)
     turned: Array = basis @ turn
     return turned
+
+
+def _fill_far(q: Array, X: Array, far: Index, origin: Array, basis: Array) -> None:
+    """The coordinates of rows far out, rounded once.
+
+    Those that are short are small differences of large numbers: at 1e14 scales rounding these
+    moves the row by a hundredth of the bulk's spread, and a fit that follows it goes astray.
+    """
+    for part in slices(len(far), max(64, BLOCK_ENTRIES // max(1, X.shape[1]))):
+        block = X[far[part]].astype(np.float64)
+        # powers of two, beside which products and their rounding stay in range
+        power = np.frexp(np.abs(block).max(axis=0))[1]
+        block, centre = np.ldexp(block, -power), np.ldexp(origin, -power)
+        off, turned = Precise(block) - centre, np.ldexp(basis, power[:, None])
+        for j in range(basis.shape[1]):
+            q[far[part], j] = (off @ turned[:, j]).rounded()
 
 
 def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
