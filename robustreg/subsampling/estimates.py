@@ -134,16 +134,23 @@ class Sample:
     def is_led_astray(self, fit: Fit) -> bool:
         """Whether a fit follows rows where their regressors were brought in to, not where they are.
 
-        As with targets that is of no consequence where it rejects them.
+        As with targets that is of no consequence where it rejects them. Of others the equations
+        hold products of psi with 1e15 scales: their residuals must be the same but for rounding.
         """
-        rows, reach = self.coordinates.brought_in, max(fit.scale, self.table.zero)
-        rows = rows[np.abs(fit.residual[rows]) <= REJECTED * reach]
+        rows = self.coordinates.brought_in
+        reach = REJECTED * max(fit.scale, self.table.zero)
+        rows = rows[np.abs(fit.residual[rows]) <= reach]
         if not len(rows):
             return False
-        coef, intercept = self.coefficients(fit)
+        (coef, intercept), table = self.coefficients(fit), self.table_of(fit).take(rows)
+        X, y = self.problem.X[rows], self.problem.y[rows]
         with np.errstate(over="ignore", invalid="ignore"):
-            moved = self.problem.y[rows] - self.problem.X[rows] @ coef - intercept
-        return not bool(np.all(np.abs(moved - fit.residual[rows]) <= reach))
+            lost = np.abs(y - X @ coef - intercept - fit.residual[rows])
+            terms = np.abs(y) + np.abs(X) @ np.abs(coef) + abs(intercept)
+            terms += np.abs(table.y) + np.abs(table.q) @ np.abs(fit.theta)
+            exact = XTOL * fit.scale if fit.scale > 0.0 else self.table.zero
+            same = np.isfinite(lost) & (lost <= np.maximum(exact, LAST_PLACES * EPS * terms))
+        return not bool(same.all())
 
     def find(self, criterion: Criterion) -> Array:
         """The optima of a criterion on (a sample of) the rows, the best ones first."""
