@@ -156,6 +156,20 @@ def test_repeating_a_table_with_rows_far_out_leaves_the_scale(model, seed):
     assert clone(model).fit(X, y, np.full(n, 3.0)).scale_ == pytest.approx(scale, rel=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_repeating_a_table_whose_far_target_is_followed_leaves_the_scale(seed):
+    """Beside a y of 5e17, what rounding leaves of residuals of 0 is more than the others' y."""
+    g = np.random.default_rng(seed)
+    X = g.normal(size=(12, 2)) + np.array([0.0, 100.0])
+    y, weight = np.ones(12), np.full(12, 1e-5)
+    y[3], weight[[3, 5]] = 5e17, [0.1, 1.0]
+    model = L1Regressor(fit_intercept=False)
+    scale = model.fit(X, y, weight).scale_
+    assert scale > 1e17
+    twice = model.fit(np.r_[X, X], np.r_[y, y], np.r_[weight, weight]).scale_
+    assert twice == pytest.approx(scale, rel=1e-9)
+
+
 @pytest.mark.parametrize("model", [HuberRegressor(scale="mad"), HuberRegressor("auto", scale=1.0)])
 def test_the_scale_of_an_l1_fit_is_found_on_few_rows_of_long_tables(model, monkeypatch):
     def refuse(*args, **options):

@@ -17,7 +17,7 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.units import FARTHEST
 from robustreg.solvers._ended import limits_among
 from robustreg.solvers._report import TOL
-from robustreg.solvers._reported import residuals_of, still_zero, value_at
+from robustreg.solvers._reported import is_nearly_zero, residuals_of, still_zero, value_at
 from robustreg.solvers._solution import Solution, Solve
 
 DOUBT = 8.0
@@ -63,8 +63,12 @@ def _as_reported(problem: Problem, fit: Solution, tol: float) -> Solution:
     message = fit.message
     if fit.converged and not small:
         message = "The fit follows a y beside which the others have too few digits."
-    rounding = still_zero(problem, found, residual, fit)
-    residual[rounding] = 0.0  # fitted exactly, as far as numbers of this size can be
+    # fitted exactly, as far as numbers of this size can be; so are copies of the rows of a vertex
+    if fit.on_fit is None:
+        rounding = still_zero(problem, found, residual, fit)
+    else:
+        rounding = is_nearly_zero(problem, found, residual)
+    residual[rounding] = 0.0
     return replace(
         fit,
         residual=residual,

@@ -46,8 +46,13 @@ def sizes_of(problem: Problem, found: Coefficients) -> Array:
 
 def still_zero(problem: Problem, found: Coefficients, residual: Array, fit: Solution) -> Mask:
     """Where residuals that a solver has made 0 are no more than the rounding of their terms."""
+    return is_nearly_zero(problem, found, residual) & (fit.residual == 0.0)
+
+
+def is_nearly_zero(problem: Problem, found: Coefficients, residual: Array) -> Mask:
+    """Where residuals are no more than the rounding of their terms."""
     near: Mask = np.abs(residual) <= LAST_PLACES * EPS * sizes_of(problem, found)
-    return near & (fit.residual == 0.0)
+    return near
 
 
 def value_at(problem: Problem, found: Coefficients, residual: Array) -> float:
