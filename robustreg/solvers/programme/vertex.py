@@ -246,7 +246,12 @@ def _nearest(programme: Programme, theta: Array, basis: Basis) -> Array:
 
 
 def _settled(programme: Programme, theta: Array, basis: Basis, nu: Array) -> Array:
-    """The theta that is stationary with r = 0 on a basis and the given nu off it."""
+    """The theta that is stationary with r = 0 on a basis and the given nu off it.
+
+    On a complete basis that is its vertex, which would lose digits beside slopes of other units.
+    """
+    if basis.complete:
+        return _nearest(programme, theta, basis)
     design, weight = basis.rows, programme.weight[basis.index]
     size, nu = programme.size, nu.copy()
     system = block_diag(programme.ridge, np.zeros((len(basis), len(basis))))
