@@ -21,6 +21,7 @@ from robustreg import (
 )
 from robustreg._parallel import map_ordered, one_blas_thread
 from robustreg.model_selection import L1RegressorCV
+from robustreg.scale._median import residual_mad
 from robustreg.subsampling.criteria import off_plane
 from robustreg.subsampling.descent import Fit, fit_on_plane
 from robustreg.subsampling.exact import plane_of_most_rows
@@ -100,6 +101,30 @@ def test_the_vertex_of_dummies_in_all_units_leaves_no_more_than_rounding():
         model = QuantileRegressor(0.617, alpha=0.454, l1_ratio=0.599, solver=solver)
         model.fit(X, y, weight)
         assert np.abs(y - model.predict(X)).max() <= 8 * np.finfo(float).eps
+
+
+def test_the_vertex_under_a_ridge_of_other_units_leaves_no_more_than_rounding():
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((40, 2)) * [1e11, 1e-12]
+    y = 1e-11 * X[:, 0] + rng.standard_normal(40)
+    model = QuantileRegressor(alpha=1e10, l1_ratio=0.58, fit_intercept=False).fit(X, y)
+    assert model.coef_[0] > 0.0 == model.coef_[1]
+    assert np.abs(y - model.predict(X)).min() <= 8 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize("solver", ["interior", "linprog"])
+def test_beside_a_far_row_and_gross_targets_the_scale_is_that_of_the_coefficients(solver):
+    """The column's mean is far from all rows: predictions there are 1e10 times the noise."""
+    rng = np.random.default_rng(3)
+    x = 1e11 + 1e3 * rng.standard_normal(40)
+    y = np.where(rng.random(40) < 0.6, 0.0, rng.standard_normal(40))
+    x[0], y[:2] = 1e25, [1e12, 1e13]
+    model = L1Regressor(alpha=10.0, l1_ratio=1.0, solver=solver).fit(x[:, None], y)
+    residual = y - model.predict(x[:, None])
+    on = np.abs(residual) <= 1e-7
+    assert on[y == 0.0].all()  # two of these different rows the vertex has made
+    expected = residual_mad(residual, zero=1e-7, left_out=2 / on.sum())
+    assert model.scale_ == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("model", CONVEX + SEARCHED, ids=lambda model: " ".join(str(model).split()))

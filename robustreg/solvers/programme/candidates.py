@@ -26,6 +26,8 @@ from robustreg.solvers._solution import Reached, Solution
 from robustreg.solvers.programme.rows import Streamed
 
 NEAR = 1e-3  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
+ENOUGH_ROWS = 1000  # on a fit that say where its intercept is
+DIGIT = 10.0  # of the least rounding: that of rows that say so
 
 
 @dataclass
@@ -161,12 +163,51 @@ def certified(
     found = in_columns(objective, frame, beta, intercept, sigma)
     objective.take_residual(residual[:n])
     drop_rounding(objective, theta, np.flatnonzero(zero[:n]))
+    if objective.rows.fit_intercept:
+        found = _put_right(objective, found, residual[:n], zero[:n])
     value = objective.average(programme.losses(residual)[:n])
     value += objective.penalty.value(found.coef)
     nu = nu[:n]
     np.clip(nu, *objective.loss.conjugate_domain, out=nu)
     gap = dual_gap_from(objective, theta, value, nu, found.coef)
     return Candidate(found, residual, zero, value, gap)
+
+
+def _put_right(
+    objective: Objective, found: Coefficients, residual: Array, zero: Mask
+) -> Coefficients:
+    """The coefficients with the intercept that rows on the fit have at X = 0.
+
+    Beside a row far out in X the means of the columns are far, and so is the point about which
+    predictions are computed: residuals and the intercept have lost digits there that they have at
+    X = 0. Where the rows on the fit say so, both are taken from there.
+    """
+    on = np.flatnonzero(zero & (residual == 0.0))
+    on = on[:: 1 + len(on) // ENOUGH_ROWS]
+    if not len(on):
+        return found
+    left, lost = _at_zero(objective, found, on)
+    if not np.isfinite(left).all():
+        return found
+    near = lost <= DIGIT * lost.min()
+    shift = float(np.median(left[near]))
+    if not np.median(lost[near]) < abs(shift) < np.inf:
+        return found
+    found = replace(found, intercept=found.intercept + shift)
+    left, lost = _at_zero(objective, found, slice(None))
+    residual[:] = np.where(zero & (np.abs(left) <= lost), 0.0, left)
+    objective.take_residual(residual)
+    return found
+
+
+def _at_zero(
+    objective: Objective, found: Coefficients, index: Index | slice
+) -> tuple[Array, Array]:
+    """Residuals of some rows by predictions from X = 0, and what rounding may leave of them."""
+    X, y, coef = objective.rows.X[index], objective.y[index], found.coef
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(y) + abs(X) @ np.abs(coef) + abs(found.intercept)
+        return y - X @ coef - found.intercept, LAST_PLACES * EPS * size
 
 
 def drop_rounding(objective: Objective, theta: Array, index: Index) -> None:
