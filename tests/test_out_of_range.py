@@ -104,6 +104,22 @@ def test_a_lasso_of_columns_whose_squares_are_none(model, factor, positive):
     np.testing.assert_allclose(factor * found.coef_, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [HuberRegressor(), HuberRegressor(scale=1.0), L1Regressor(), L2Regressor(), MRegressor()],
+    ids=repr,
+)
+@pytest.mark.parametrize("others", [1e-12, 1.0])
+def test_a_column_of_subnormals_is_no_column_of_zeros(model, others):
+    """Its spread, with rows of hardly any weight, is 0, but what it would have to do is not."""
+    X = np.zeros((8, 1))
+    X[3:6] = 2e-322
+    y = np.array([1.0, 1.0, 1.0, 0.5, 0.5, 0.75, 2.0, 3.0])
+    weight = np.array([1.0, 1.0, 1.0, 1e-10, 1e-10, 1e-10, others, others])
+    with pytest.raises(ValueError, match="coefficients of this fit cannot be represented"):
+        model.fit(X, y, weight)
+
+
 def test_a_column_that_is_hardly_there_has_no_coefficient():
     """Beside an ordinary alpha, whose slope in its units is infinite."""
     X, y = clean()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import TINY, Array, Index
 from robustreg._linalg.precise import Precise, Triangle, concatenated
 from robustreg.evaluation.coordinates import make_frame
 from robustreg.evaluation.problem import Coefficients, Problem
@@ -49,6 +49,8 @@ def refined(problem: Problem, fit: Solution, options: dict[str, Any]) -> Solutio
 def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
     """The optimum near a fit, certified so far as coefficients in double precision allow."""
     table = _Table(problem)
+    if not table.in_range:
+        return fit
     best = _Best(fit.start, fit.residual, np.inf)
     best.left = min(MAX_STEPS, COLUMNS // problem.p, WORK // (problem.n * problem.p**2))
     place, scales = table.place(fit), _scales(problem, fit)
@@ -155,9 +157,13 @@ class _Table:
         design = Precise(self.X) - self.centre
         largest = np.abs(design.high).max(axis=0)
         own = design.high / np.where(largest > 0.0, largest, 1.0)  # whose squares are in range
-        spread = largest * np.sqrt(self.share @ np.square(own))
-        self.live: Index = np.flatnonzero(spread)
-        self.unit = np.ldexp(1.0, np.frexp(spread[self.live])[1])
+        spread = np.sqrt(self.share @ np.square(own))
+        # not where the spread is 0: that of subnormal entries may be, and they count none the less
+        self.live: Index = np.flatnonzero((largest > 0.0) & (spread > 0.0))
+        first, second = np.frexp(largest[self.live]), np.frexp(spread[self.live])
+        power = np.frexp(first[0] * second[0])[1] + first[1] + second[1]
+        self.unit = np.ldexp(1.0, power)
+        self.in_range = bool((self.unit >= TINY).all())
         design = design[:, self.live] * (1.0 / self.unit)
         basis, along = self._basis(), design
         if basis is not None:
