@@ -15,8 +15,9 @@ from robustreg.evaluation.problem import Data, make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
 from robustreg.solvers.programme.interior import interior_point
+from robustreg.solvers.refinement.central_path import LAST, CentralPath
 from robustreg.solvers.refinement.envelope import Barrier
-from robustreg.solvers.refinement.refined import refined
+from robustreg.solvers.refinement.refined import _Table, refined
 from robustreg.solvers.smooth import newton
 
 UNIT = 2.0**-104  # a few units in the last place
@@ -188,6 +189,20 @@ def uncertified(problem, off=1e-5, **options):
     fit = newton(problem, **options) if problem.loss.smoothness else interior_point(problem)
     worse = {"coef": (1 + off) * fit.coef, "gap": 4.0 * fit.objective}
     return replace(fit, converged=False, **worse)
+
+
+def test_a_path_ends_where_it_ends():
+    """At the last mu a step from next to the path is the last: no bound may come of others."""
+    X, y = contaminated(n=20, p=3)
+    problem = problem_of(X, y, Absolute(), 1.0, ElasticNet(0.1, 1.0))
+    table, fit = _Table(problem), interior_point(problem)
+    path = CentralPath(problem, table.columns, table.place(fit))
+    steps = 0
+    while path.advance():
+        steps += 1
+        assert steps < 60
+    assert path.mu <= LAST * path.value()
+    assert path.value() - path.bound <= 100 * LAST * path.value()
 
 
 PENALTIES = {

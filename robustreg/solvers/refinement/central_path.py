@@ -43,7 +43,7 @@ class CentralPath(Steps[Barrier]):
         residual = np.abs(self._residual(place).high)
         size = max(float(columns.share @ residual), problem.spread)
         self.mu = size * (0.5 * (high - low) if np.isfinite(high) else 1.0)
-        self.narrows = False
+        self.narrows = self.settled = False
         if self.homogeneous:
             self.rows = Barrier(*self.row_bounds(), np.full(problem.n, self.mu))
         elif problem.scale is not None and np.isfinite(high):
@@ -71,7 +71,9 @@ class CentralPath(Steps[Barrier]):
         return self.narrows or self.rows is not None or self.kinks is not None
 
     def advance(self) -> bool:
-        """Look at the place, and move one step on; False where no step is defined."""
+        """Look at the place, and move one step on; False at the end, or where there is no step."""
+        if self.settled:
+            return False
         residual = self._residual(self.place)
         here = self._slopes(self.place, residual)
         newton = self._newton(here)
@@ -79,7 +81,9 @@ class CentralPath(Steps[Barrier]):
             return False
         equations, step = newton
         self._bound(here, step)
-        if step.decrement() <= CENTRED * self.mu and not self._has_ended():
+        centred = step.decrement() <= CENTRED * self.mu
+        self.settled = centred and self._has_ended()
+        if centred and not self.settled:
             drifted = self._drifted(here)
             ahead = self._step(equations, self._gradient(self.place, drifted))
             self._bound(drifted, ahead)
