@@ -111,16 +111,23 @@ class Precise:
         return Precise(*_renewed(root, 0.5 * left / np.maximum(root, TINY)))
 
     def sum(self, axis: int = 0) -> Precise:
-        """Sums along an axis: one half is added to the other until one is left."""
-        total = Precise(np.moveaxis(self.high, axis, 0), np.moveaxis(self.low, axis, 0))
-        if not len(total.high):
-            return Precise(np.zeros(total.shape[1:]))
-        while len(total.high) > 1:
-            half, rest = len(total.high) // 2, total[2 * (len(total.high) // 2) :]
-            total = total[:half] + total[half : 2 * half]
-            if len(rest.high):
-                total = concatenated([total, rest])
-        return total[0]
+        """Sums along an axis: one half is added to the other until one is left.
+
+        What is lost of the larger parts is added to the smaller ones, of which it is a unit.
+        """
+        high, low = np.moveaxis(self.high, axis, 0), np.moveaxis(self.low, axis, 0)
+        if not len(high):
+            return Precise(np.zeros(high.shape[1:]))
+        while len(high) > 1:
+            half = (len(high) + 1) // 2  # of an odd number, the one in the middle is left
+            moved = len(high) - half
+            total, lost = _sum(high[:moved], high[half:])
+            left = low[:moved] + low[half:] + lost
+            if moved < half:
+                total = np.concatenate([total, high[moved:half]])
+                left = np.concatenate([left, low[moved:half]])
+            high, low = total, left
+        return Precise(*_renewed(high[0], low[0]))
 
     def __matmul__(self, vector: Any) -> Precise:
         """A matrix times a vector."""
