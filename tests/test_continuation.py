@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from robustreg import HuberRegressor, MRegressor, huber_path
 from robustreg._linalg.precise import precise_residual
 from robustreg.penalties._kinks import Kinks, Root, quadratic_step
+from robustreg.solvers._continuation import MAX_CUT_SHORT, from_above
 from robustreg.solvers._line import Point, search
 from robustreg.solvers._newton import semismooth_newton
 
@@ -52,6 +53,24 @@ def test_a_fixed_scale_next_to_nothing_beside_what_is_followed(seed, solver):
     X, y = followed(seed)
     penalty = {"alpha": 1e-6, "l1_ratio": 0.0 if solver == "lbfgs" else 0.5}
     assert certified(HuberRegressor(20.0, scale=5.0, solver=solver, **penalty).fit(X, y))
+
+
+def test_scales_whose_fits_come_to_no_end_are_not_gone_through_to_the_last(monkeypatch):
+    """A wide table, a gross y, and next to no scale: another way ends where this one gives up."""
+    g = np.random.default_rng(0)
+    X, y = g.normal(size=(9, 14)) * 10.0 ** g.uniform(-8, 8, 14), g.standard_cauchy(9)
+    y[0] = 1e14
+    steps = []
+
+    def recorded(problem, frame, max_iter):
+        found = from_above(problem, frame, max_iter)
+        steps.append(found[1])
+        return found
+
+    monkeypatch.setattr("robustreg.solvers._optimum.from_above", recorded)
+    assert certified(HuberRegressor(2.0, scale=1e-16, alpha=0.04).fit(X, y))
+    assert len(steps) == 1
+    assert steps[0] < 50 + 25 * MAX_CUT_SHORT  # it would be 480
 
 
 # Least values that were found in 80-bit precision. Residuals have no digits at the joint scale,

@@ -27,6 +27,9 @@ TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the
 STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
 STAGE_XTOL, STAGE_STEPS = 1e-2, 25  # last step of a stage, in scales, and its most steps
 RATIO = 0.25  # of scales one after the other on the way from the largest
+MAX_CUT_SHORT = (
+    6  # scales in a row whose fits came to no end: those of smaller ones will not either
+)
 SCALE_XTOL, MAX_SCALES = 1e-14, 20  # of the logarithm of a joint scale, and how many are tried
 SMALL = 2**13  # entries of X
 FAINT = 1e-12  # of F: beside what is left of gross errors a joint scale that has no more is any
@@ -73,14 +76,16 @@ def from_above(problem: Problem, frame: Frame, max_iter: int) -> tuple[Array, in
     """
     fixed = careful_objective(problem if problem.scale else replace(problem, scale=1.0), frame)
     theta, used, xtol, value = np.zeros(fixed.size), 0, STAGE_XTOL, 0.0
+    cut_short = 0
 
     def fit_at(scale: float) -> None:
-        nonlocal theta, used, value
+        nonlocal theta, used, value, cut_short
         fixed.set_scale(scale)
         if not fixed.size:  # neither columns nor an intercept
             return
         fit = minimise_newton(fixed, theta, min(STAGE_STEPS, max_iter), xtol, 0.0, rooted=True)
         theta, used, value = fit.x, used + fit.nit, fit.fun
+        cut_short = cut_short + 1 if fit.status == Ended.MAX_ITER else 0
 
     @cache  # which makes the ends of an interval what they were when it was found
     def slope(log_scale: float) -> float:
@@ -95,6 +100,8 @@ def from_above(problem: Problem, frame: Frame, max_iter: int) -> tuple[Array, in
             stages = math.log(problem.scale / highest) / math.log(RATIO)
             for power in range(math.ceil(stages)):
                 fit_at(highest * RATIO**power)
+                if cut_short == MAX_CUT_SHORT:
+                    break
         return theta, used
     step, high = -math.log(RATIO), math.log(highest)
     while slope(high) < 0.0:
