@@ -34,6 +34,7 @@ from robustreg.penalties import ElasticNet
 from robustreg.solvers import SOLVERS, Estimate, Session, SolverSpec, solver_names
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._faint import has_faint
+from robustreg.solvers.smooth import NewtonSession, _from_above
 
 LIMITS = {"max_iter": 1000, "tol": 1e-7}
 BUILT_IN = list(SOLVERS)
@@ -216,6 +217,24 @@ def test_a_fit_that_sharing_misleads_is_made_by_itself():
     assert_same(session.fit(problem, start=expected.start), expected, unique=True)
     assert solver.alone == [None]
     assert session.fit_together([problem] * 3, [expected.start] * 3) == [None] * 3
+
+
+def test_who_makes_a_fit_once_more_by_itself_has_gone_no_other_ways_before(monkeypatch):
+    """The first of a session stands for itself; of this wide table none shares coordinates."""
+    g = np.random.default_rng(0)
+    X, y = g.normal(size=(9, 14)) * 10.0 ** g.uniform(-12, 12, 14), g.standard_cauchy(9)
+    y[0] = 1e14
+    problem, others = problem_of(X, y, Huber(2.0), ElasticNet(1e-6), scale=1e-16), []
+
+    def recorded(*arguments):
+        others.append(arguments)
+        return _from_above(*arguments)
+
+    monkeypatch.setattr("robustreg.solvers.smooth._from_above", recorded)
+    session = NewtonSession()
+    for _ in range(2):
+        assert not session.fit(problem, max_iter=100).converged
+    assert len(others) == 1
 
 
 def test_fits_with_rows_of_no_weight_share_nothing():

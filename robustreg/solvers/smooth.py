@@ -114,7 +114,8 @@ class NewtonSession(Session):
         """The fit of a problem; the first of a kind, in coordinates of its own, is ``newton``'s."""
         if problem.spread == 0.0:
             return null_result(problem)
-        limits, kept = Limits(max_iter, tol, XTOL), self.kept.get(_kind(problem))
+        limits, first = Limits(max_iter, tol, XTOL), _kind(problem) not in self.kept
+        kept = None if first else self.kept[_kind(problem)]
         if kept is not None:
             frame, objective = kept
             objective.set_loss_and_penalty(problem.loss, problem.penalty)
@@ -122,6 +123,8 @@ class NewtonSession(Session):
         if start is None:
             start = _pilot(problem, max_iter)
         frame, objective = self._opened(problem)
+        if not first:  # what is stuck is made by itself once more, and goes other ways then
+            return _certified(problem, frame, objective, start, limits, minimise_newton)
         return _solved(problem, frame, objective, start, limits, minimise_newton)
 
     def _opened(self, problem: Problem) -> tuple[Frame, Objective]:
