@@ -100,12 +100,12 @@ def dual_gap_from(
     # balance: that is what is left, as every v is without a penalty.
     if not balanced:
         shrink = min(shrink, _into_l1(objective, slope))
-    linear = objective.average(nu * objective.residual)
-    nu *= shrink
-    conjugate_mean = objective.average(objective.loss.conjugate(np.clip(nu, low, high, out=nu)))
-    if objective.joint and conjugate_mean > objective.kappa:
-        shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+        linear = objective.average(nu * objective.residual)
+        nu *= shrink
+        conjugate_mean = objective.average(objective.loss.conjugate(np.clip(nu, low, high, out=nu)))
+        if objective.joint and conjugate_mean > objective.kappa:
+            shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
         return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
 
 
@@ -184,13 +184,13 @@ def _gap(
     slope: Array,
     conjugate: float,
 ) -> float:
-    """F minus the dual objective at ``shrink * nu``."""
+    """F minus the dual objective at ``shrink * nu``; infinite where that is no number."""
     dual = shrink * linear
     if not objective.penalty.is_none:
         dual += objective.penalty.fenchel(shrink * slope * objective.rows.unit, coef)
     if not objective.joint:
         dual -= objective.scale * conjugate
-    return max(value - dual, 0.0)
+    return max(value - dual, 0.0) if np.isfinite(dual) else np.inf
 
 
 def dual_point(objective: Objective, theta: Array) -> Array:
