@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from _cases import clean
+from _cases import HIGH, clean
 from scipy.optimize import Bounds, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, MRegressor, QuantileRegressor
 from robustreg.estimators import L2Regressor
+from robustreg.evaluation.certificate import dual_gap_from
+from robustreg.evaluation.coordinates import make_frame, make_objective
 from robustreg.evaluation.limits import (
     FURTHEST_SCALE,
     in_range,
@@ -16,12 +18,17 @@ from robustreg.evaluation.limits import (
     scale_of_squares,
     too_far_apart,
 )
+from robustreg.evaluation.problem import Data, make_problem
+from robustreg.losses import HalfSquared
 from robustreg.model_selection._path import alpha_path
 from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers.programme.interior import iterate
 from robustreg.solvers.programme.rows import Stored
+from robustreg.subsampling.descent import Base, Fit
+from robustreg.subsampling.estimates import make_sample
+from robustreg.subsampling.table import least_absolute_problem
 
 KINKS = Kinks(np.array([1.0, 0.0]), np.array([False, True]))
 
@@ -56,6 +63,60 @@ def test_newton_ends_where_it_was(bad, where, options, bounds):
     assert not fit.success
     assert "floating-point range" in fit.message
     np.testing.assert_array_equal(fit.x, [1.0, 2.0])
+
+
+def test_a_dual_value_out_of_range_bounds_nothing():
+    problem = make_problem(
+        Data(np.arange(4.0)[:, None], np.arange(4.0) ** 2, None, 1),
+        loss=HalfSquared(),
+        scale=1.0,
+        penalty=ElasticNet(1.0),
+        fit_intercept=False,
+    )
+    objective = make_objective(problem, make_frame(problem))
+    theta, nu = np.zeros(1), np.array([1e200, 0.0, 0.0, 0.0])
+    objective.take_residual(nu.copy())
+    assert dual_gap_from(objective, theta, 1.0, nu, cleaning=0) == np.inf  # as nu r is, not 0
+
+
+# Beside five rows the others count for nothing, and are 1e150 scales away: no product is in range.
+OVERWHELMED = (
+    np.column_stack(
+        [
+            np.arange(10) == 5,
+            [5.2, 5, 5, 5, 4.9, 4.8, 5, 5, 4.9, 5],
+            [45, 64, 51, 49, 53, 52, 48, 49, 43, 36],
+        ]
+    ),
+    np.array([238, 275, 251, 244, 2.75e42, 240, 243, 245, 232, 219]),
+    np.array([1e244, 1e244, 1e244, 1e244, 1e244, 1e-258, 1e-230, 1e-239, 1e-164, 1e-219]),
+)
+
+
+@pytest.mark.parametrize("name", HIGH)
+def test_sums_of_a_search_that_are_no_numbers_are_refused(name):
+    with pytest.raises(ValueError, match="leave the range of float64"):
+        HIGH[name].fit(*OVERWHELMED)
+
+
+def test_terms_out_of_range_have_no_digits_to_lose():
+    X, y = np.array([1e300, 1.0, 2.0, 3.0])[:, None], np.arange(4.0)
+    problem = least_absolute_problem(Data(X, y, None, 1), fit_intercept=False)
+    random = np.random.RandomState(0)
+    sample = make_sample(problem, None, n_subsamples=10, max_iter=10, random=random)
+    fit = Fit(np.zeros(1), np.ones(4), 1.0, 0, converged=True)
+    moved = Base(np.array([1e100]), 0.0, np.array([1.1, 1.0, 1.0, 1.0]))
+    assert sample._has_digits(fit, moved)
+    assert not sample._has_digits(fit, Base(np.array([1e-300]), 0.0, moved.residual))
+
+
+def test_programmes_out_of_range_end_without_a_word_of_numpy():
+    X = np.array([[1.6e-124], [1.8e280], [-3e-124], [1.5e-124], [3.6e-124], [-3.2e-124]])
+    y = np.array([1.0002, 1e200, 1.0, 1.0, 1.0001, 1e200]) * 1e-139
+    for solver in ("interior", "reduced"):
+        model = L1Regressor(alpha=8e275, l1_ratio=0.558, positive=True, solver=solver)
+        with pytest.raises(ValueError, match="leave the range of float64"):
+            model.fit(X, y)
 
 
 def test_interior_point_steps_stop_in_range():

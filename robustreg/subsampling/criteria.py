@@ -126,7 +126,8 @@ class TrimmedSquares:
             edge = np.where(edge <= table.zero, 0.0, edge)
         within = table.weigh((absolute < edge).astype(np.float64))
         tied = table.weigh((absolute == edge).astype(np.float64))
-        left = (covered - within.sum(axis=1)) / tied.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):  # where residuals are no numbers
+            left = (covered - within.sum(axis=1)) / tied.sum(axis=1)
         return within + tied * np.clip(left, 0.0, 1.0)[:, None], None
 
     def covered(self, table: Table) -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from robustreg._arrays import EPS, Array, Mask
-from robustreg._linalg.factors import cholesky_solve, eigh, length
+from robustreg._linalg.factors import OutOfRangeError, cholesky_solve, eigh, length
 from robustreg.losses import ResidualLoss
 from robustreg.scale._m_scale import m_scale
 from robustreg.subsampling.criteria import SmallScale, TrimmedSquares, off_plane
@@ -283,7 +283,8 @@ def _solve(gram: Array, pull: Array, total: float) -> Array:
     if not len(pull):  # only columns of zeros, and no intercept
         return pull
     step = cholesky_solve(gram + np.diag(ridge(np.diag(gram), total)), pull, 0.0)
-    assert step is not None
+    if step is None:  # its ridge makes it regular, if it is finite
+        raise OutOfRangeError
     return step
 
 
@@ -315,4 +316,6 @@ def descend_by_trimming(
 def trim(table: Table, criterion: TrimmedSquares, residual: Array) -> tuple[Array, float]:
     """The rows' shares in the trimmed sum of squares, and the sum."""
     shares = criterion.weigh(table, np.abs(residual)[None], None)[0][0]
+    if not shares.any():  # no residual is a number
+        raise OutOfRangeError
     return shares, float(shares @ (residual * residual))

@@ -107,7 +107,8 @@ class Sample:
         if not np.isfinite(base.residual).all() or lost.max() <= XTOL * size[near].max():
             return True
         X, y = self.problem.X[near], self.problem.y[near]
-        terms = np.abs(y) + np.abs(X) @ np.abs(base.coef) + abs(base.intercept)
+        with np.errstate(over="ignore"):  # beside terms out of range nothing has digits to lose
+            terms = np.abs(y) + np.abs(X) @ np.abs(base.coef) + abs(base.intercept)
         return bool(np.all(lost <= LAST_PLACES * EPS * terms))
 
     def followed(self, fits: tuple[Fit, ...]) -> float:

@@ -122,7 +122,8 @@ class Refinery:
         # products of all pairs of columns, of which Gram matrices are weighted sums
         self._lower = np.tril_indices(sample.m)
         paired = sample.m <= PAIRED
-        self._pairs = np.prod(sample.q.T[np.array(self._lower)], axis=0).T if paired else None
+        with np.errstate(over="ignore"):  # of rows far away: candidates with such sums come last
+            self._pairs = np.prod(sample.q.T[np.array(self._lower)], axis=0).T if paired else None
 
     def improve(self, thetas: Array, steps: int) -> tuple[Array, Array]:
         """Candidates after some reweighted least-squares steps, and their criteria."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from robustreg.evaluation.coordinates import Frame, make_frame
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.penalties import Penalty
@@ -37,7 +39,8 @@ class ProgrammeSession(Session):
         if self.kept is None or self.kept[0] != kind:
             self.kept = None  # two are not to be held at a time
             self.kept = kind, make_frame(problem)
-        return self.solve(problem, self.kept[1], start, max_iter, tol)
+        with np.errstate(all="ignore"):  # what is no number ends in no step, or in no bound
+            return self.solve(problem, self.kept[1], start, max_iter, tol)
 
 
 def _kind(penalty: Penalty) -> tuple[float, ...]:
