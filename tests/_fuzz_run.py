@@ -172,7 +172,7 @@ def _judge(case, found, outcome):
         judge = Judge(model, case.X, dense, case.y, case.weight, case.plane, rng)
         verdicts += judge.verdicts(fit, outcome.warned and not fit.converged)
     if outcome.warned and not _of_warnings(verdicts):
-        verdicts.append(_judge_on_the_way(case, rng))
+        verdicts.append(_judge_on_the_way(case, found, rng))
     return verdicts
 
 
@@ -184,10 +184,10 @@ def _of_warnings(verdicts):
     )
 
 
-def _judge_on_the_way(case, rng):
+def _judge_on_the_way(case, found, rng):
     """The gravest verdict on the fits behind a call that it does not show, each made alone."""
     verdicts = []
-    for model, rows in _on_the_way(case):
+    for model, rows in _on_the_way(case, found):
         X, y = case.X[rows], case.y[rows]
         weight = None if case.weight is None else case.weight[rows]
         with warnings.catch_warnings(record=True) as caught:
@@ -201,7 +201,7 @@ def _judge_on_the_way(case, rng):
     return Verdict(worst.kind, f"of a fit on the way: {worst.words}")
 
 
-def _on_the_way(case):
+def _on_the_way(case, found):
     """Models, and the rows that they are fitted to."""
     everything = np.arange(len(case.y))
     pilot = getattr(case.model, "scale", None) == "mad"
@@ -213,7 +213,7 @@ def _on_the_way(case):
         for train, _ in KFold(min(3, len(case.y))).split(case.y):
             if pilot:
                 yield L1Regressor(fit_intercept=case.model.fit_intercept), train
-            for alpha in case.options["alphas"]:
+            for alpha in found.alphas_:
                 for delta in DELTAS if isinstance(case.model, HuberRegressor) else [None]:
                     own = {"alpha": alpha} if delta is None else {"alpha": alpha, "delta": delta}
                     yield clone(case.model).set_params(**own), train
