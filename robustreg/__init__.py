@@ -59,6 +59,7 @@ _SUBMODULES = (
     "plotting",
     "scale",
     "solvers",
+    "sources",
 )
 
 

@@ -24,11 +24,14 @@ from robustreg.evaluation.certificate import (
     gap_of_psi,
     is_balanced,
 )
-from robustreg.evaluation.coordinates import make_frame, make_objective, make_separable_frame, pack
-from robustreg.evaluation.problem import Coefficients, Data
-from robustreg.evaluation.reading import RowBlocks
-from robustreg.evaluation.sums import Block, Held, Kind, Point, block_sums, write_residual
-from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh
+from robustreg.evaluation.choice import separable, white
+from robustreg.evaluation.hessian import curvature_to_start_from
+from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.posed import Data
+from robustreg.evaluation.problem import Coefficients
+from robustreg.evaluation.reading import Block, Reading
+from robustreg.evaluation.sums import Bend, Evaluate, Point, held, residual_of
+from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, PseudoHuber
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")
 TOL = 1e-7  # of F, see the design's section 1
@@ -348,7 +351,7 @@ def test_slopes_that_nothing_balances_are_no_gain():
     X[0, 0] += 1e-7
     model = HuberRegressor(positive=True, fit_intercept=False)
     problem = model._problem(Data(X, np.full(7, 7.3), None, 1), Huber(5.0), None, model._penalty())
-    objective = make_objective(problem, make_separable_frame(problem))
+    objective = make_objective(problem, separable(problem))
     coef, slope = np.array([2e-3, 0.0]), np.array([2e-5, -3.0])
     unit = objective.rows.unit
     gap = _gap(objective, coef, 4e-9, 0.5, 2e-9, slope / unit, 0.0)
@@ -375,10 +378,17 @@ def test_slopes_that_are_not_all_rounding_are_kept(columns, form, kept):
     model = HuberRegressor(alpha=1.0 if columns[2] is FAINT else 0.0)
     data = Data(form(np.column_stack(columns)), A + B, None, 1)
     problem = model._problem(data, Huber(), None, model._penalty())
-    objective = make_objective(problem, make_frame(problem))
+    objective = make_objective(problem, white(problem))
     slope, balanced = np.array([1e-14, 2e-14, 3e-14]), np.zeros(3)
     expected = [slope[j] if j in kept else 0.0 for j in range(3)]
     np.testing.assert_array_equal(_without_rounding(objective, slope, balanced), expected)
+
+
+def reading_about(offset):
+    """Dense rows as they are, about a point."""
+    p = len(offset)
+    zeros, flat = np.zeros(p), np.zeros(p, dtype=bool)
+    return Reading(True, False, offset, np.ones(p), zeros, offset, flat)
 
 
 def objective_of(model, X, y):
@@ -386,18 +396,29 @@ def objective_of(model, X, y):
     model.fit(X, y)
     loss, scale = model._get_loss(), None if model.scale == "joint" else model.scale
     problem = model._problem(Data(X, y, None, 1), loss, scale, model._penalty())
-    frame = make_separable_frame(problem)
-    objective = make_objective(problem, frame)
+    objective = make_objective(problem, separable(problem))
 
     def theta_of(fit, sigma):
         intercept = (fit.intercept_ - problem.y_offset) / problem.y_unit
         start = Coefficients(fit.coef_ / problem.y_unit, intercept, sigma / problem.y_unit)
-        return pack(objective, frame, start)
+        return objective.pack(start)
 
     best = model.objective_ / problem.objective_unit
     theta = theta_of(model, model.scale_)
     assert objective(theta)[0] == pytest.approx(best, rel=1e-9)
     return objective, theta, best, theta_of
+
+
+def evaluated(objective, theta):
+    """An evaluation with what a Hessian is made of."""
+    return objective.evaluate(theta, curvature_to_start_from(objective))
+
+
+def gap_from(objective, here, nu, **options):
+    """The gap at a point from some nu."""
+    coef = objective.found(here.theta).coef
+    residual = objective.residuals(here.theta)
+    return dual_gap_from(objective, coef, residual, here.value, nu, **options)
 
 
 @pytest.mark.parametrize("far", [1e-3, 0.1, 1.0, 10.0])
@@ -421,20 +442,20 @@ def test_gaps_off_the_optimum_are_true(loss, unit, penalty, scale, far):
     for theta in [null, *(best_theta + far * rng.normal(size=(10, len(best_theta))))]:
         if objective.joint:
             theta[-1] = best_theta[-1] * np.exp(far * rng.normal())
-        value = objective(theta)[0]
-        psi = loss.psi(objective.residual / objective.scale_at(theta))
-        gaps = [dual_gap(objective, theta)]
-        for nu in (psi, dual_point(objective, theta)):
-            gaps.append(dual_gap_from(objective, theta, value, nu.copy()))
+        here = evaluated(objective, theta)
+        psi = loss.psi(objective.residuals(theta) / objective.scale_at(theta))
+        gaps = [dual_gap(objective, here)]
+        for nu in (psi, dual_point(objective, here)):
+            gaps.append(gap_from(objective, here, nu.copy()))
             if penalty:  # balances all slopes but that of the intercept
                 nu -= nu.mean()
                 left = nu.copy()
-                gaps.append(dual_gap_from(objective, theta, value, left, cleaning=0))
+                gaps.append(gap_from(objective, here, left, cleaning=0))
                 share = np.abs(left).max() / np.abs(nu).max()
                 assert share <= 1.0 + 1e-12
                 np.testing.assert_allclose(left, share * nu, rtol=1e-9, atol=1e-12)
         assert not np.isnan(gaps).any()
-        assert min(gaps) >= (value - best) * (1 - 1e-9) - 1e-9 * best
+        assert min(gaps) >= (here.value - best) * (1 - 1e-9) - 1e-9 * best
 
 
 @pytest.mark.parametrize("penalty", [{}, {"alpha": 0.1, "l1_ratio": 1.0}], ids=str)
@@ -445,9 +466,9 @@ def test_the_bound_of_a_newton_step_is_the_minimum_but_for_third_orders(penalty)
     step = np.random.default_rng(0).normal(size=len(best_theta))
     for far in (1e-2, 1e-3):
         theta = best_theta + far * step
-        value = objective(theta)[0]
-        gap = dual_gap_from(objective, theta, value, dual_point(objective, theta))
-        assert gap == pytest.approx(value - best, rel=0.1 * far, abs=1e-12 * best)
+        here = evaluated(objective, theta)
+        gap = gap_from(objective, here, dual_point(objective, here))
+        assert gap == pytest.approx(here.value - best, rel=0.1 * far, abs=1e-12 * best)
 
 
 @pytest.mark.parametrize("cleaning", [0, 4])
@@ -458,10 +479,10 @@ def test_psi_of_the_null_fit_to_a_weak_lasso_is_no_proof(loss, cleaning):
     model = MRegressor(loss, scale=1.0, alpha=0.1, l1_ratio=1.0)
     objective, _, best, theta_of = objective_of(model, X, y)
     theta = theta_of(clone(model).set_params(alpha=1e3).fit(X, y), 1.0)
-    value = objective(theta)[0]
-    assert value > best * (1 + 1e-6)
-    nu = loss.psi(objective.residual / objective.scale)
-    assert dual_gap_from(objective, theta, value, nu, cleaning=cleaning) >= value - best
+    here = objective.evaluate(theta)
+    assert here.value > best * (1 + 1e-6)
+    nu = loss.psi(objective.residuals(theta) / objective.scale)
+    assert gap_from(objective, here, nu, cleaning=cleaning) >= here.value - best
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.0, 1.1, 2.0])
@@ -474,20 +495,20 @@ def test_a_scale_that_is_off_opens_the_gap(loss, penalty, factor):
     objective, _, best, theta_of = objective_of(model, X, y)
     scale = factor * model.scale_
     theta = theta_of(clone(model).set_params(scale=scale).fit(X, y), scale)
-    value, gradient = objective(theta)
-    excess = objective.kinks.excess(theta, gradient) if objective.kinks else gradient
-    assert is_balanced(objective, objective.sums, excess)
+    here = objective.evaluate(theta)
+    excess = objective.kinks.excess(theta, here.gradient) if objective.kinks else here.gradient
+    assert is_balanced(objective, here.sums, excess)
     beta, _, sigma = objective.unpack(theta)
-    gap = gap_of_psi(objective, objective.sums, beta, sigma, value)
-    assert gap >= value - best - 1e-9 * best
-    nu = loss.psi(objective.residual / sigma)
-    other = dual_gap_from(objective, theta, value, nu)
-    assert gap == pytest.approx(other, rel=1e-6, abs=1e-9 * best)
-    conjugate = loss.conjugate(loss.psi(objective.residual / sigma)).mean()
+    gap = gap_of_psi(objective, here.sums, beta, sigma, here.value)
+    assert gap >= here.value - best - 1e-9 * best
+    residual = objective.residuals(theta)
+    nu = loss.psi(residual / sigma)
+    assert gap == pytest.approx(gap_from(objective, here, nu), rel=1e-6, abs=1e-9 * best)
+    conjugate = loss.conjugate(loss.psi(residual / sigma)).mean()
     if factor < 1.0 and not penalty:  # as much of nu as the scale allows
         share = loss.kappa / conjugate
-        linear = np.mean(loss.psi(objective.residual / sigma) * objective.residual)
-        assert gap == pytest.approx(value - share * linear, rel=1e-6)
+        linear = np.mean(loss.psi(residual / sigma) * residual)
+        assert gap == pytest.approx(here.value - share * linear, rel=1e-6)
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -496,43 +517,60 @@ def test_a_scale_that_is_off_opens_the_gap(loss, penalty, factor):
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("loss", [Huber(), LogCosh()], ids=repr)
 def test_sums_of_parts_by_their_definition(loss, turned, precise, weighted, joint):
-    """The psi' of the first part is that of the Gram matrix already, so that only others change."""
+    """Of a Gram matrix that has the psi' of another point, or of none, the change is added."""
     X, y = contaminated(n=60, p=3)
     rng = np.random.default_rng(0)
     weight = rng.uniform(0.5, 1.0, 60) if weighted else None
     basis = rng.normal(size=(3, 2)) if turned else None
-    rows, point = RowBlocks(X, weight, True, 1, False), Point(rng.normal(size=3), 0.3, 1.7)
-    share, a = np.ones(60) if weight is None else weight, X - rows.offset
-    z = (y - a @ point.beta - point.intercept) / point.sigma
-    psi, bend = share * loss.psi(z), loss.psi_prime(z)
-    curvature, residual, sums = np.where(np.arange(60) < 40, bend, 0.0), np.zeros(60), []
-    for part in (slice(0, 20), slice(20, 40), slice(40, 60)):
-        block = Block(rows, rows.read(part), y[part], rows.weights(part))
-        held = Held(residual[part], False, curvature[part])
-        sums.append(block_sums(Kind(loss, basis, joint, precise), block, point, held))
-    np.testing.assert_allclose(residual, z * point.sigma, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(curvature, bend, rtol=1e-12)
-    assert [part.gram is None for part in sums] == [True, True, False]
-    design = np.column_stack([a if basis is None else a @ basis, np.ones(60)])[40:]
-    gram = (share * bend)[40:, None] * design
-    curve = joint * share * bend * z
-    for total in (sums[0] + sums[1] + sums[2], sums[2] + sums[1] + sums[0]):
-        np.testing.assert_allclose(total.gram, design.T @ gram, rtol=1e-12, atol=1e-12)
-        assert total.conjugate == pytest.approx(share @ loss.conjugate_of_psi(z), rel=1e-12)
-        found = [total.psi, total.psi_psi, total.psi_z, *total.psi_a]
-        expected = [psi.sum(), psi @ loss.psi(z), psi @ z, *(psi @ a)]
-        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
-        np.testing.assert_allclose(total.curve_z[:3], curve @ a, rtol=1e-11, atol=1e-11)
-        assert total.curve_z[3] == pytest.approx(curve.sum(), rel=1e-11, abs=1e-11)
-        assert total.curve_zz == pytest.approx(curve @ z, rel=1e-12)
-    twice = sums[2] + sums[2]
-    np.testing.assert_allclose(twice.gram, 2.0 * design.T @ gram, rtol=1e-12, atol=1e-12)
+    reading = reading_about(X.mean(axis=0))
+    share, a = np.ones(60) if weight is None else weight, X - X.mean(axis=0)
+    points = [Point(rng.normal(size=3), 0.3, scale) for scale in (1.7, 2.3)]
+    blocks = [
+        Block(reading, X[part], y[part], None if weight is None else weight[part], part)
+        for part in (slice(0, 20), slice(20, 40), slice(40, 60))
+    ]
+    design = np.column_stack([a if basis is None else a @ basis, np.ones(60)])
+    before, gram = Bend(loss), 0.0
+    for point in points:
+        z = (y - a @ point.beta - point.intercept) / point.sigma
+        psi, bend = share * loss.psi(z), share * held(loss, z)
+        np.testing.assert_allclose(bend, share * loss.psi_prime(z), rtol=2.0**-8)
+        curve = joint * bend * z
+        job = Evaluate(loss, point, joint, precise, before, basis)
+        sums = [job(block) for block in blocks]
+        for total in (sums[0] + sums[1] + sums[2], sums[2] + sums[1] + sums[0]):
+            expected = design.T @ (bend[:, None] * design)
+            np.testing.assert_allclose(gram + total.curved.gram, expected, rtol=1e-11, atol=1e-11)
+            assert total.conjugate == pytest.approx(share @ loss.conjugate_of_psi(z), rel=1e-12)
+            found = [total.psi, total.psi_psi, total.psi_z, *total.psi_a]
+            expected = [psi.sum(), psi @ loss.psi(z), psi @ z, *(psi @ a)]
+            np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+            np.testing.assert_allclose(total.curved.curve_z[:3], curve @ a, rtol=1e-11, atol=1e-11)
+            assert total.curved.curve_z[3] == pytest.approx(curve.sum(), rel=1e-11, abs=1e-11)
+            assert total.curved.curve_zz == pytest.approx(curve @ z, rel=1e-12)
+        before, gram = Bend(loss, point), gram + total.curved.gram
+    again = Evaluate(loss, point, joint, precise, before, basis)
+    assert [again(block).curved.gram for block in blocks] == [None, None, None]
+    both = sums[0] + again(blocks[0])
+    np.testing.assert_array_equal(both.curved.gram, sums[0].curved.gram)
+    assert (sums[0] + Evaluate(loss, point, joint)(blocks[1])).curved is None
 
 
 @pytest.mark.parametrize(("precise", "expected"), [(False, [0.0, 0.5]), (True, [-1.0, 0.5])])
 def test_residuals_have_the_digits_that_are_asked_for(precise, expected):
     X, y = np.array([[1.0, 1e16], [1.0, 2.0]]), np.array([1e16, 3.5])
-    rows, out = RowBlocks(X, None, False, 1, False), np.empty(2)
-    block = Block(rows, rows.read(slice(0, 2)), y, None)
-    write_residual(block, np.ones(2), 0.0, out, precise)
-    np.testing.assert_array_equal(out, expected)
+    block = Block(reading_about(np.zeros(2)), X, y, None, slice(0, 2))
+    found = residual_of(block, np.ones(2), 0.0, precise)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("loss", [LogCosh(), PseudoHuber()], ids=repr)
+def test_digits_of_psi_prime_that_are_held(loss):
+    """Of any size, up to half of the last one; what is representable in them is kept."""
+    z = np.concatenate([[0.0], np.geomspace(1e-9, 300.0, 1001)])
+    bend, exact = held(loss, z), loss.psi_prime(z)
+    assert np.all(np.abs(bend - exact) <= 2.0**-8 * exact)
+    assert np.array_equal(held(loss, -z), bend)
+    assert len(np.unique(bend)) < len(np.unique(exact))
+    mantissa = np.ldexp(np.frexp(bend)[0], 8)
+    assert np.array_equal(mantissa, np.round(mantissa))

@@ -21,7 +21,7 @@ from robustreg import (
     huber_delta_path,
     huber_path,
 )
-from robustreg.evaluation.problem import Data, make_problem
+from robustreg.evaluation.posed import Data, make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
 

@@ -9,7 +9,7 @@ from sklearn.metrics import get_scorer as sklearn_scorer
 from sklearn.metrics import make_scorer, max_error, mean_pinball_loss, mean_squared_error
 
 from robustreg import HuberRegressor
-from robustreg.evaluation.problem import Data
+from robustreg.evaluation.posed import Data
 from robustreg.metrics import get_scorer
 from robustreg.model_selection._held_out import HeldOut, Table
 

@@ -6,7 +6,8 @@ from _cases import SMOOTH_LOSSES, clean, contaminated, rank_deficient, weights_f
 from scipy import sparse
 
 from robustreg.evaluation import points as _stack
-from robustreg.evaluation.problem import Coefficients, Data, make_problem
+from robustreg.evaluation.posed import Data, make_problem
+from robustreg.evaluation.problem import Coefficients
 from robustreg.losses import Huber
 from robustreg.model_selection._sequence import Sequence
 from robustreg.penalties import ElasticNet

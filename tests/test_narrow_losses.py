@@ -7,8 +7,9 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, MRegressor, huber_path
-from robustreg.evaluation.coordinates import make_separable_frame
-from robustreg.evaluation.problem import Data, make_problem
+from robustreg.evaluation.choice import separable
+from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.posed import Data, make_problem
 from robustreg.losses import Huber, LogCosh, PseudoHuber, SmoothL1
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._continuation import from_above
@@ -95,9 +96,13 @@ def test_where_no_row_is_on_the_fit_the_scale_is_large(delta, solver):
     X, y = g.normal(size=(10, 3)), np.array([-9.0, -6, -5, -3, -1, 2, 3, 6, 7, 9])
     model = HuberRegressor(delta, alpha=1.0, l1_ratio=1.0, solver=solver).fit(X, y)
     assert not model.coef_.any()
-    assert model.intercept_ == pytest.approx(0.5, abs=1e-6)
     psi = np.sqrt(10 * Huber(delta).kappa - 4 * delta**2)
-    assert model.scale_ == pytest.approx(1.5 / psi, rel=1e-6)
+    scale, loss = 1.5 / psi, Huber(delta)
+    least = scale * (np.mean(loss.rho((y - 0.5) / scale)) + loss.kappa)
+    assert model.objective_ == pytest.approx(least, rel=1e-11)
+    # F is so flat that these are less than 1e-11 of it
+    assert model.intercept_ == pytest.approx(0.5, abs=1e-5)
+    assert model.scale_ == pytest.approx(scale, rel=1e-5)
 
 
 def test_rounding_of_residuals_is_no_gap():
@@ -119,7 +124,7 @@ def test_the_equation_of_the_scale_is_solved():
     penalty = ElasticNet(1.0, 1.0)
     how = {"loss": Huber(1e-5), "scale": None, "penalty": penalty, "fit_intercept": True}
     problem = make_problem(Data(X, y, None, 1), **how)
-    theta, _ = from_above(problem, make_separable_frame(problem), 100)
+    theta, _ = from_above(problem, make_objective(problem, separable(problem)), 100)
     psi = np.sqrt(10 * Huber(1e-5).kappa - 4 * 1e-10)
     assert theta[-1] * problem.y_unit == pytest.approx(1.5 / psi, rel=1e-6)
 

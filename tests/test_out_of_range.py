@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from robustreg import HuberRegressor, L1Regressor, MRegressor, QuantileRegressor
 from robustreg.estimators import L2Regressor
 from robustreg.evaluation.certificate import dual_gap_from
-from robustreg.evaluation.coordinates import make_frame, make_objective
+from robustreg.evaluation.choice import white
 from robustreg.evaluation.limits import (
     FURTHEST_SCALE,
     in_range,
@@ -18,7 +18,8 @@ from robustreg.evaluation.limits import (
     scale_of_squares,
     too_far_apart,
 )
-from robustreg.evaluation.problem import Data, make_problem
+from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.posed import Data, make_problem
 from robustreg.losses import HalfSquared
 from robustreg.model_selection._path import alpha_path
 from robustreg.penalties import ElasticNet
@@ -73,10 +74,10 @@ def test_a_dual_value_out_of_range_bounds_nothing():
         penalty=ElasticNet(1.0),
         fit_intercept=False,
     )
-    objective = make_objective(problem, make_frame(problem))
-    theta, nu = np.zeros(1), np.array([1e200, 0.0, 0.0, 0.0])
-    objective.take_residual(nu.copy())
-    assert dual_gap_from(objective, theta, 1.0, nu, cleaning=0) == np.inf  # as nu r is, not 0
+    objective = make_objective(problem, white(problem))
+    coef, nu = np.zeros(1), np.array([1e200, 0.0, 0.0, 0.0])
+    gap = dual_gap_from(objective, coef, nu.copy(), 1.0, nu, cleaning=0)
+    assert gap == np.inf  # as nu r is, not 0
 
 
 # Beside five rows the others count for nothing, and are 1e150 scales away: no product is in range.

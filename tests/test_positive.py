@@ -17,7 +17,7 @@ from robustreg import (
     QuantileRegressor,
     select_solver,
 )
-from robustreg.evaluation.problem import Data
+from robustreg.evaluation.posed import Data
 from robustreg.losses import Quantile
 from robustreg.solvers.null_fit import least_slope_at_quantile
 

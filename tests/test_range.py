@@ -18,7 +18,7 @@ from robustreg import (
 )
 from robustreg._arrays import EPS
 from robustreg._linalg.factors import OutOfRangeError, eigh, lstsq, svd
-from robustreg.evaluation.units import FARTHEST, bring_in, units_of
+from robustreg.evaluation.units import FARTHEST, Targets, Units, units_of
 
 EVERY = DEFAULTS | HIGH
 every_default = pytest.mark.parametrize("model", DEFAULTS.values(), ids=DEFAULTS.keys())
@@ -203,11 +203,12 @@ def test_a_scale_too_far_from_the_spread_of_y_is_refused(loss, scale, y_unit):
 
 
 def test_infinite_and_missing_gaps_certify_nothing():
-    from robustreg.evaluation.problem import Coefficients, Data, make_problem
+    from robustreg.evaluation.posed import Data, make_problem
+    from robustreg.evaluation.problem import Coefficients
     from robustreg.losses import Absolute
     from robustreg.penalties import ElasticNet
     from robustreg.solvers._report import result
-    from robustreg.solvers._solution import Reached
+    from robustreg.solvers._solution import Reached, known
 
     X, y = clean()
     problem = make_problem(
@@ -220,7 +221,7 @@ def test_infinite_and_missing_gaps_certify_nothing():
     end = OptimizeResult(status=0, message="", nit=1)
     start = Coefficients(np.zeros(3), 0.0, 1.0)
     for value, gap in [(np.inf, np.inf), (1.0, np.nan), (np.nan, 0.0), (np.nan, np.nan)]:
-        reached = Reached(start, problem.y, value, gap)
+        reached = Reached(start, known(problem.y), value, gap)
         assert not result(problem, reached, 1e-7, end, 1).converged
 
 
@@ -305,7 +306,7 @@ def test_units_of_targets_by_their_definition(table, factor, squares, fit_interc
         own = MAD * (np.median(about_median) or np.median(moved)) if len(moved) else spread
         exact = min(max(1e-9 * own, 64 * EPS * spread), exact)
     assert units.exact == pytest.approx(exact / two, rel=1e-12)
-    scaled, farthest = units.apply(y)
+    scaled, farthest = units.of(y), units.farthest(y)
     np.testing.assert_allclose(scaled, (rough - centre) / two, rtol=1e-9, atol=1e-15 / two)
     assert farthest == np.abs(scaled).max()
 
@@ -333,9 +334,11 @@ def test_units_of_weighted_targets_are_those_of_copies(factor, fit_intercept):
 
 def test_targets_beyond_so_many_spreads_are_brought_in():
     edge = 4.0 * FARTHEST
-    y = np.array([1.0, 1.5 * edge, -edge, -1e9 * edge, edge])
-    given = y.copy()
-    far, beyond = bring_in(y, 4.0)
+    given = np.array([1.0, 1.5 * edge, -edge, -1e9 * edge, edge])
+    units = Units(8.0, 0.5, 2.0, 1.0, 4.0, 1e-9)  # y / 4 - 2
+    targets, y = Targets(units, edge), 4.0 * (given + 2.0)
+    far, beyond = targets.brought_in(y)
     np.testing.assert_array_equal(far, [1, 3])
-    np.testing.assert_array_equal(y, [1.0, edge, -edge, -edge, edge])
-    np.testing.assert_array_equal(beyond, given[far] - y[far])
+    np.testing.assert_array_equal(targets(y), [1.0, edge, -edge, -edge, edge])
+    np.testing.assert_array_equal(beyond, given[far] - targets(y)[far])
+    assert not len(Targets(units).brought_in(y)[0])

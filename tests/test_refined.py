@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from robustreg import HuberRegressor, L1Regressor, L2Regressor, MRegressor, QuantileRegressor
 from robustreg._linalg.precise import Precise, Triangle
-from robustreg.evaluation.problem import Data, make_problem
+from robustreg.evaluation.posed import Data, make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
 from robustreg.solvers.programme.interior import interior_point

@@ -27,8 +27,8 @@ from robustreg import (
     quantile_path,
     select_solver,
 )
-from robustreg.evaluation.coordinates import make_frame
-from robustreg.evaluation.problem import Data, make_problem
+from robustreg.evaluation.choice import white
+from robustreg.evaluation.posed import Data, make_problem
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, Quantile
 from robustreg.penalties import ElasticNet
 from robustreg.solvers import SOLVERS, Estimate, Session, SolverSpec, solver_names
@@ -253,9 +253,9 @@ def test_coordinates_of_a_programme_are_made_once_for_a_penalty(monkeypatch):
 
     def recorded(problem):
         made.append(problem.penalty.alpha)
-        return make_frame(problem)
+        return white(problem)
 
-    monkeypatch.setattr("robustreg.solvers.programme.session.make_frame", recorded)
+    monkeypatch.setattr("robustreg.solvers.programme.session.white", recorded)
     X, y = clean()
     QuantileRegressor([0.1, 0.5, 0.9]).fit(X, y)
     assert len(made) == 1

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from robustreg import select_solver
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
-from robustreg.evaluation import coordinates
+from robustreg.evaluation import choice
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
 from robustreg.solvers import SOLVERS, SolverSpec, smooth, solver_names
 from robustreg.solvers._line import Point
@@ -676,17 +676,18 @@ def test_single_precision_speeds_a_fit_up_and_changes_nothing(
 ):
     X, y = wide_table(kind)
     weight = np.random.default_rng(1).uniform(0.5, 2, len(y)) if weighted else None
-    frames = []
+    chosen = []
 
     def recorded(problem):
-        frames.append(coordinates.make_quick_frame(problem))
-        return frames[-1]
+        found = choice.quick(problem)
+        chosen.append(found[0])
+        return found
 
-    monkeypatch.setattr(smooth, "make_quick_frame", recorded)
+    monkeypatch.setattr(smooth, "quick", recorded)
     quick = clone(model).fit(X, y, sample_weight=weight)
     if not model.alpha:  # a ridge makes repeated columns harmless
-        assert frames[-1].single == single
-    monkeypatch.setattr(smooth, "make_quick_frame", coordinates.make_frame)
+        assert chosen[-1].single == single
+    monkeypatch.setattr(smooth, "quick", choice.white)
     full = clone(model).fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(quick.predict(X), full.predict(X), rtol=0, atol=1e-9 * y.std())
     assert quick.scale_ == pytest.approx(full.scale_, rel=1e-9)

@@ -18,14 +18,18 @@ from sklearn.utils.extmath import safe_sparse_dot
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
+from robustreg.estimators._from_source import fit_source
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
-from robustreg.evaluation.problem import Coefficients, Data, Problem, make_problem
+from robustreg.evaluation.posed import Data, make_problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.ties import interpolated_share
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
 from robustreg.scale._median import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Residuals, Solution
+from robustreg.sources import RowSource
+from robustreg.sources._surveyed import SurveyedSource
 
 NO_PENALTY = ElasticNet()
 OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
@@ -44,7 +48,7 @@ class LinearRegressor(LinearEstimator):
     def _get_loss(self) -> ConvexLoss:
         """The loss that a fit minimises."""
 
-    def _get_scale(self, data: Data) -> float | None:
+    def _get_scale(self, data: Data | SurveyedSource) -> float | None:
         """The fixed scale of a fit; None where the scale is estimated jointly."""
         return 1.0
 
@@ -55,12 +59,21 @@ class LinearRegressor(LinearEstimator):
         if not fit.converged:
             self._warn(fit, solver)
 
-    def _solve(self, data: Data) -> tuple[Problem, str, Solution]:
+    def _takes_source(self) -> bool:
+        """Whether sums over the rows are all that a fit needs, whatever its solver."""
+        return False
+
+    def _fit_source(self, source: RowSource) -> None:
+        if not self._takes_source():
+            super()._fit_source(source)
+        fit_source(self, source)
+
+    def _solve(self, data: Data | SurveyedSource) -> tuple[Problem, str, Solution]:
         """The problem that a fit solves, the name of its solver, and what that found."""
         problem, solver = self._prepare(data)
         return problem, solver, self._minimise(problem, solver, self._start(problem))
 
-    def _prepare(self, data: Data) -> tuple[Problem, str]:
+    def _prepare(self, data: Data | SurveyedSource) -> tuple[Problem, str]:
         """The problem that a fit solves, and the name of its solver."""
         loss, scale = self._get_loss(), self._get_scale(data)
         solver = self._select(data, loss, scale)
@@ -69,12 +82,12 @@ class LinearRegressor(LinearEstimator):
     def _minimise(self, problem: Problem, solver: str, start: Coefficients | None) -> Solution:
         return SOLVERS[solver].solve(problem, start=start, max_iter=self.max_iter, tol=self.tol)
 
-    def _select(self, data: Data, loss: ConvexLoss, scale: float | None) -> str:
+    def _select(self, data: Data | SurveyedSource, loss: ConvexLoss, scale: float | None) -> str:
         """The name of the solver for a fit."""
         return select_solver(
             loss,
-            n_features=data.X.shape[1],
-            n_samples=len(data.y),
+            n_features=data.n_columns,
+            n_samples=data.n,
             zeros=share_of_zeros(data.X) if loss.homogeneity == 1 else 0.0,  # others do not ask
             scale="joint" if scale is None else scale,
             alpha=self.alpha,
@@ -96,7 +109,7 @@ class LinearRegressor(LinearEstimator):
 
     def _problem(
         self,
-        data: Data,
+        data: Data | SurveyedSource,
         loss: ConvexLoss,
         scale: float | None,
         penalty: Penalty = NO_PENALTY,
@@ -131,15 +144,23 @@ class LinearRegressor(LinearEstimator):
         dtype: np.dtype,
     ) -> dict[str, Any]:
         """The fitted attributes, in the user's units and dtype."""
-        scale = self._noise_scale(problem, fit)
-        rows = Rows(X, y, kept, problem, dtype)
-        shared = rows.attributes(
+        residual = fit.residuals()
+        scale = self._noise_scale(problem, fit, lambda: residual)
+        centre = residual_centre(problem, residual)
+        of_rows = Rows(X, y, kept, problem, dtype).attributes(
             fit,
+            residual,
             scale,
-            lambda residual: self._robustness_weights(problem, fit, residual, scale),
-            centre=residual_centre(problem, fit),
+            lambda part: self._robustness_weights(problem, fit, part, scale),
+            centre=centre,
         )
-        return shared | {
+        return self._of_fit(problem, fit, scale, dtype) | of_rows
+
+    def _of_fit(
+        self, problem: Problem, fit: Solution, scale: float, dtype: np.dtype
+    ) -> dict[str, Any]:
+        """What a fit reports of itself, in the user's units and dtype."""
+        return fit_attributes(problem, fit, scale, dtype) | {
             "objective_": problem.in_units_of_objective(fit.objective),
             "dual_gap_": problem.in_units_of_objective(fit.gap),
             "n_iter_": fit.n_iter,
@@ -150,11 +171,11 @@ class LinearRegressor(LinearEstimator):
         """Whether the scale that was estimated is 0 though too few rows are on the fit."""
         return False
 
-    def _noise_scale(self, problem: Problem, fit: Solution) -> float:
+    def _noise_scale(self, problem: Problem, fit: Solution, residuals: Residuals) -> float:
         """Estimate of the noise's standard deviation, in the problem's units."""
         if problem.joint:
             return float(fit.sigma)
-        return noise_mad(problem, fit)
+        return noise_mad(problem, fit, residuals())
 
     def _robustness_weights(
         self, problem: Problem, fit: Solution, residual: Array, scale: float
@@ -198,32 +219,28 @@ class Rows:
     def attributes(
         self,
         fit: Solution,
+        residual: Array,
         scale: float,
         weigh: Callable[[Array], Array],
         centre: float = 0.0,
     ) -> dict[str, Any]:
-        """What every fit reports, in the user's units and dtype; the arguments in the problem's."""
+        """What every fit reports of the rows, the arguments being in the problem's units.
+
+        ``residual`` are those that the fit has seen. They may be overwritten: by the weights, so
+        that a long table takes no more room than these.
+        """
         problem, dtype = self.problem, self.dtype
-        residual = self.residuals(fit.coef, fit.intercept, fit.residual)
-        coef_, intercept_ = in_precision(dtype, *problem.in_user_units(fit.coef, fit.intercept))
-        weights, outliers = np.empty(len(residual), dtype), np.empty(len(residual), bool)
+        residual = self.residuals(fit.coef, fit.intercept, residual)
+        weights = residual if residual.dtype == dtype else np.empty(len(residual), dtype)
+        outliers = np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
         def fill(part: slice) -> None:
-            weights[part] = weigh(residual[part])
             outliers[part] = np.abs(residual[part] - centre) > cutoff
+            weights[part] = weigh(residual[part])
 
         map_ordered(fill, slices(len(residual)), problem.n_threads)
-        return {
-            "coef_": coef_,
-            "intercept_": intercept_,
-            "scale_": problem.in_units_of_y(scale),
-            "loss_": fit.loss,
-            "loss_scale_": problem.given_scale or problem.in_units_of_y(fit.sigma),
-            "rank_": fit.rank,
-            "weights_": weights,
-            "outliers_": outliers,
-        }
+        return {"weights_": weights, "outliers_": outliers}
 
     def residuals(self, coef: Array, intercept: float, residual: Array) -> Array:
         """The residuals of all rows, those of weight 0 included, in the problem's units.
@@ -241,6 +258,21 @@ class Rows:
         return found
 
 
+def fit_attributes(
+    problem: Problem, fit: Solution, scale: float, dtype: np.dtype
+) -> dict[str, Any]:
+    """What every fit reports of itself in the user's units, ``scale`` being in the problem's."""
+    coef_, intercept_ = in_precision(dtype, *problem.in_user_units(fit.coef, fit.intercept))
+    return {
+        "coef_": coef_,
+        "intercept_": intercept_,
+        "scale_": problem.in_units_of_y(scale),
+        "loss_": fit.loss,
+        "loss_scale_": problem.given_scale or problem.in_units_of_y(fit.sigma),
+        "rank_": fit.rank,
+    }
+
+
 def rows_that_count(
     X: Any, y: Array, weight: Array | None, n_threads: int
 ) -> tuple[Data, NDArray[np.intp] | None]:
@@ -251,12 +283,12 @@ def rows_that_count(
     return Data(X[kept], y[kept], weight[kept], n_threads), kept
 
 
-def residual_centre(problem: Problem, fit: Solution) -> float:
+def residual_centre(problem: Problem, residual: Array) -> float:
     """Where the noise of a fit is centred: at 0, except for quantiles other than the median."""
     low, high = problem.loss.conjugate_domain
     if problem.loss.elicits != "quantile" or low == -high:
         return 0.0
-    return weighted_median(fit.residual, problem.weight)
+    return weighted_median(residual, problem.weight)
 
 
 def start_from(
@@ -281,10 +313,9 @@ def levels_to_the_user() -> int:
     return level
 
 
-def noise_mad(problem: Problem, fit: Solution) -> float:
+def noise_mad(problem: Problem, fit: Solution, residual: Array) -> float:
     """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
-    center = residual_centre(problem, fit)
-    residual, left_out = fit.residual, 0.0
+    center, left_out = residual_centre(problem, residual), 0.0
     zero = np.abs(residual) <= problem.exact
     if fit.on_fit is not None:  # rounding leaves more than that of a 0 in rows far out
         zero |= fit.on_fit

@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
 from robustreg.estimators._delta import DEFAULT_DELTA, choose_delta, has_collapsed
-from robustreg.estimators._m import ScaledRegressor
-from robustreg.evaluation.problem import Data, Problem
+from robustreg.estimators._scaled import ScaledRegressor
+from robustreg.evaluation.posed import Data
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, Huber
 from robustreg.solvers._solution import Solution
+from robustreg.sources._surveyed import SurveyedSource
 
 CHOICES = 4  # of delta at most, each from the residuals of the last one's fit
 
@@ -181,7 +183,7 @@ class HuberRegressor(ScaledRegressor):
     def _get_loss(self) -> ConvexLoss:
         return Huber(DEFAULT_DELTA if self.delta == "auto" else float(self.delta))
 
-    def _solve(self, data: Data) -> tuple[Problem, str, Solution]:
+    def _solve(self, data: Data | SurveyedSource) -> tuple[Problem, str, Solution]:
         if self.delta != "auto":
             return super()._solve(data)
         problem, solver = self._prepare(data)
@@ -212,16 +214,13 @@ class HuberRegressor(ScaledRegressor):
             return False
         return has_collapsed(self.weights_, weight, delta=self.delta_, scale=self.scale_)
 
-    def _attributes(
-        self,
-        X: Any,
-        y: Array,
-        kept: Index | None,
-        problem: Problem,
-        fit: Solution,
-        dtype: np.dtype,
+    def _takes_source(self) -> bool:
+        return super()._takes_source() and self.delta != "auto"
+
+    def _of_fit(
+        self, problem: Problem, fit: Solution, scale: float, dtype: np.dtype
     ) -> dict[str, Any]:
-        found = super()._attributes(X, y, kept, problem, fit, dtype)
+        found = super()._of_fit(problem, fit, scale, dtype)
         delta = problem.loss.delta  # type: ignore[attr-defined]
         if problem.scale is not None and not isinstance(self.scale, str):
             delta *= problem.scale * problem.y_unit / self.scale  # 1 unless chosen

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from robustreg.estimators._base import LinearRegressor
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, HalfSquared
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Residuals, Solution
 
 
 class L2Regressor(LinearRegressor):
@@ -105,6 +105,14 @@ class L2Regressor(LinearRegressor):
     def _get_loss(self) -> ConvexLoss:
         return HalfSquared()
 
-    def _noise_scale(self, problem: Problem, fit: Solution) -> float:
-        scale = float(np.sqrt(np.average(fit.residual**2, weights=problem.weight)))
-        return scale if scale > problem.exact else 0.0
+    def _takes_source(self) -> bool:
+        return True
+
+    def _noise_scale(self, problem: Problem, fit: Solution, residuals: Residuals) -> float:
+        square = fit.psi_square  # psi is the residual
+        if math.isnan(square):
+            residual, weight = residuals(), problem.weight
+            total = problem.n if weight is None else float(weight.sum())
+            weighted = residual if weight is None else weight * residual
+            square = float(residual @ weighted) / total
+        return math.sqrt(square) if square > problem.exact**2 else 0.0

@@ -12,7 +12,7 @@ from numpy.random import RandomState
 
 from robustreg._arrays import SUMMED
 from robustreg._compat import Interval
-from robustreg.estimators._base import Rows
+from robustreg.estimators._base import Rows, fit_attributes
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
     in_user_units,
@@ -157,8 +157,9 @@ class LTSRegressor(SubsamplingRegressor):
         distance = np.abs(rows.residuals(*sample.coefficients(raw), raw.residual))
         coef, intercept = in_user_units(sample, raw, rows.dtype)
         reweighted = solution_of(sample, Squared(), fit, objective)
-        found = rows.attributes(reweighted, scale, np.zeros_like)
         problem = sample.problem
+        found = fit_attributes(rows.problem, reweighted, scale, rows.dtype)
+        found |= rows.attributes(reweighted, reweighted.residuals(), scale, np.zeros_like)
         found |= {
             "weights_": (distance <= reach).astype(rows.dtype),
             "objective_": problem.in_squared_units_of_y(objective),

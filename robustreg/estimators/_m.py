@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -11,7 +10,8 @@ from numpy.random import RandomState
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
-from robustreg.estimators._base import LinearRegressor, Rows, noise_mad, rows_that_count
+from robustreg.estimators._base import Rows, rows_that_count
+from robustreg.estimators._scaled import ScaledRegressor
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
     attributes_of,
@@ -21,55 +21,22 @@ from robustreg.estimators._subsampling import (
     tuned,
 )
 from robustreg.evaluation.limits import scale_in_units
-from robustreg.evaluation.problem import Data
-from robustreg.losses import LOSSES, Absolute, ConvexLoss, ResidualLoss, get_loss
+from robustreg.evaluation.posed import Data
+from robustreg.losses import LOSSES, ConvexLoss, ResidualLoss, get_loss
 from robustreg.losses._check import check_once
 from robustreg.penalties import Penalty
 from robustreg.penalties._check import check_once as check_penalty_once
 from robustreg.scale._median import residual_mad
-from robustreg.solvers import SOLVERS, absolute_solver
+from robustreg.sources._surveyed import SurveyedSource
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, s_estimate
 
 _OURS = frozenset(LOSSES.values())  # whose tests have checked them
-L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
 
 
 def _start_loss() -> ResidualLoss:
     """The loss of the S-estimates that other estimates begin at."""
     return tuned("bisquare", breakdown_point=0.5)
-
-
-class ScaledRegressor(LinearRegressor):
-    """Base of the estimators whose loss acts on residuals in units of a scale."""
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **LinearRegressor._parameter_constraints,
-        "scale": [Interval(Real, 0.0, None, closed="neither"), StrOptions({"joint", "mad"})],
-    }
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if not isinstance(self.scale, str) and not math.isfinite(self.scale):
-            raise ValueError(f"scale must be finite, got {self.scale!r}.")
-
-    def _get_scale(self, data: Data) -> float | None:
-        if self.scale == "joint":
-            return None
-        if self.scale != "mad":
-            return float(self.scale)
-        return self._l1_scale(data)
-
-    def _l1_scale(self, data: Data) -> float:
-        """The MAD of the residuals of an L1 fit, in the units of y."""
-        problem = self._problem(data, Absolute(), scale=1.0)
-        solver = absolute_solver(problem)
-        fit = SOLVERS[solver].solve(problem, max_iter=L1_ITERATIONS)
-        if not fit.converged:
-            self._warn(fit, solver)
-        scale = noise_mad(problem, fit)
-        # Half of the rows lie on a plane: the limit of the scale to 0 is the L1 fit.
-        return (scale or problem.exact or 1.0) * problem.y_unit
 
 
 class MRegressor(ScaledRegressor):
@@ -217,6 +184,9 @@ class MRegressor(ScaledRegressor):
     def _takes_sparse(self) -> bool:
         return self.scale != "s" and not self._redescends()
 
+    def _takes_source(self) -> bool:
+        return super()._takes_source() and not self._redescends() and self.penalty is None
+
     def _redescends(self) -> bool:
         kind: type = type(self.loss)
         if isinstance(self.loss, str) and self.loss in LOSSES:
@@ -275,9 +245,10 @@ class MRegressor(ScaledRegressor):
             )
         return loss
 
-    def _get_scale(self, data: Data) -> float | None:
+    def _get_scale(self, data: Data | SurveyedSource) -> float | None:
         if self.scale != "s":
             return super()._get_scale(data)
+        assert isinstance(data, Data)
 
         def estimate(sample: Sample) -> tuple[float, tuple[Fit, ...]]:
             fit = s_estimate(sample, _start_loss())

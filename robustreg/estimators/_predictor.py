@@ -30,6 +30,8 @@ from robustreg._parallel import one_blas_thread
 from robustreg._validation import check_finite, check_weights
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.solvers import solver_names
+from robustreg.sources import RowSource
+from robustreg.sources._surveyed import NotInMemoryError
 
 T = TypeVar("T")
 
@@ -95,8 +97,8 @@ class LinearPredictor(RegressorMixin, Estimator):
 
     def _with_data(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: ArrayLike | None,
         sample_weight: ArrayLike | None,
         work: Callable[[Any, Array, Array | None, np.dtype, int], T],
     ) -> T:
@@ -190,14 +192,21 @@ class LinearEstimator(LinearPredictor, ABC):
     """A linear model that is fitted to all rows at once; concrete ones say how."""
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
             Regressors, float64 or float32 (others are converted), without NaN or infinity.
             Not copied, not changed. Dates are refused: which number one is depends on its unit.
+            A :class:`robustreg.sources.RowSource` brings targets and weights along; L2Regressor,
+            HuberRegressor and MRegressor take one.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -216,8 +225,23 @@ class LinearEstimator(LinearPredictor, ABC):
         """
         with self._unchanged_on_error():
             self._check_parameters()
-            self._with_data(X, y, sample_weight, self._fit)
+            if isinstance(X, np.ndarray) or not isinstance(X, RowSource):
+                self._with_data(X, y, sample_weight, self._fit)
+            elif y is None and sample_weight is None:
+                self._fit_source(X)
+            else:
+                raise ValueError(
+                    "y and sample_weight must be None beside a RowSource, which has its own; got "
+                    f"y={type(y).__name__} and sample_weight={type(sample_weight).__name__}."
+                )
         return self
+
+    def _fit_source(self, source: RowSource) -> None:
+        """Fit the model to rows that are not in memory."""
+        raise NotInMemoryError(
+            f"{self!r} needs X and y in memory, got a RowSource. L2Regressor can do without, "
+            "and HuberRegressor and MRegressor can at a joint scale."
+        )
 
     @abstractmethod
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:

@@ -18,12 +18,13 @@ from sklearn.utils import check_random_state
 from robustreg._arrays import SUMMED, Array, in_precision
 from robustreg._compat import Interval
 from robustreg._validation import check_finite
-from robustreg.estimators._base import Rows, levels_to_the_user, rows_that_count
+from robustreg.estimators._base import Rows, fit_attributes, levels_to_the_user, rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
-from robustreg.evaluation.problem import Data, Problem
+from robustreg.evaluation.posed import Data
+from robustreg.evaluation.problem import Problem
 from robustreg.losses import LOSSES, ResidualLoss, tuning_constant
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._solution import Solution
+from robustreg.solvers._solution import Solution, known
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample, mean_loss
 from robustreg.subsampling.table import least_absolute_problem
@@ -134,7 +135,7 @@ def solution_of(sample: Sample, loss: ResidualLoss, fit: Fit, objective: float) 
         sigma=fit.scale,
         coef=coef,
         intercept=intercept,
-        residual=sample.problem.put_back(fit.residual),
+        residuals=known(sample.problem.put_back(fit.residual)),
         objective=objective,
         gap=np.nan,
         converged=fit.converged,
@@ -153,11 +154,16 @@ def attributes_of(
     found = solution_of(sample, loss, fit, mean_loss(sample, loss, fit))
     weigh = loss_weights(sample, loss, fit.scale)
     problem = rows.problem
-    return rows.attributes(found, scale, weigh) | {
-        "loss_scale_": problem.in_units_of_y(fit.scale),
-        "objective_": problem.in_units_of_y(found.objective),
-        "n_iter_": fit.steps,
-    }
+    of_rows = rows.attributes(found, found.residuals(), scale, weigh)
+    return (
+        fit_attributes(problem, found, scale, rows.dtype)
+        | of_rows
+        | {
+            "loss_scale_": problem.in_units_of_y(fit.scale),
+            "objective_": problem.in_units_of_y(found.objective),
+            "n_iter_": fit.steps,
+        }
+    )
 
 
 def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np.floating], Any]:

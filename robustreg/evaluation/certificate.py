@@ -21,7 +21,9 @@ from scipy.sparse.linalg import LinearOperator
 from robustreg._arrays import Array
 from robustreg._compat import minres
 from robustreg._linalg.factors import lstsq
-from robustreg.evaluation.design import MAX_PRODUCTS
+from robustreg.evaluation.coordinates import MAX_PRODUCTS
+from robustreg.evaluation.evaluated import Evaluation
+from robustreg.evaluation.hessian import after_step, hessian_at
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.sums import FirstSums
 from robustreg.penalties._base import STEEPEST
@@ -34,22 +36,25 @@ MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
 NO_SHARE = 1e3  # units in the last place of the spread of y
 
 
-def dual_gap(objective: Objective, theta: Array) -> float:
-    """Duality gap at ``theta`` for a smooth loss.
+def dual_gap(objective: Objective, here: Evaluation) -> float:
+    """Duality gap for a smooth loss at a point where F was evaluated.
 
     ``nu = psi(z)`` is feasible at an exact solution. Elsewhere it is corrected by the
     linearisation of psi along one Newton step, which makes the bound second order in the
     distance to the optimum, and shrunk until it satisfies every constraint.
     """
-    value, gradient = objective(theta)
-    excess = gradient if objective.kinks is None else objective.kinks.excess(theta, gradient)
-    if is_balanced(objective, objective.sums, excess):
+    theta, excess = here.theta, here.gradient
+    if objective.kinks is not None:
+        excess = objective.kinks.excess(theta, excess)
+    if is_balanced(objective, here.sums, excess):
         beta, _, sigma = objective.unpack(theta)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
-            gap = gap_of_psi(objective, objective.sums, beta, sigma, value)
-        if gap <= SMALL_GAP * value:  # more where columns of large spread magnify the rounding
+            gap = gap_of_psi(objective, here.sums, beta, sigma, here.value)
+        if gap <= SMALL_GAP * here.value:  # more where columns of large spread magnify rounding
             return gap
-    return dual_gap_from(objective, theta, value, dual_point(objective, theta))
+    coef = objective.rows.coefficients(objective.unpack(theta)[0])
+    residual, nu = objective.residuals(theta), dual_point(objective, here)
+    return dual_gap_from(objective, coef, residual, here.value, nu)
 
 
 def is_balanced(objective: Objective, sums: FirstSums, excess: Array) -> Any:
@@ -78,21 +83,19 @@ def gap_of_psi(
 
 def dual_gap_from(
     objective: Objective,
-    theta: Array,
+    coef: Array,
+    residual: Array,
     value: float,
     nu: Array,
-    coef: Array | None = None,
     cleaning: int = MAX_CLEANING,
 ) -> float:
-    """Duality gap of the value ``value`` at ``theta`` from a nearly feasible ``nu``.
+    """Duality gap of a value of F from a nearly feasible ``nu``.
 
-    ``nu`` is overwritten by one that balances the slopes, within the domain of the conjugate.
-    ``objective.residual`` must belong to ``theta``. ``coef`` are its coefficients where some
-    are known to be 0, which theta says only up to rounding. Imbalances are projected away at
+    ``coef`` are the coefficients and ``residual`` the residuals there. ``nu`` is overwritten by one
+    that balances the slopes, within the domain of the conjugate. Imbalances are projected away at
     most ``cleaning`` times; 0 is for a ``nu`` that has been through it.
     """
-    if coef is None:
-        coef = objective.rows.coefficients(objective.unpack(theta)[0])
+    average = objective.coordinates.average
     slope, balanced = _balance(objective, nu, coef, cleaning)
     low, high = objective.loss.conjugate_domain
     shrink = _into_domain(nu, low, high)
@@ -101,9 +104,9 @@ def dual_gap_from(
     if not balanced:
         shrink = min(shrink, _into_l1(objective, slope))
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
-        linear = objective.average(nu * objective.residual)
+        linear = average(nu * residual)
         nu *= shrink
-        conjugate_mean = objective.average(objective.loss.conjugate(np.clip(nu, low, high, out=nu)))
+        conjugate_mean = average(objective.loss.conjugate(np.clip(nu, low, high, out=nu)))
         if objective.joint and conjugate_mean > objective.kappa:
             shrink *= objective.kappa / conjugate_mean  # rho*(c nu) <= c rho*(nu) by convexity
         return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
@@ -119,15 +122,15 @@ def _balance(objective: Objective, nu: Array, coef: Array, cleaning: int) -> tup
     # of a coefficient whose share of F is nothing the L1 norm may have any slope
     tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
     with np.errstate(over="ignore"):
-        square = objective.average(nu * nu)
+        square = objective.coordinates.average(nu * nu)
     # beside slopes whose squares overflow nothing is known to be rounding
     allowed = ROUNDING * np.sqrt(square) if np.isfinite(square) else 0.0
     for attempt in range(cleaning + 1):
-        slope, mean = objective.slopes(nu)
+        slope, mean = objective.coordinates.slopes(nu)
         with np.errstate(over="ignore"):
             wanted = penalty.subgradient(coef, slope * unit, tiny) / unit
         wanted = np.clip(wanted, -STEEPEST, STEEPEST)  # whose excess has a projection
-        excess = objective.reduce(slope - wanted)
+        excess = objective.coordinates.reduce(slope - wanted)
         if not objective.rows.fit_intercept:
             mean = 0.0
         if max(float(np.abs(excess).max(initial=0.0)), abs(mean)) <= allowed:
@@ -155,12 +158,15 @@ def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Ar
     """
     if objective.k == objective.rows.p:
         return balanced
-    rows, basis = objective.rows, objective.basis
+    rows, basis = objective.rows, objective.coordinates.basis
     live = basis.any(axis=1) if basis.ndim == 2 else basis > 0
     if rows.sparse or not rows.fit_intercept or objective.k != np.count_nonzero(live):
         return slope
+    if not rows.source.in_memory:
+        return slope  # which columns are constant is not known
     none = np.flatnonzero(~live)
-    constant = (rows.X[:, none] == rows.X[0, none]).all(axis=0)
+    X = rows.source.X
+    constant = (X[:, none] == X[0, none]).all(axis=0)
     slope = np.where(live, balanced, slope)
     slope[none[constant]] = 0.0
     return slope
@@ -188,18 +194,15 @@ def _gap(
     dual = shrink * linear
     if not objective.penalty.is_none:
         dual += objective.penalty.fenchel(shrink * slope * objective.rows.unit, coef)
-    if not objective.joint:
+    if objective.scale is not None:
         dual -= objective.scale * conjugate
     return max(value - dual, 0.0) if np.isfinite(dual) else np.inf
 
 
-def dual_point(objective: Objective, theta: Array) -> Array:
+def dual_point(objective: Objective, here: Evaluation) -> Array:
     """``psi(z) + psi'(z) dz`` for the Newton step ``d``; ``psi(z)`` if that is not defined."""
-    _, gradient = objective(theta)
-    _, _, sigma = objective.unpack(theta)
-    z = objective.residual / sigma
-    nu = np.asarray(objective.loss.psi(z))
-    hessian = objective.hessian(theta)
+    theta, gradient = here.theta, here.gradient
+    hessian, _ = hessian_at(objective, here)
     step: Array | None = None
     if isinstance(hessian, LinearOperator):
         step = minres(hessian, -gradient, rtol=1e-12, maxiter=MAX_PRODUCTS)
@@ -209,17 +212,13 @@ def dual_point(objective: Objective, theta: Array) -> Array:
         step = lstsq(hessian, -gradient, cond=1e-12)
     else:  # psi + psi' dz then balances the penalty's subgradient
         step = objective.kinks.step(hessian, gradient, theta)
-    if step is None or not np.isfinite(step).all():
-        return nu
-    beta, intercept, dsigma = objective.unpack(step)
-    if not objective.joint:
-        dsigma = 0.0
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
-        dz = -(objective.fitted(beta, intercept) + z * dsigma) / sigma
-        return nu + objective.curvature_weights(theta) * dz
+    if step is not None and np.isfinite(step).all():
+        return after_step(objective, here, step)
+    return np.asarray(objective.loss.psi(objective.residuals(theta) / objective.scale_at(theta)))
 
 
 def _project(objective: Objective, nu: Array, excess: Array, mean: float) -> None:
     """Remove ``excess`` and ``mean`` from the slopes of nu, in the metric of the weights."""
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
-        nu -= objective.fitted(objective.expand(objective.solve_gram(excess)), mean)
+        own = objective.coordinates
+        nu -= own.fitted(own.expand(own.solve_gram(excess)), mean)

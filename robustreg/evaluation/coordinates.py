@@ -1,53 +1,72 @@
-"""Whitened coordinates of a problem, and the way into them and back."""
+"""Coordinates of the coefficients in which the columns of X are nearly orthonormal.
+
+They depend on X, its weights and the penalty's curvature, and not on y: several targets could share
+them. Which ones a problem gets is decided in :mod:`robustreg.evaluation.choice`.
+"""
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
-from robustreg._arrays import EPS, TINY, Array
+from robustreg._arrays import TINY, Array, Index, Mask
+from robustreg._compat import minres
 from robustreg._linalg.factors import lstsq
-from robustreg.evaluation.moments import Moments, column_moments, moments
-from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.evaluation.reading import NotFiniteError, RowBlocks
-from robustreg.evaluation.whitening import (
-    MIN_RCOND_SINGLE,
-    whiten_deficient,
-    whiten_gram,
-    whiten_rows,
-)
+from robustreg.evaluation.moments import Moments, weighted_gram
+from robustreg.evaluation.problem import Coefficients
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import RowBlocks
+from robustreg.evaluation.sums import Fitted, SlopesOf
 
-# Where targets are cut off for a start, in spreads of y: where digits would be lost, and where
-# an error, or a signal, is gross.
-FAR_OUT, GROSS = 1e4, 6.0
-OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
+MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
 LOST = 1e6  # units in the last place of the spread of y that coefficients next to 0 may lose
-MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
-LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 
 
-@dataclass
-class Frame:
-    """X read in blocks, its moments, and the coordinates that whiten it."""
+@dataclass(frozen=True)
+class Coordinates:
+    """Rows ``q = T'(a - offset)`` of the coordinates u of the coefficients, ``beta = T u``.
+
+    Attributes
+    ----------
+    rows : RowBlocks
+        The regressors, read in blocks.
+    basis : ndarray of shape (p, k) or (p,)
+        T, in the units of the blocks; a vector is a diagonal.
+    moments : Moments or None
+        Second moments of the rows; None: there are too many columns, which are only scaled.
+    ridge : ndarray of shape (p,)
+        What was added to the diagonal of the Gram matrix of the blocks.
+    by_rows : bool
+        Whether T was made from the rows themselves: X is ill-conditioned or has more columns than
+        rows. Gram matrices are then summed in the coordinates u.
+    single : bool
+        Whether the moments are in single precision: they serve for Newton steps only.
+    certain : bool
+        Whether X has no more directions than the coordinates have.
+    """
 
     rows: RowBlocks
-    moments: Moments | None  # None: too many columns, the coordinates are only scaled
     basis: Array
-    by_rows: bool  # whitened from the rows themselves: ill-conditioned or more columns than rows
-    ridge: Array  # (p,) what was added to the diagonal of the Gram matrix of the blocks
-    single: bool = False  # the moments are in single precision: for Newton steps only
-    certain: bool = True  # whether X has no more directions than the coordinates have
+    moments: Moments | None
+    ridge: Array
+    by_rows: bool = False
+    single: bool = False
+    certain: bool = True
+
+    @cached_property
+    def k(self) -> int:
+        """Coordinates."""
+        return int(self.basis.shape[-1])
 
     @property
     def spread(self) -> Array:
         """Standard deviations of the columns of the blocks (moments needed)."""
         assert self.moments is not None
-        return _spread(self.moments, self.rows)
+        return self.moments.spread(self.rows.total)
 
     @property
     def inflation(self) -> float:
@@ -59,227 +78,147 @@ class Frame:
     @property
     def rank(self) -> int:
         """Rank of the regressors with the intercept's column (where not known, its bound)."""
-        regressors = min(self.basis.shape[-1], self.rows.n - 1)
-        return regressors + int(self.rows.fit_intercept)
+        return min(self.k, self.rows.n - 1) + int(self.rows.fit_intercept)
+
+    @property
+    def gram_basis(self) -> Array | None:
+        """The coordinates that Gram matrices are summed in; None: those of the columns."""
+        return self.basis if self.by_rows else None
+
+    def expand(self, u: Array) -> Array:
+        """``beta = T u``, of one u or of several."""
+        return u @ self.basis.T if self.basis.ndim == 2 else self.basis * u
+
+    def reduce(self, slope: Array) -> Array:
+        """``T' slope``, of one slope or of several."""
+        return slope @ self.basis if self.basis.ndim == 2 else self.basis * slope
+
+    def of(self, coef: Array) -> Array:
+        """The coordinates of coefficients of the user's columns, of one fit or of several.
+
+        What is out of their range is dropped, and so are coefficients that are not finite.
+        """
+        beta = np.where(np.isfinite(coef), coef, 0.0) * self.rows.unit
+        if self.moments is None or self.basis.ndim == 1:
+            return np.divide(beta, self.basis, out=np.zeros(self.rows.p), where=self.basis > 0)
+        if self.by_rows:
+            return lstsq(self.basis, beta)
+        gram = self.moments.gram[:-1, :-1] / self.rows.total
+        return (beta @ gram + self.ridge * beta) @ self.basis
+
+    def in_columns(self, beta: Array, intercept: Any, sigma: Any, rounding: float) -> Coefficients:
+        """Coefficients of the blocks and the intercept at their centre in the user's columns.
+
+        Those out of range are infinite, or NaN if too small although they matter to the fit:
+        more than LOST times ``rounding``, that of the targets.
+        """
+        rows = self.rows
+        origin = beta @ rows.origin
+        coef = rows.coefficients(beta)  # whoever reports them sees to it
+        if rows.scaled and np.abs(coef).min() < TINY:  # blocks with units have spreads near 1
+            lost = np.abs(beta - coef * rows.unit) > LOST * rounding
+            coef = np.where(lost & (np.abs(coef) < TINY), np.nan, coef)
+        moved = intercept - origin if rows.fit_intercept else 0.0
+        return Coefficients(coef, moved, sigma, self.certain)
+
+    def fitted(self, beta: Array, intercept: float) -> Array:
+        """``(A - offset) beta + intercept`` for every row."""
+        return self.rows.collect(Fitted(beta, intercept))
+
+    def slopes(self, nu: Array) -> tuple[Array, float]:
+        """``(A - offset)'(w nu) / W`` and ``sum w nu / W``."""
+        sums = self.rows.sum(SlopesOf(nu)) / self.rows.total
+        return sums[:-1], float(sums[-1])
+
+    def average(self, values: Array) -> float:
+        """Weighted mean over the rows."""
+        weight = self.rows.weight
+        return float(values.sum() if weight is None else weight @ values) / self.rows.total
+
+    def solve_gram(self, slope: Array) -> Array:
+        """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""
+        if self.basis.ndim == 2:
+            return slope  # white by construction
+        if self.moments is not None:
+            index, out = np.flatnonzero(slope), np.zeros(self.k)
+            gram = self.of_gram(self.moments.gram)[np.ix_(index, index)]
+            out[index] = lstsq(gram / self.rows.total, slope[index], cond=1e-14)
+            return out
+
+        def times(vector: Array) -> Array:
+            change = self.fitted(self.expand(vector.ravel()), 0.0)
+            return self.reduce(self.slopes(change)[0])
+
+        operator = LinearOperator((self.k, self.k), matvec=times, dtype=np.float64)
+        return minres(operator, slope, rtol=1e-13, maxiter=MAX_PRODUCTS)
+
+    def gram(self, weight: Array) -> Array:
+        """``sum w weight [q, 1][q, 1]' / W`` (without the 1 if there is no intercept)."""
+
+        def of_block(block: Block) -> Array:
+            own = weight[block.place]
+            each = own if block.weight is None else block.weight * own
+            return weighted_gram(block.reading, block.X, each, self.gram_basis)
+
+        gram = self.of_gram(self.rows.sum(of_block) / self.rows.total)
+        lead = self.k + self.rows.fit_intercept
+        return gram[:lead, :lead]
+
+    def take(self, mask: Mask) -> Array:
+        """Rows ``[q, 1]`` where ``mask`` is true."""
+        rows = self.rows
+
+        def of_block(block: Block) -> list[Array]:
+            index = np.flatnonzero(mask[block.place])
+            if not len(index):
+                return []
+            return [self.reduce(block.reading.centred(block.X, index))]
+
+        q = np.vstack([np.zeros((0, self.k)), *rows.sum(of_block)])
+        return np.hstack([q, np.ones((len(q), 1))]) if rows.fit_intercept else q
+
+    def of_gram(self, gram: Array) -> Array:
+        """A Gram matrix as it is summed, of ``[q, 1]`` in the coordinates u."""
+        if self.by_rows:
+            return gram
+        if self.basis.ndim == 1:
+            scale = np.append(self.basis, 1.0)
+            return scale[:, None] * gram * scale
+        return self._lifted.T @ gram @ self._lifted
+
+    @cached_property
+    def _lifted(self) -> Array:
+        """The basis, with the intercept's coordinate."""
+        lifted = np.zeros((self.rows.p + 1, self.k + 1))
+        lifted[:-1, :-1], lifted[-1, -1] = self.basis, 1.0
+        return lifted
 
 
-def make_scaled_frame(problem: Problem) -> Frame:
-    """Coordinates in units of the columns' standard deviations, for very many columns."""
-    rows = _read(problem)
-    spread = column_moments(rows)
-    ridge = _ridge(problem, rows, spread)
-    width = np.sqrt(spread**2 + ridge)
-    basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
-    return Frame(rows, None, basis, by_rows=False, ridge=ridge)
-
-
-def make_separable_frame(problem: Problem) -> Frame:
-    """The columns in units of the curvature that they and a ridge give F, with their moments.
-
-    Penalties with kinks are sums over coefficients, and need coordinates that are, too.
-    """
-    rows = _read(problem)
-    single = rows.single and problem.n > problem.p
-    second = moments(rows, _tamed(problem, GROSS), single=single)
-    spread = _spread(second, rows)
-    width = np.sqrt(spread**2 + _pull(problem, rows))
-    basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
-    return Frame(rows, second, basis, by_rows=False, ridge=np.zeros(rows.p), single=single)
-
-
-def make_quick_frame(problem: Problem) -> Frame:
-    """Coordinates for a smooth loss: nearly white in half of the time, where that suffices."""
-    rows = _read(problem)
-    if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
-        with suppress(NotFiniteError):  # of single precision perhaps: double precision tells
-            second = moments(rows, _tamed(problem, GROSS), single=True)
-            ridge = _ridge(problem, rows, _spread(second, rows))
-            basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
-            if basis is not None:
-                return Frame(rows, second, basis, by_rows=False, ridge=ridge, single=True)
-    return make_frame(problem, rows, GROSS)
-
-
-def make_frame(problem: Problem, rows: RowBlocks | None = None, far: float = FAR_OUT) -> Frame:
-    """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
-    if rows is None:
-        rows = _read(problem)
-    second = moments(rows, _tamed(problem, far))
-    ridge = _ridge(problem, rows, _spread(second, rows))
-    basis = None
-    penalised = not problem.penalty.is_none
-    if problem.n > problem.p or penalised:
-        basis = whiten_gram(second, rows.total, ridge)
-    if basis is not None:
-        return Frame(rows, second, basis, by_rows=False, ridge=ridge)
-    if problem.n > problem.p and not penalised:
-        basis = whiten_deficient(rows, second)
-    if basis is not None:
-        return Frame(rows, second, basis, by_rows=False, ridge=ridge)
-    rows = _read(problem, standardise=True)
-    second = moments(rows, _tamed(problem, far))
-    ridge = _ridge(problem, rows, _spread(second, rows))
-    basis, certain = whiten_rows(rows, ridge)
-    return Frame(rows, second, basis, by_rows=True, ridge=ridge, certain=certain)
-
-
-def _read(problem: Problem, standardise: bool = False) -> RowBlocks:
-    """The blocks of a problem; columns that a ridge outweighs beyond all digits get 0."""
-    rows = RowBlocks(
-        problem.X, problem.weight, problem.fit_intercept, problem.n_threads, standardise
-    )
-    if problem.penalty.root_curvature:
-        rows.flat |= _root_pull(problem, rows) > OVERWHELMING
-    return rows
-
-
-def _spread(second: Moments, rows: RowBlocks) -> Array:
-    return np.sqrt(np.maximum(np.diag(second.gram)[:-1], 0.0) / rows.total)
-
-
-def _tamed(problem: Problem, far: float) -> Array:
-    """The targets, cut off beyond ``far`` spreads unless the loss is quadratic: for a start."""
-    if problem.loss.homogeneity == 2:
-        return problem.y
-    limit = far * problem.spread
-    if problem.y.max() <= limit and problem.y.min() >= -limit:
-        return problem.y
-    return np.clip(problem.y, -limit, limit)
-
-
-def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
-    """The penalty's curvature relative to the loss's: with it F has curvature near c I.
-
-    Exactly so for quadratic losses, which makes least squares direct. An L1 penalty or a sign
-    constraint has its curvature at 0; something of it has to be there for directions that the
-    data leave open, since its optimum is not the one of minimum norm.
-    """
-    ridge, penalty = _pull(problem, rows), problem.penalty
-    if penalty.kinked:
-        with np.errstate(over="ignore"):
-            relative = penalty.slope / np.where(spread > 0, spread, np.inf) / rows.unit
-        ridge += np.clip(relative, LEAST_PULL, 1.0) * spread**2
-    return ridge
-
-
-def _pull(problem: Problem, rows: RowBlocks) -> Array:
-    """The curvature of the penalty's quadratic part relative to the loss's, for every column."""
-    if not problem.penalty.root_curvature:
-        return np.zeros(rows.p)
-    return np.minimum(_root_pull(problem, rows), OVERWHELMING) ** 2
-
-
-def _root_pull(problem: Problem, rows: RowBlocks) -> Array:
-    bound, penalty = problem.loss.curvature, problem.penalty
-    pull = penalty.ridge / (bound if np.isfinite(bound) else 1.0)
-    root = math.sqrt(pull)
-    if not rows.scaled:
-        return np.full(rows.p, root)
-    with np.errstate(over="ignore"):
-        return root / rows.unit
-
-
-def make_objective(
-    problem: Problem, frame: Frame, curvature: bool = True, precise: bool = False
-) -> Objective:
-    """The problem's objective in a frame's coordinates."""
-    return Objective(
-        frame.rows,
-        problem.y,
-        problem.loss,
-        problem.scale,
-        problem.penalty,
-        frame.basis,
-        frame.moments if curvature else None,
-        whitened_gram=frame.by_rows,
-        single=frame.single,
-        rounding=EPS * problem.spread,
-        precise=precise,
-    )
-
-
-def is_small(rows: RowBlocks, entries: int) -> bool:
-    """Whether rows are dense and few enough for sums in twice the working precision."""
-    return rows.n * rows.p <= entries and not rows.sparse
-
-
-def pack(objective: Objective, frame: Frame, start: Coefficients) -> Array:
-    """``theta`` of a start; coefficients outside of the coordinates' range are dropped."""
-    rows, total = frame.rows, frame.rows.total
-    beta = np.where(np.isfinite(start.coef), start.coef, 0.0) * rows.unit
-    if frame.moments is None or frame.basis.ndim == 1:
-        u = np.divide(beta, frame.basis, out=np.zeros(rows.p), where=frame.basis > 0)
-    elif frame.by_rows:
-        u = lstsq(frame.basis, beta)
-    else:
-        gram = frame.moments.gram[:-1, :-1] / total
-        u = (beta @ gram + frame.ridge * beta) @ frame.basis
-    theta = np.empty((*u.shape[:-1], objective.size))
-    theta[..., : objective.k] = u
-    if rows.fit_intercept:
-        theta[..., objective.k] = start.intercept + objective.expand(u) @ rows.origin
-    if objective.joint:
-        theta[..., -1] = start.sigma
-    return theta
-
-
-def carry(
-    coef: Array, intercept: float, rows: RowBlocks, objective: Objective, frame: Frame
+def sizes_of_terms(
+    rows: RowBlocks, beta: Array, intercept: float, index: Index | None = None
 ) -> Array:
-    """``[u, b]`` of coefficients with the intercept at the centre of other blocks of the same X.
+    """``|a|'|beta| + |offset|'|beta| + |intercept|`` of some rows, or of all.
 
-    By way of the intercept at X = 0 digits would be lost of columns far from there. Coefficients
-    out of range are dropped.
+    These are the terms of a prediction, of which the largest determines its rounding.
     """
-    coef = np.where(np.isfinite(coef), coef, 0.0)
-    theta = pack(objective, frame, Coefficients(coef, 0.0, 1.0))[
-        : objective.k + frame.rows.fit_intercept
-    ]
-    if frame.rows.fit_intercept:
-        theta[-1] = intercept + coef @ frame.rows.centre_from(rows)
-    return theta
+    about_offset = abs(intercept) + float(np.abs(rows.offset) @ np.abs(beta))
+    return sizes_at_zero(rows, beta, about_offset, index)
 
 
-def unpack(objective: Objective, frame: Frame, theta: Array) -> Coefficients:
-    """The inverse of :func:`pack`."""
-    return in_columns(objective, frame, *objective.unpack(theta))
+def sizes_at_zero(
+    rows: RowBlocks, beta: Array, intercept: float, index: Index | None = None
+) -> Array:
+    """The same with the intercept where the blocks' columns are 0, ``|a|'|beta| + |intercept|``."""
+    size = np.abs(beta)
 
+    def of_block(block: Block) -> list[Array]:
+        X, place = block.X, block.place
+        if index is not None:
+            first, last = np.searchsorted(index, (place.start, place.stop))
+            if first == last:
+                return []
+            X = X[index[first:last] - place.start]
+        return [abs(X) @ size + abs(intercept)]
 
-def in_columns(
-    objective: Objective, frame: Frame, beta: Array, intercept: Any, sigma: Any
-) -> Coefficients:
-    """Coefficients of the blocks and the intercept at their centre in the user's columns.
-
-    Those out of range are infinite, or NaN if too small although they matter to the fit.
-    """
-    rows = frame.rows
-    origin = beta @ rows.origin
-    coef = rows.coefficients(beta)  # whoever reports them sees to it
-    if rows.scaled and np.abs(coef).min() < TINY:  # blocks with units have spreads near 1
-        lost = np.abs(beta - coef * rows.unit) > LOST * objective.rounding
-        coef = np.where(lost & (np.abs(coef) < TINY), np.nan, coef)
-    moved = intercept - origin if rows.fit_intercept else 0.0
-    return Coefficients(coef, moved, sigma, frame.certain)
-
-
-def least_squares(frame: Frame) -> Array:
-    """``[u, b]`` of the least-squares fit from the moments, ridge included; 0 without them."""
-    u, intercept = np.zeros(frame.basis.shape[-1]), 0.0
-    if frame.moments is not None:
-        u = frame.basis.T @ frame.moments.cross / frame.rows.total
-        intercept = frame.moments.mean_y
-    return np.append(u, intercept) if frame.rows.fit_intercept else u
-
-
-def penalised_least_squares(objective: Objective, frame: Frame, sigma: float) -> Array:
-    """``[u, b]`` of the same in separable coordinates: the loss at scale sigma is its parabola."""
-    assert frame.moments is not None
-    assert objective.kinks is not None
-    k, bound = objective.k, objective.loss.curvature / (sigma * frame.rows.total)
-    scaled = frame.basis[:, None] * frame.moments.gram[:k, :k] * frame.basis
-    hessian = bound * (scaled + LEAST_PULL * frame.rows.total * np.eye(k))
-    hessian += objective.penalty_hessian()
-    slope = -bound * frame.basis * frame.moments.cross
-    u = objective.kinks.lead(k).step(hessian, slope, np.zeros(k))
-    u = np.zeros(k) if u is None else u
-    return np.append(u, frame.moments.mean_y) if frame.rows.fit_intercept else u
+    found: Array = np.concatenate([np.zeros(0), *rows.sum(of_block)])
+    return found

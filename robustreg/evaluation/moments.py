@@ -9,88 +9,105 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.products import product
-from robustreg.evaluation.reading import NotFiniteError, RowBlocks
+from robustreg.evaluation.reading import Block, NotFiniteError, Reading
+from robustreg.evaluation.rows import RowBlocks
 
 
-@dataclass
+@dataclass(frozen=True)
 class Moments:
     """Weighted second moments of all rows, about the columns' means (0 without intercept)."""
 
     gram: Array  # (p + 1, p + 1) sums of w [a, 1][a, 1]' with a = A - offset
-    cross: Array  # (p,) sums of w a (y - mean_y)
-    mean_y: float  # 0 without an intercept
+
+    def spread(self, total: float) -> Array:
+        """Standard deviations of the columns, ``total`` being the sum of the weights."""
+        return np.sqrt(np.maximum(np.diag(self.gram)[:-1], 0.0) / total)
 
 
-def moments(rows: RowBlocks, y: Array, single: bool = False) -> Moments:
-    """One pass over X for the moments of X and y.
+@dataclass(frozen=True)
+class TargetMoments:
+    """Weighted moments of the targets with the columns, about the means of both."""
 
-    Moves ``rows.offset`` onto the means. It was near them, so nothing cancels here. With
-    ``single``, for ``rows.single`` only, the Gram matrix has six digits, at half of the cost.
-    """
+    cross: Array  # (p,) sums of w a (y - mean)
+    mean: float  # 0 without an intercept
 
-    def work(chunk: list[slice]) -> tuple[Array, Array]:
-        gram, cross = np.zeros((rows.p + 1, rows.p + 1)), np.zeros(rows.p + 1)
+
+@dataclass(frozen=True)
+class _SecondMoments:
+    """The job that sums ``w [a, 1][a, 1, y]'``, y cut off beyond a limit."""
+
+    single: bool
+    limit: float
+
+    def __call__(self, block: Block) -> Array:
+        reading, weight, target = block.reading, block.weight, block.target
+        if self.limit < np.inf:
+            target = np.clip(target, -self.limit, self.limit)
+        sums = np.empty((reading.p + 1, reading.p + 2))
         with np.errstate(over="ignore", invalid="ignore"):
-            for part in chunk:
-                block, weight, target = rows.read(part), rows.weights(part), y[part]
-                gram += weighted_gram(rows, block, weight, single=single)
-                weighted = target if weight is None else weight * target
-                total = weighted.sum()
-                cross[:-1] += product(weighted, block) - total * rows.offset
-                cross[-1] += total
-        return gram, cross
+            sums[:, :-1] = weighted_gram(reading, block.X, weight, single=self.single)
+            weighted = target if weight is None else weight * target
+            sums[-1, -1] = weighted.sum()
+            sums[:-1, -1] = product(weighted, block.X) - sums[-1, -1] * reading.offset
+        return sums
 
-    partial = rows.walk(work)
+
+def moments(
+    rows: RowBlocks, limit: float = np.inf, single: bool = False
+) -> tuple[RowBlocks, Moments, TargetMoments]:
+    """The rows about the means of X, and the moments of X and y: one pass over X.
+
+    The rows are about points near their means as they come, so nothing cancels here. Targets are
+    cut off beyond ``limit``. With ``single``, for ``rows.single`` only, the Gram matrix has six
+    digits, at half of the cost.
+    """
     with np.errstate(invalid="ignore"):
-        gram, cross = sum(part[0] for part in partial), sum(part[1] for part in partial)
+        sums = rows.sum(_SecondMoments(single, limit))
+        gram, cross = sums[:, :-1].copy(), sums[:, -1]
         if not np.isfinite(gram.sum()):
             raise NotFiniteError
     flat = np.flatnonzero(rows.flat)
     if not rows.fit_intercept:
         gram[flat] = 0.0
         gram[:, flat] = 0.0
-        return Moments(gram, cross[:-1], 0.0)
+        return rows, Moments(gram), TargetMoments(cross[:-1], 0.0)
     mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
-    rows.move_offset(mean)
     gram[:-1, :-1] -= rows.total * np.outer(mean, mean)
     gram[:-1, -1] = gram[-1, :-1] = 0.0
     gram[flat] = 0.0
     gram[:, flat] = 0.0
-    return Moments(gram, cross[:-1] - rows.total * mean * mean_y, mean_y)
+    own = cross[:-1] - rows.total * mean * mean_y
+    return rows.about(mean), Moments(gram), TargetMoments(own, mean_y)
 
 
-def column_moments(rows: RowBlocks) -> Array:
-    """The columns' standard deviations (root mean squares without an intercept), in one pass.
+def _column_sums(block: Block) -> Array:
+    """Sums of w a and of ``w a^2`` over a block."""
+    offset, weight = block.reading.offset, block.weight
+    weight = np.ones(block.X.shape[0]) if weight is None else weight
+    with np.errstate(over="ignore", invalid="ignore"):
+        total, sums = weight.sum(), product(weight, block.X)
+        squares = weight @ (block.X * block.X)
+        about = squares - 2 * offset * sums + total * offset**2
+        return np.array([sums - total * offset, about])
 
-    Moves ``rows.offset`` onto the means, as ``moments`` does where p x p numbers are too many.
+
+def column_moments(rows: RowBlocks) -> tuple[RowBlocks, Array]:
+    """The columns' standard deviations, in one pass, and the rows about the means.
+
+    Without an intercept, root mean squares. As ``moments``, where p x p numbers are too many.
     """
-
-    def work(chunk: list[slice]) -> tuple[Array, Array]:
-        linear, square = np.zeros(rows.p), np.zeros(rows.p)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for part in chunk:
-                block, weight = rows.read(part), rows.weights(part)
-                weight = np.ones(block.shape[0]) if weight is None else weight
-                total, sums = weight.sum(), product(weight, block)
-                linear += sums - total * rows.offset
-                squares = weight @ (block * block)
-                square += squares - 2 * rows.offset * sums + total * rows.offset**2
-        return linear, square
-
-    partial = rows.walk(work)
-    mean = sum(part[0] for part in partial) / rows.total
-    variance = sum(part[1] for part in partial) / rows.total
+    mean, variance = rows.sum(_column_sums) / rows.total
     if not np.isfinite(mean.sum() + variance.sum()):
         raise NotFiniteError
     if rows.fit_intercept:
-        rows.move_offset(mean)
+        rows = rows.about(mean)
         variance = variance - mean**2
     noise = (8 * EPS * rows.offset) ** 2
-    return np.sqrt(np.where(rows.flat | (variance <= noise), 0.0, variance))
+    return rows, np.sqrt(np.where(rows.flat | (variance <= noise), 0.0, variance))
 
 
 def weighted_gram(
-    rows: RowBlocks,
+    rows: Reading,
     block: Any,
     weight: Array | None,
     basis: Array | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg.evaluation.reading import RowBlocks
+from robustreg.evaluation.rows import RowBlocks
 from robustreg.penalties import NonSmooth, Penalty
 
 

@@ -7,21 +7,24 @@ reading the block and on the interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array, Index, Mask
 from robustreg._linalg.products import product
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.sums import Block, FirstSums, has_moved
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.sums import FirstSums
 from robustreg.losses import ConvexLoss
 
 # Entries of an array of points and rows. A few of them stay in cache, and below the size from
 # which memory is handed back to the system every time, which costs more than the arithmetic.
 CACHED = 3 * 2**14
+# Rows enter a Gram matrix anew once psi' has moved by this share of itself.
+CURVATURE_STEP = 0.01
 FEW_ROWS = 100  # whose products cost less than finding out whether fewer would do
 
 Change = tuple[Index, Array]  # which entries of a vector change, and by how much
@@ -64,7 +67,7 @@ class Stack:
         own, count = self.objective, len(theta)
         intercept = theta[:, own.k] if own.rows.fit_intercept else np.zeros(count)
         sigma = theta[:, -1] if own.joint else np.full(count, own.scale)
-        return own.expand(theta[:, : own.k]), intercept, sigma
+        return own.coordinates.expand(theta[:, : own.k]), intercept, sigma
 
     def evaluate(self, points: Index, theta: Array, refresh: bool) -> StackSums:
         """One pass over X at the rows of ``theta``, for some of the points.
@@ -77,28 +80,28 @@ class Stack:
         shift = intercept - beta @ rows.offset
         size = max(1, CACHED // len(points))
 
-        def work(chunk: list[slice]) -> tuple[StackSums, Array | None]:
-            sums, change = [], None
-            for part in _pieces(chunk, size):
-                block = own.block(part)
+        def job(whole: Block) -> _Both:
+            both = None
+            for block in _pieces(whole, size):
                 z = _standardised(block, beta, shift, sigma)
-                sums.append(_sums(block, z, loss))
+                change = None
                 if refresh:
-                    stored = [self.curvature[point, part] for point in points]
-                    fresh = loss.psi_prime(z)
-                    new = _refresh(block, loss, fresh, stored)
-                    change = new if change is None else change + new
-            return sum(sums[1:], start=sums[0]), change
+                    stored = [self.curvature[point, block.place] for point in points]
+                    change = _refresh(block, loss, loss.psi_prime(z), stored)
+                here = _Both(_sums(block, z, loss), change)
+                both = here if both is None else both + here
+            assert both is not None
+            return both
 
-        parts = rows.walk(work)
-        if refresh:
-            self.grams[points] += sum(change for _, change in parts)
-        return sum((sums for sums, _ in parts[1:]), start=parts[0][0])
+        found: _Both = rows.sum(job)
+        if found.change is not None:
+            self.grams[points] += found.change
+        return found.sums
 
     def gradients(self, sums: FirstSums, theta: Array, strength: Array) -> Array:
         """Gradients for penalties with the second derivatives ``strength``."""
         own = self.objective
-        beta = own.expand(theta[:, : own.k])
+        beta = own.coordinates.expand(theta[:, : own.k])
         return own.gradient_from(sums, strength[:, None] * beta / own.rows.unit / own.rows.unit)
 
     def hessians(self, points: Index, theta: Array) -> Array:
@@ -107,7 +110,8 @@ class Stack:
         k, p, intercept = own.k, own.rows.p, own.rows.fit_intercept
         beta, centre, sigma = self.unpack(theta)
         lift = np.zeros((len(theta), p + 2, own.size))
-        lift[:, :p, :k] = own.basis if own.basis.ndim == 2 else np.diag(own.basis)
+        basis = own.coordinates.basis
+        lift[:, :p, :k] = basis if basis.ndim == 2 else np.diag(basis)
         if intercept:
             lift[:, p, k] = 1.0
         if own.joint:
@@ -117,7 +121,7 @@ class Stack:
         return hessians / (own.rows.total * sigma)[:, None, None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class StackSums(FirstSums):
     """Sums at several points."""
 
@@ -141,11 +145,28 @@ class StackSums(FirstSums):
         )
 
 
-def _pieces(chunk: list[slice], size: int) -> Iterator[slice]:
-    """Slices cut into ones of so many rows at most."""
-    for part in chunk:
-        for start in range(part.start, part.stop, size):
-            yield slice(start, min(start + size, part.stop))
+@dataclass(frozen=True)
+class _Both:
+    """Sums at several points, and by how much their Gram matrices change, if they do."""
+
+    sums: StackSums
+    change: Array | None
+
+    def __add__(self, other: _Both) -> _Both:
+        change = None
+        if self.change is not None and other.change is not None:
+            change = self.change + other.change
+        return _Both(self.sums + other.sums, change)
+
+
+def _pieces(block: Block, size: int) -> Iterator[Block]:
+    """A block cut into ones of so many rows at most."""
+    n, first = len(block.target), block.place.start
+    for start in range(0, n, size):
+        part = slice(start, min(start + size, n))
+        weight = None if block.weight is None else block.weight[part]
+        place = slice(first + part.start, first + part.stop)
+        yield Block(block.reading, block.X[part], block.target[part], weight, place)
 
 
 def _standardised(block: Block, beta: Array, shift: Array, sigma: Array) -> Array:
@@ -168,21 +189,21 @@ def _sums(block: Block, z: Array, loss: ConvexLoss) -> StackSums:
         values = loss.conjugate_of_psi(z)
         conjugate = values.sum(axis=1) if weight is None else values @ weight
     total = weighted.sum(axis=1)
-    psi_a = product(weighted, block.X) - total[:, None] * block.rows.offset
+    psi_a = product(weighted, block.X) - total[:, None] * block.reading.offset
     return StackSums(conjugate, total, psi_psi, _dots(weighted, z), psi_a)
 
 
-def _refresh(block: Block, loss: ConvexLoss, fresh: Array, stored: list[Array]) -> Array:
+def _refresh(block: Block, loss: ConvexLoss, fresh: Array, stored: Sequence[Array]) -> Array:
     """Changes of the Gram matrices by the rows whose psi' moved; ``stored`` is brought up to date.
 
     Neighbours change alike: where fewer rows tell a point's change from its neighbour's than
     have moved, these are added to the neighbour's.
     """
-    size = block.rows.p + 2
+    size = block.reading.p + 2
     grams = np.zeros((len(fresh), size, size))
     last: Change = np.zeros(0, dtype=np.intp), np.zeros(0)
     for k, (now, own) in enumerate(zip(fresh, stored, strict=True)):
-        index = has_moved(loss, now, own).nonzero()[0]
+        index = _has_moved(loss, now, own).nonzero()[0]
         change = now[index] - own[index]
         own[index] = now[index]
         here: Change = index, change
@@ -194,11 +215,18 @@ def _refresh(block: Block, loss: ConvexLoss, fresh: Array, stored: list[Array]) 
             if block.weight is not None:
                 change = change * block.weight[index]
             extended = np.empty((len(index), size))  # [a, 1, y]
-            extended[:, :-2] = block.rows.centred(block.X, index)
+            extended[:, :-2] = block.reading.centred(block.X, index)
             extended[:, -2], extended[:, -1] = 1.0, block.target[index]
             grams[k] += product(extended.T, change[:, None] * extended)
         last = here
     return grams
+
+
+def _has_moved(loss: ConvexLoss, fresh: Array, stored: Array) -> Mask:
+    """Where psi' is no longer what a Gram matrix has."""
+    if loss.smoothness > 1:
+        return np.abs(fresh - stored) > CURVATURE_STEP * fresh
+    return fresh != stored  # psi' is constant between kinks
 
 
 def _difference(one: Change, other: Change, size: int) -> Change:

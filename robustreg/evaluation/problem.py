@@ -16,31 +16,22 @@ from robustreg.evaluation.limits import (
     out_of_range,
     penalty_in_range,
 )
+from robustreg.evaluation.rows import Observed
 from robustreg.evaluation.units import (
     EXACT,
     FARTHEST,
-    SURVEY_ROWS,
-    bring_in,
-    converted,
-    objective_unit,
+    Targets,
+    Units,
     power_of_two,
-    relative,
-    units_of,
 )
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
+from robustreg.sources._array import ArraySource
+from robustreg.sources._surveyed import SurveyedSource, not_here
+
+Source = ArraySource | SurveyedSource
 
 LEAST_SCALE = 1e-3  # of the spread of y: a joint scale to start from
-
-
-@dataclass(frozen=True)
-class Data:
-    """The rows of positive weight that a fit sees, and the threads it may use."""
-
-    X: Any  # (n, p)
-    y: Array  # (n,)
-    weight: Array | None  # (n,), None for ones
-    n_threads: int
 
 
 @dataclass(frozen=True)
@@ -62,12 +53,9 @@ class Problem:
 
     Attributes
     ----------
-    X : ndarray or CSR matrix of shape (n, p)
-        Regressors, as given by the user.
-    y : ndarray of shape (n,)
-        Targets as ``(y - y_offset) / y_unit``.
-    weight : ndarray of shape (n,) or None
-        Positive weights, the largest 1; None is all ones.
+    observed : Observed
+        The rows: their weights over the largest of them, None for all ones; the targets as
+        ``(y - y_offset) / y_unit``, ``y_unit`` a power of two.
     loss : ConvexLoss
         The convex loss.
     scale : float or None
@@ -80,10 +68,6 @@ class Problem:
         What the user's alpha was multiplied by for that.
     fit_intercept : bool
         Whether the model has a free intercept.
-    n_threads : int
-        Threads that may be used.
-    y_offset, y_unit : float
-        Units of y; ``y_unit`` is a power of two.
     objective_unit : float
         What a value of the objective is to be multiplied by.
     spread : float
@@ -93,28 +77,59 @@ class Problem:
         with or without an intercept.
     farthest : float
         The largest ``|y|``.
-    far, beyond : ndarray
-        Rows whose y was brought in to ``FARTHEST`` spreads, and by how much.
     """
 
-    X: Any
-    y: Array
-    weight: Array | None
+    observed: Observed
     loss: ConvexLoss
     scale: float | None
     given_scale: float | None
     penalty: Penalty
     alpha_unit: float
     fit_intercept: bool
-    n_threads: int
-    y_offset: float
-    y_unit: float
     objective_unit: float
     spread: float
     exact: float
     farthest: float
-    far: Index
-    beyond: Array
+
+    @property
+    def X(self) -> Any:  # noqa: N802
+        """Regressors of shape (n, p), as given by the user."""
+        return self.observed.source.X
+
+    @property
+    def y(self) -> Array:
+        """Targets of shape (n,), in their units."""
+        return self.observed.y
+
+    @property
+    def weight(self) -> Array | None:
+        """Positive weights of shape (n,), the largest 1; None is all ones."""
+        return self.observed.source.weight
+
+    @property
+    def n_threads(self) -> int:
+        """Threads that may be used."""
+        return self.observed.source.n_threads
+
+    @property
+    def far(self) -> Index:
+        """Rows whose y was brought in."""
+        return self.observed.far
+
+    @property
+    def beyond(self) -> Array:
+        """By how much it was."""
+        return self.observed.beyond
+
+    @property
+    def y_unit(self) -> float:
+        """What targets were divided by."""
+        return self.observed.targets.units.y_unit
+
+    @property
+    def y_offset(self) -> float:
+        """What was subtracted from the targets, in the user's units."""
+        return self.observed.targets.units.centre * self.y_unit
 
     @property
     def joint(self) -> bool:
@@ -162,12 +177,12 @@ class Problem:
     @property
     def n(self) -> int:
         """Number of rows."""
-        return len(self.y)
+        return self.observed.source.n
 
     @property
     def p(self) -> int:
         """Number of columns."""
-        return int(self.X.shape[1])
+        return self.observed.source.n_columns
 
     @property
     def elastic_net(self) -> ElasticNet:
@@ -249,86 +264,82 @@ class Problem:
         The spread then is what the farthest of them says it is.
         """
         unit = power_of_two(reach / (FARTHEST * self.spread))
-        y: Array = self.put_back(self.y) / unit
-        spread = 2.0 * reach / (FARTHEST * unit)
-        far, beyond = bring_in(y, spread)
+        spread, own = 2.0 * reach / (FARTHEST * unit), self.observed.targets.units
+        units = own._replace(two=own.two * unit, centre=own.centre / unit)
         scale = self.scale
         if scale is not None and self.loss.homogeneity != 1:  # of which squares are to have ratios
             scale = max(scale / unit, spread / FURTHEST_SCALE)
+        source = self.observed.source
+        farthest = units.farthest(source.ends)
+        observed = observed_in(source, units, farthest, spread)
         return replace(
             self,
-            y=y,
+            observed=observed,
             scale=scale,
             penalty=self.penalty.in_units(unit, unit),
-            y_unit=self.y_unit * unit,
             objective_unit=self.objective_unit * unit,
             spread=spread,
             exact=EXACT * spread,
-            farthest=float(np.abs(y).max()),
-            far=far,
-            beyond=beyond,
+            farthest=min(farthest, observed.targets.limit),
         )
 
     def subset(self, index: Index) -> Problem:
         """The same problem on some of the rows, which may repeat, in the same units."""
-        weight = None if self.weight is None else self.weight[index]
+        observed, source = self.observed, self._rows
         brought_in = np.isin(index, self.far)
-        beyond = self.beyond[np.searchsorted(self.far, index[brought_in])]
-        return replace(
-            self,
-            X=self.X[index],
-            y=self.y[index],
-            weight=weight,
+        some = replace(
+            observed,
+            source=replace(
+                source,
+                X=source.X[index],
+                y=source.y[index],
+                weight=None if source.weight is None else source.weight[index],
+            ),
             far=np.flatnonzero(brought_in),
-            beyond=beyond,
+            beyond=self.beyond[np.searchsorted(self.far, index[brought_in])],
         )
+        return replace(self, observed=some)
+
+    def some(self, size: int) -> Problem:
+        """The same problem on so many rows at random, or on those that there are to choose from.
+
+        Some may be there more than once.
+        """
+        source = self.observed.source
+        if isinstance(source, ArraySource):
+            index = np.sort(np.random.default_rng(0).integers(0, self.n, size))
+            return self.subset(index)
+        return replace(self, observed=replace(self.observed, source=source.sample))
 
     def columns(self, index: Any) -> Problem:
         """The same problem with some of the columns only."""
         sparse = issparse(self.X)
-        return replace(self, X=self.X[:, index] if sparse else np.take(self.X, index, axis=1))
+        return self.with_regressors(self.X[:, index] if sparse else np.take(self.X, index, axis=1))
+
+    @property
+    def _rows(self) -> ArraySource:
+        """The rows, for those who need all of them at once."""
+        source = self.observed.source
+        if not isinstance(source, ArraySource):
+            raise not_here()
+        return source
+
+    def with_regressors(self, X: Any) -> Problem:
+        """The same problem with another X."""
+        source = replace(self._rows, X=X)
+        return replace(self, observed=replace(self.observed, source=source))
+
+    def with_weight(self, weight: Array | None) -> Problem:
+        """The same problem with other weights."""
+        source = replace(self._rows, weight=weight)
+        return replace(self, observed=replace(self.observed, source=source))
 
 
-def make_problem(
-    data: Data,
-    *,
-    loss: ConvexLoss,
-    scale: float | None,
-    penalty: Penalty,
-    fit_intercept: bool,
-) -> Problem:
-    """Bring y near 1 by a shift and a power of two, and convert scale and penalty with it.
-
-    The unit of ``penalty`` is set here.
-    """
-    squares = loss.homogeneity == 2
-    # alpha needs the penalty's unit itself, which is a statistic of all rows
-    step = 1 if not penalty.is_none else max(1, len(data.y) // SURVEY_ROWS)
-    units = units_of(data.y, data.weight, step, squares, fit_intercept)
-    (y, farthest), y_unit = units.apply(data.y), units.y_unit
-    far: Index = np.zeros(0, dtype=np.intp)
-    beyond: Array = np.zeros(0)
-    if not squares and farthest > FARTHEST * units.spread > 0.0:
-        far, beyond = bring_in(y, units.spread)
-        farthest = FARTHEST * units.spread
-    fixed, penalty, alpha_unit = converted(loss, scale, penalty, units)
-    return Problem(
-        X=data.X,
-        y=y,
-        weight=relative(data.weight),
-        loss=loss,
-        scale=fixed,
-        given_scale=scale,
-        penalty=penalty,
-        alpha_unit=alpha_unit,
-        fit_intercept=fit_intercept,
-        n_threads=data.n_threads,
-        y_offset=units.centre * y_unit,
-        y_unit=y_unit,
-        objective_unit=objective_unit(loss, scale, y_unit),
-        spread=units.spread,
-        exact=units.exact,
-        farthest=farthest,
-        far=far,
-        beyond=beyond,
-    )
+def observed_in(source: Source, units: Units, farthest: float, spread: float) -> Observed:
+    """Rows with their targets in units, those that are too many spreads away brought in."""
+    targets = Targets(units)
+    if farthest > FARTHEST * spread > 0.0:
+        targets = Targets(units, FARTHEST * spread)
+    if targets.limit == math.inf:
+        return Observed(source, targets, np.zeros(0, dtype=np.intp), np.zeros(0))
+    return Observed(source, targets, *targets.brought_in(source.y))

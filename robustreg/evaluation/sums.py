@@ -1,7 +1,8 @@
 """One block of rows, read once: all the sums that the objective and its derivatives need.
 
-Functions of a block and a point. What an objective holds of every row, the residuals and the psi'
-that its Gram matrix has, is brought up to date on the way.
+Pure functions of a block and of a few numbers, and the jobs that passes are made of. Nothing is
+held of a row from one pass to the next: the psi' that a Gram matrix has of it is computed anew,
+at the point where that matrix was summed, while the block is at hand.
 """
 
 from __future__ import annotations
@@ -11,53 +12,50 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import Array
 from robustreg._linalg.precise import precise_residual, precise_slopes
 from robustreg._linalg.products import product
-from robustreg.evaluation.reading import RowBlocks
+from robustreg.evaluation.moments import weighted_gram
+from robustreg.evaluation.reading import Block
 from robustreg.losses import ConvexLoss
 
-# Rows enter the stored Gram matrix anew once psi' has moved by this share of itself: never
-# between kinks for piecewise quadratic losses, and a contraction of 1 % a step else. (Of
-# itself, not of its bound: at a small scale all of the curvature may lie in the tails.)
-CURVATURE_STEP = 0.01
-
-
-class Block(NamedTuple):
-    """Rows of a table as they are read: m of them, with p columns."""
-
-    rows: RowBlocks  # the table that they are from
-    X: Any  # (m, p) dense or CSR, in the units of the table's blocks
-    target: Array  # (m,)
-    weight: Array | None  # (m,), None for ones
+# Binary digits of psi' that a Gram matrix has where psi' varies between kinks. A row enters it
+# anew once its psi' has left such a step, by 0.8 % at most: a contraction of that much a Newton
+# step. (Steps are shares of psi' itself, not of its bound: at a small scale all of the curvature
+# may lie in the tails.)
+DIGITS = 7
+_DROPPED = np.int64(52 - DIGITS)  # of the 52 of a double's mantissa
+_HALF = np.int64(1) << (_DROPPED - np.int64(1))
+_KEPT = ~((np.int64(1) << _DROPPED) - np.int64(1))
 
 
 class Point(NamedTuple):
     """Where sums are taken."""
 
     beta: Array  # (p,) coefficients in the units of the blocks
-    intercept: float  # at the table's offset
+    intercept: float  # at the blocks' offset
     sigma: float
 
 
-class Held(NamedTuple):
-    """What is held of every row of a block between points."""
-
-    residual: Array  # (m,) is written, unless it is known
-    known: bool
-    curvature: Array | None  # (m,) psi' of the Gram matrix, brought up to date, if there is one
-
-
-class Kind(NamedTuple):
-    """What is the same for all blocks and points of an objective."""
+class Bend(NamedTuple):
+    """The psi' of every row that a Gram matrix has: that of a loss at a point, or one number."""
 
     loss: ConvexLoss
-    basis: Array | None  # (p, q) of the coordinates that the Gram matrix is one of; None: columns
-    joint: bool  # whether the scale is a variable
-    precise: bool  # whether residuals and slopes have twice the working precision
+    point: Point | None = None
+    level: float = 0.0  # where there is no point
+    known: Array | None = None  # (n,) of tables of one block, where it is at hand
+
+    def of(self, block: Block, precise: bool = False) -> Array | float:
+        """The psi' of the rows of a block."""
+        if self.known is not None:
+            return self.known
+        if self.point is None:
+            return self.level
+        beta, intercept, sigma = self.point
+        return held(self.loss, residual_of(block, beta, intercept, precise) / sigma)
 
 
-@dataclass
+@dataclass(frozen=True)
 class FirstSums:
     """What F and its gradient need; ``z = r / sigma``, all weighted, a = A - offset.
 
@@ -71,108 +69,278 @@ class FirstSums:
     psi_a: Array  # (p,) sum w psi(z) a
 
 
-@dataclass
-class Sums(FirstSums):
-    """Sums over rows at one theta, with those that its Hessian needs."""
+@dataclass(frozen=True)
+class Curved:
+    """What the generalised Hessian needs besides."""
 
-    curve_z: Array  # (p + 1,) sum w psi'(z) z [a, 1]
-    curve_zz: float  # sum w psi'(z) z^2
-    gram: Array | None = None  # (q + 1, q + 1) change of sum w psi'(z) [a, 1][a, 1]'; None: 0
+    curve_z: Array  # (p + 1,) sum w psi'(z) z [a, 1]; 0 where the scale is given
+    curve_zz: float  # sum w psi'(z) z^2; 0 where the scale is given
+    gram: Array | None  # (q + 1, q + 1) change of sum w psi'(z) [a, 1][a, 1]'; None: 0
+    bend: Array | None = None  # (n,) psi' of the rows, if they are one block
 
-    def __add__(self, other: Sums) -> Sums:
+    def __add__(self, other: Curved) -> Curved:
         gram = other.gram if self.gram is None else self.gram
         if self.gram is not None and other.gram is not None:
             gram = self.gram + other.gram
+        return Curved(self.curve_z + other.curve_z, self.curve_zz + other.curve_zz, gram)
+
+
+@dataclass(frozen=True)
+class Sums(FirstSums):
+    """Sums over rows at one theta; those of curvature where they were asked for."""
+
+    curved: Curved | None = None
+
+    def __add__(self, other: Sums) -> Sums:
+        both = None
+        if self.curved is not None and other.curved is not None:
+            both = self.curved + other.curved
         return Sums(
             self.conjugate + other.conjugate,
             self.psi + other.psi,
             self.psi_psi + other.psi_psi,
             self.psi_z + other.psi_z,
             self.psi_a + other.psi_a,
-            self.curve_z + other.curve_z,
-            self.curve_zz + other.curve_zz,
-            gram,
+            both,
         )
 
 
-def block_sums(kind: Kind, block: Block, point: Point, held: Held) -> Sums:
-    """Sums over one block of rows, read from memory once."""
-    rows, weight, loss = block.rows, block.weight, kind.loss
-    if not held.known:
-        write_residual(block, point.beta, point.intercept, held.residual, kind.precise)
-    z = held.residual / point.sigma
-    psi = loss.psi(z)
-    weighted = psi if weight is None else weight * psi
-    psi_psi = float(weighted @ psi)
-    if loss.quadratic_conjugate:
-        conjugate = psi_psi / (2.0 * loss.curvature)
-    else:
-        values = loss.conjugate_of_psi(z)
-        conjugate = float(values.sum() if weight is None else weight @ values)
-    if kind.precise:
-        total, psi_a = precise_slopes(weighted, block.X, rows.offset)
-    else:
-        total = float(weighted.sum())
-        psi_a = product(weighted, block.X) - total * rows.offset
-    gram, curve_z, curve_zz = None, np.zeros(rows.p + 1), 0.0
-    if held.curvature is not None:
-        gram = _refresh(kind, block, z, held.curvature)
-        if kind.joint:
-            curve = held.curvature * z
+@dataclass(frozen=True)
+class Evaluate:
+    """The job that sums what F and its derivatives at a point need.
+
+    Attributes
+    ----------
+    loss : ConvexLoss
+        The loss.
+    point : Point
+        Where.
+    joint : bool
+        Whether the scale is a variable.
+    precise : bool
+        Whether residuals and slopes have twice the working precision.
+    held : Bend or None
+        The psi' that a Gram matrix has, which is to be that of this point; None: no curvature.
+    basis : ndarray of shape (p, q) or None
+        Of the coordinates that the Gram matrix is one of; None: the columns.
+    one_block : bool
+        Whether all rows are one block: their psi' is then handed back.
+    """
+
+    loss: ConvexLoss
+    point: Point
+    joint: bool
+    precise: bool = False
+    held: Bend | None = None
+    basis: Array | None = None
+    one_block: bool = False
+
+    def __call__(self, block: Block) -> Sums:
+        beta, intercept, _ = self.point
+        return self.from_residual(block, residual_of(block, beta, intercept, self.precise))
+
+    def from_residual(self, block: Block, residual: Array) -> Sums:
+        """The same, from the residuals of the block."""
+        loss, weight, offset = self.loss, block.weight, block.reading.offset
+        z = residual / self.point.sigma
+        psi = loss.psi(z)
+        weighted = psi if weight is None else weight * psi
+        psi_psi = float(weighted @ psi)
+        if loss.quadratic_conjugate:
+            conjugate = psi_psi / (2.0 * loss.curvature)
+        else:
+            values = loss.conjugate_of_psi(z)
+            conjugate = float(values.sum() if weight is None else weight @ values)
+        if self.precise:
+            total, psi_a = precise_slopes(weighted, block.X, offset)
+        else:
+            total = float(weighted.sum())
+            psi_a = product(weighted, block.X) - total * offset
+        psi_z = float(weighted @ z)
+        curved = None if self.held is None else self._curved(block, z, self.held)
+        return Sums(conjugate, total, psi_psi, psi_z, psi_a, curved)
+
+    def _curved(self, block: Block, z: Array, before: Bend) -> Curved:
+        """Sums of psi', and the change of a Gram matrix by the rows whose psi' is another."""
+        bend, weight, offset = held(self.loss, z), block.weight, block.reading.offset
+        gram = self._change(block, bend, before.of(block, self.precise))
+        curve_z, curve_zz = np.zeros(block.reading.p + 1), 0.0
+        if self.joint:
+            curve = bend * z
             if weight is not None:
                 curve *= weight
             curve_z[-1] = curve.sum()
-            curve_z[:-1] = product(curve, block.X) - curve_z[-1] * rows.offset
+            curve_z[:-1] = product(curve, block.X) - curve_z[-1] * offset
             curve_zz = float(curve @ z)
-    return Sums(
-        conjugate,
-        total,
-        psi_psi,
-        float(weighted @ z),
-        psi_a,
-        curve_z,
-        curve_zz,
-        gram,
-    )
+        return Curved(curve_z, curve_zz, gram, bend if self.one_block else None)
+
+    def _change(self, block: Block, bend: Array, before: Array | float) -> Array | None:
+        """Change of the psi'-weighted Gram matrix of [a, 1]; None where no psi' is another."""
+        index = np.flatnonzero(bend != before)
+        if not len(index):
+            return None
+        change = bend[index] - (before if isinstance(before, float) else before[index])
+        if block.weight is not None:
+            change *= block.weight[index]
+        part = block.reading.centred(block.X, index)
+        if self.basis is not None:
+            part = product(part, self.basis)
+        linear = product(change, part)
+        if change.min() == change.max():  # a symmetric product costs half of a general one
+            inner = change[0] * product(part.T, part)
+        else:
+            inner = product(part.T, change[:, None] * part)
+        size = len(linear) + 1
+        gram = np.empty((size, size))
+        gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1] = inner, linear, linear
+        gram[-1, -1] = change.sum()
+        return gram
 
 
-def write_residual(
-    block: Block, beta: Array, intercept: float, out: Array, precise: bool = False
-) -> None:
+def held(loss: ConvexLoss, z: Array) -> Array:
+    """The psi' of rows that a Gram matrix has of them: a function of z, up to 0.4 % exact.
+
+    Exact where psi' is constant between kinks, else of so many digits that most rows keep it as
+    a fit settles.
+    """
+    bend = np.asarray(loss.psi_prime(z), dtype=np.float64)
+    if loss.smoothness < 2:
+        return bend
+    return ((bend.view(np.int64) + _HALF) & _KEPT).view(np.float64)
+
+
+def residual_of(block: Block, beta: Array, intercept: float, precise: bool = False) -> Array:
     """``target`` minus ``(X - offset) @ beta + intercept``."""
-    offset = block.rows.offset
+    offset = block.reading.offset
     if precise:
-        out[:] = precise_residual(block.target, block.X, offset, beta, intercept)
-        return
-    np.subtract(block.target, product(block.X, beta), out=out)
-    out -= intercept - float(offset @ beta)
+        return precise_residual(block.target, block.X, offset, beta, intercept)
+    fitted = product(block.X, beta)
+    found: Array = np.subtract(block.target, fitted, out=fitted)
+    found -= intercept - float(offset @ beta)
+    return found
 
 
-def has_moved(loss: ConvexLoss, fresh: Array, curvature: Array) -> Mask:
-    """Where psi' is no longer what a Gram matrix holds."""
-    if loss.smoothness > 1:
-        return np.abs(fresh - curvature) > CURVATURE_STEP * fresh
-    return fresh != curvature  # psi' is constant between kinks
+@dataclass(frozen=True)
+class Residual:
+    """The residuals of rows, or with ``fitted`` what is predicted of them."""
+
+    beta: Array
+    intercept: float
+    precise: bool = False
+
+    def __call__(self, block: Block) -> Array:
+        return residual_of(block, self.beta, self.intercept, self.precise)
 
 
-def _refresh(kind: Kind, block: Block, z: Array, curvature: Array) -> Array | None:
-    """Change of the psi'-weighted Gram matrix of [a, 1] by the rows whose psi' moved, if any."""
-    fresh = kind.loss.psi_prime(z)
-    index = np.flatnonzero(has_moved(kind.loss, fresh, curvature))
-    if not len(index):
-        return None
-    change = fresh[index] - curvature[index]
-    curvature[index] = fresh[index]
-    if block.weight is not None:
-        change *= block.weight[index]
-    part = block.rows.centred(block.X, index)
-    if kind.basis is not None:
-        part = product(part, kind.basis)
-    linear = product(change, part)
-    if change.min() == change.max():  # a symmetric product costs half of a general one
-        inner = change[0] * product(part.T, part)
-    else:
-        inner = product(part.T, change[:, None] * part)
-    gram = np.empty((len(linear) + 1, len(linear) + 1))
-    gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, change.sum()
-    return gram
+@dataclass(frozen=True)
+class Fitted:
+    """``(A - offset) beta + intercept`` of rows."""
+
+    beta: Array
+    intercept: float
+
+    def __call__(self, block: Block) -> Array:
+        found: Array = product(block.X, self.beta)
+        found += self.intercept - float(block.reading.offset @ self.beta)
+        return found
+
+
+@dataclass(frozen=True)
+class SlopesOf:
+    """The job that sums ``w nu [a, 1]`` for a nu of every row."""
+
+    nu: Array
+
+    def __call__(self, block: Block) -> Array:
+        nu = self.nu[block.place]
+        return slopes_of(block, nu if block.weight is None else block.weight * nu)
+
+
+def slopes_of(block: Block, weighted: Array) -> Array:
+    """``sum weighted [a, 1]`` over a block."""
+    sums = np.empty(block.reading.p + 1)
+    sums[-1] = weighted.sum()
+    sums[:-1] = product(weighted, block.X) - sums[-1] * block.reading.offset
+    return sums
+
+
+@dataclass(frozen=True)
+class GramOf:
+    """The job that sums ``w psi' [a, 1][a, 1]'`` anew, in double precision."""
+
+    bend: Bend
+    basis: Array | None
+
+    def __call__(self, block: Block) -> Array:
+        weight = np.broadcast_to(self.bend.of(block), block.target.shape)
+        if block.weight is not None:
+            weight = block.weight * weight
+        return weighted_gram(block.reading, block.X, weight, self.basis)
+
+
+@dataclass(frozen=True)
+class SlopeAlong:
+    """The job that sums what the derivative of F along a step needs.
+
+    ``sum w psi(z) dr`` and ``sum w rho*(psi(z))`` at ``z = (r - t dr) / (sigma + t dsigma)``, r
+    and dr the residuals and what the step changes predictions by.
+    """
+
+    loss: ConvexLoss
+    point: Point
+    change: Point
+    t: float
+
+    def __call__(self, block: Block) -> Array:
+        dr = Fitted(self.change.beta, self.change.intercept)(block)
+        z = residual_of(block, self.point.beta, self.point.intercept)
+        # of a step so long that numbers overflow the slope is no number, and not below 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            z -= self.t * dr
+            z /= self.point.sigma + self.t * self.change.sigma
+            psi, conjugate = self.loss.psi(z), self.loss.conjugate_of_psi(z)
+            if block.weight is None:
+                return np.array([psi @ dr, conjugate.sum()])
+            return np.array([(block.weight * psi) @ dr, block.weight @ conjugate])
+
+
+@dataclass(frozen=True)
+class Times:
+    """The job that sums ``w psi'(z) (q'd) [a, 1, z] / sigma``: the Hessian times a vector."""
+
+    bend: Bend
+    point: Point
+    change: Point
+
+    def __call__(self, block: Block) -> Array:
+        z = residual_of(block, self.point.beta, self.point.intercept)
+        z /= self.point.sigma
+        along = Fitted(self.change.beta, self.change.intercept)(block)
+        along += self.change.sigma * z
+        along *= self.bend.of(block)
+        along /= self.point.sigma
+        if block.weight is not None:
+            along *= block.weight
+        return np.append(slopes_of(block, along), along @ z)
+
+
+@dataclass(frozen=True)
+class AfterStep:
+    """``psi(z) + psi'(z) dz`` of rows, dz what a step changes z by to first order."""
+
+    loss: ConvexLoss
+    bend: Bend
+    point: Point
+    change: Point
+
+    def __call__(self, block: Block) -> Array:
+        beta, intercept, sigma = self.point
+        z = residual_of(block, beta, intercept)
+        z /= sigma
+        dz = Fitted(self.change.beta, self.change.intercept)(block)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+            dz += self.change.sigma * z
+            dz *= self.bend.of(block)
+            dz /= -sigma
+            dz += self.loss.psi(z)
+        return dz

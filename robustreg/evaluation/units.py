@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -60,16 +60,24 @@ class Units(NamedTuple):
         """The unit of y."""
         return self.rough * self.two
 
-    def apply(self, y: Array) -> tuple[Array, float]:
-        """Y in these units, and its largest size; a ValueError where they have no room for it."""
-        with np.errstate(over="ignore"):
-            room = 1e-300 < self.y_unit < 1e300
-            scaled: Array = y / self.y_unit if room else y / self.rough / self.two
+    def of(self, y: Array) -> Array:
+        """Y in these units, for which they have room."""
+        unit = self.y_unit
+        if 1e-300 < unit < 1e300:  # the reciprocal is a power of two, too
+            scaled: Array = y * (1.0 / unit)
+        else:
+            scaled = y / self.rough / self.two
         scaled -= self.centre
-        farthest = float(max(scaled.max(), -scaled.min()))
+        return scaled
+
+    def farthest(self, y: Array) -> float:
+        """The largest size of y in these units; a ValueError where they have no room for it."""
+        with np.errstate(over="ignore"):
+            ends = self.of(np.array([y.min(), y.max()]))
+        farthest = float(np.abs(ends).max())
         if not math.isfinite(farthest):
             raise too_far_apart(y)
-        return scaled, farthest
+        return farthest
 
 
 def relative(weight: Array | None) -> Array | None:
@@ -78,10 +86,19 @@ def relative(weight: Array | None) -> Array | None:
 
 
 def units_of(
-    y: Array, weight: Array | None, step: int, squares: bool, fit_intercept: bool
+    y: Array,
+    weight: Array | None,
+    step: int,
+    squares: bool,
+    fit_intercept: bool,
+    ends: Array | None = None,
 ) -> Units:
-    """The units of y, from every ``step``-th row; those of its largest if ``squares`` are taken."""
-    rough, own = power_of_two(float(max(y.max(), -y.min()))), relative(weight)
+    """The units of y, from every ``step``-th row; those of its largest if ``squares`` are taken.
+
+    ``ends`` are the least and the largest target, where y are not all of them.
+    """
+    low, high = (y.min(), y.max()) if ends is None else ends
+    rough, own = power_of_two(float(max(high, -low))), relative(weight)
     centre, width, spread = _centre_and_spread(y, rough, own, step, fit_intercept)
     if spread > 0.0 and not width:  # of weights as given: a gross y may make up for them
         width = root_mean_square(y / rough - centre, weight)
@@ -94,13 +111,35 @@ def units_of(
     return Units(rough, two, centre / two, width / two, spread / two, exact / two)
 
 
-def bring_in(y: Array, spread: float) -> tuple[Index, Array]:
-    """Cut y off at ``FARTHEST`` spreads, in place; the rows that are cut, and by how much."""
-    far = np.flatnonzero(np.abs(y) > FARTHEST * spread)
-    brought_in = np.clip(y[far], -FARTHEST * spread, FARTHEST * spread)
-    beyond = y[far] - brought_in
-    y[far] = brought_in
-    return far, beyond
+@dataclass(frozen=True)
+class Targets:
+    """How targets are read: in units near 1, and brought in where they are far out.
+
+    Attributes
+    ----------
+    units : Units
+        The units.
+    limit : float
+        Sizes beyond are cut off to this one; infinity where none are.
+    """
+
+    units: Units
+    limit: float = math.inf
+
+    def __call__(self, y: Array) -> Array:
+        """Some targets, as a fit sees them."""
+        found = self.units.of(y)
+        if self.limit < math.inf:
+            np.clip(found, -self.limit, self.limit, out=found)
+        return found
+
+    def brought_in(self, y: Array) -> tuple[Index, Array]:
+        """The rows that are cut off, and by how much."""
+        if self.limit == math.inf:
+            return np.zeros(0, dtype=np.intp), np.zeros(0)
+        found = self.units.of(y)
+        far = np.flatnonzero(np.abs(found) > self.limit)
+        return far, found[far] - np.clip(found[far], -self.limit, self.limit)
 
 
 def power_of_two(value: float) -> float:

@@ -6,13 +6,16 @@ dummy variable with three ones in 100 000 rows is a direction like any other.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import cholesky_factor, eigh, svd
 from robustreg.evaluation.moments import Moments
-from robustreg.evaluation.reading import RowBlocks
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import RowBlocks
 
 # Below this reciprocal condition number a Gram matrix has too few digits left; take QR.
 MIN_RCOND = 1e-9
@@ -66,17 +69,9 @@ def whiten_deficient(rows: RowBlocks, moments: Moments) -> Array | None:
     null = np.zeros((rows.p, int(np.sum(~kept))))
     null[live] = vectors[:, ~kept] / spread[live, None]
 
-    def work(chunk: list[slice]) -> Array:
-        gram = np.zeros((null.shape[1], null.shape[1]))
-        for part in chunk:
-            weight = rows.weights(part)
-            along = rows.read(part) @ null - rows.offset @ null
-            gram += along.T @ (along if weight is None else weight[:, None] * along)
-        return gram
-
     # The Gram matrix of X mixes directions that are null with some that are nearly so, the rows
     # tell them apart: those of far columns may be noise that others must not be taken for.
-    square, turn = eigh(sum(rows.walk(work)) / rows.total)
+    square, turn = eigh(rows.sum(_SquaresAlong(null)) / rows.total)
     left = np.sqrt(np.maximum(square, 0.0))
     far = np.abs(rows.origin[live]) / spread[live]
     own = np.abs(vectors[:, ~kept] @ turn)
@@ -95,7 +90,7 @@ def _are_null(rows: RowBlocks, null: Array, spread: Array) -> bool:
     nearly all there is, and some of them tell. Directions are of length 1 in the columns'
     spreads, and themselves right to rounding only.
     """
-    some = rows.X[:: max(1, rows.n // WITNESSES)]
+    some, _, _ = rows.source.every(max(1, rows.n // WITNESSES))
     with np.errstate(over="ignore", invalid="ignore"):  # beyond float64 nothing is certain
         null = null / rows.unit[:, None]
         width = spread * rows.unit
@@ -120,20 +115,7 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
     standard deviations, so that coefficients ``T u`` have minimum norm in those units.
     """
     lead = 1 if rows.fit_intercept else 0
-
-    def work(chunk: list[slice]) -> Array:
-        factor = np.zeros((0, rows.p + lead))
-        for part in chunk:
-            block = rows.centred(rows.read(part))
-            if lead:
-                block = np.hstack([np.ones((len(block), 1)), block])
-            weight = rows.weights(part)
-            if weight is not None:
-                block *= np.sqrt(weight)[:, None]
-            factor = _triangle(np.vstack([factor, block]))
-        return factor
-
-    factor = _triangle(np.vstack(rows.walk(work)))[lead:, lead:] / np.sqrt(rows.total)
+    factor = rows.sum(_triangle_of).factor[lead:, lead:] / np.sqrt(rows.total)
     factor[:, rows.flat] = 0.0
     spread = np.sqrt((factor**2).sum(axis=0))
     live = np.flatnonzero(spread)
@@ -177,5 +159,38 @@ def _nearer(scaled: Array, null: Array, far: Array, least: float) -> Array:
     return turned[left > least + EPS * np.abs(turned) @ far]
 
 
-def _triangle(matrix: Array) -> Array:
-    return qr(matrix, mode="r", overwrite_a=True, check_finite=False)[0][: matrix.shape[1]]
+@dataclass(frozen=True)
+class _SquaresAlong:
+    """The job that sums the second moments of rows along some directions."""
+
+    directions: Array  # (p, k)
+
+    def __call__(self, block: Block) -> Array:
+        along = block.X @ self.directions - block.reading.offset @ self.directions
+        return along.T @ (along if block.weight is None else block.weight[:, None] * along)
+
+
+def _triangle_of(block: Block) -> _Triangle:
+    """The triangular factor of the rows ``[1, a]`` of a block, or of a without an intercept."""
+    rows = block.reading.centred(block.X)
+    if block.reading.fit_intercept:
+        rows = np.hstack([np.ones((len(rows), 1)), rows])
+    if block.weight is not None:
+        rows *= np.sqrt(block.weight)[:, None]
+    return _Triangle.of(rows)
+
+
+@dataclass(frozen=True)
+class _Triangle:
+    """The triangular factor of some rows; that of more rows is made of two of them."""
+
+    factor: Array  # (p, p), or with fewer rows where there are fewer
+
+    @classmethod
+    def of(cls, matrix: Array) -> _Triangle:
+        """The factor of rows, which are overwritten."""
+        factor = qr(matrix, mode="r", overwrite_a=True, check_finite=False)[0]
+        return cls(factor[: matrix.shape[1]])
+
+    def __add__(self, other: _Triangle) -> _Triangle:
+        return _Triangle.of(np.vstack([self.factor, other.factor]))

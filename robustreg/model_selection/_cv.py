@@ -13,7 +13,7 @@ from sklearn.metrics import make_scorer, mean_pinball_loss
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
-from robustreg.estimators._m import ScaledRegressor
+from robustreg.estimators._scaled import ScaledRegressor
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import Huber
 from robustreg.model_selection._grid import check_grid

@@ -15,57 +15,60 @@ import numpy as np
 from scipy.optimize import brentq
 
 from robustreg._arrays import EPS, Array
-from robustreg.evaluation.coordinates import Frame, is_small, make_objective
+from robustreg.evaluation.choice import is_small
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.units import SURVEY_ROWS
 from robustreg.scale._median import mad
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._minimise import XTOL, minimise_newton, width
 from robustreg.solvers._plane import Limit
+from robustreg.solvers._tracked import Tracked
 
 TINY_SCALE = 1e-3  # fixed scales below this share of the spread are all but the limit 0
 STAGE = 0.1  # a fixed scale far below the residuals' is approached by this factor
 STAGE_XTOL, STAGE_STEPS = 1e-2, 25  # last step of a stage, in scales, and its most steps
 RATIO = 0.25  # of scales one after the other on the way from the largest
-MAX_CUT_SHORT = (
-    6  # scales in a row whose fits came to no end: those of smaller ones will not either
-)
+MAX_CUT_SHORT = 6  # scales in a row whose fits come to no end: those below will not either
 SCALE_XTOL, MAX_SCALES = 1e-14, 20  # of the logarithm of a joint scale, and how many are tried
 SMALL = 2**13  # entries of X
 FAINT = 1e-12  # of F: beside what is left of gross errors a joint scale that has no more is any
 
 
-def approach(
-    problem: Problem, frame: Frame, objective: Objective, theta: Array, max_iter: int
-) -> tuple[Array, int]:
+def approach(problem: Problem, tracked: Tracked, theta: Array, max_iter: int) -> tuple[Array, int]:
     """A start for a fixed scale far below the residuals', where psi' is mostly 0.
 
     By continuation in the scale; where that is slow, or the scale next to 0, from the limit 0.
     """
+    objective = tracked.objective
     scale, narrow, used = objective.scale, min(1.0, width(problem.loss)), 0
+    assert scale is not None
     target = narrow * scale
     if problem.loss.homogeneity == 2:
         return theta, used
-    stage = mad(objective.locate(theta), problem.weight, center=0.0)
+    every = max(1, problem.n // SURVEY_ROWS)
+    residual, weight = objective.residuals_of_some(theta, every)
+    stage = mad(residual, weight, center=0.0)
     slow = target < TINY_SCALE * max(stage, problem.spread)
     while stage * STAGE > target and used < max_iter and not slow:
-        objective.set_scale(stage / narrow)
+        tracked.go_on_with(objective.at_scale(stage / narrow))
         steps = min(STAGE_STEPS, max_iter - used)
-        fit = minimise_newton(objective, theta, steps, STAGE_XTOL, floor=0.0)
+        fit = minimise_newton(tracked, theta, steps, STAGE_XTOL, floor=0.0)
         theta, used, stage = fit.x, used + fit.nit, stage * STAGE
         slow = fit.nit >= STAGE_STEPS and fit.status == Ended.MAX_ITER
-    objective.set_scale(scale)
-    if slow and frame.moments is not None:
-        theta = Limit(problem, frame, objective).solve(theta)
+    if tracked.objective is not objective:
+        tracked.go_on_with(objective)
+    if slow and objective.coordinates.moments is not None:
+        theta = Limit(problem, objective).solve(theta)
     return theta, used
 
 
-def careful_objective(problem: Problem, frame: Frame) -> Objective:
+def careful(objective: Objective) -> Objective:
     """The objective with all digits of the gradient, where that does not take too long."""
-    return make_objective(problem, frame, precise=is_small(frame.rows, SMALL))
+    return replace(objective, precise=is_small(objective.rows, SMALL))
 
 
-def from_above(problem: Problem, frame: Frame, max_iter: int) -> tuple[Array, int]:
+def from_above(problem: Problem, objective: Objective, max_iter: int) -> tuple[Array, int]:
     """A point next to the optimum, for problems whose fits get stuck, and the steps it took.
 
     Scales fall from one at which all rows are in the centre of the loss, each fit being the start
@@ -74,14 +77,14 @@ def from_above(problem: Problem, frame: Frame, max_iter: int) -> tuple[Array, in
     these, is convex in the scale, and the difference of the two sides is its slope. Where that
     does not vanish at any scale that is not next to 0, or nothing in F, the last one is returned.
     """
-    fixed = careful_objective(problem if problem.scale else replace(problem, scale=1.0), frame)
-    theta, used, xtol, value = np.zeros(fixed.size), 0, STAGE_XTOL, 0.0
-    cut_short = 0
+    fixed, cut_short = Tracked(objective.at_scale(problem.scale or 1.0)), 0
+    size = fixed.objective.size
+    theta, used, xtol, value = np.zeros(size), 0, STAGE_XTOL, 0.0
 
     def fit_at(scale: float) -> None:
         nonlocal theta, used, value, cut_short
-        fixed.set_scale(scale)
-        if not fixed.size:  # neither columns nor an intercept
+        fixed.go_on_with(objective.at_scale(scale))
+        if not size:  # neither columns nor an intercept
             return
         fit = minimise_newton(fixed, theta, min(STAGE_STEPS, max_iter), xtol, 0.0, rooted=True)
         theta, used, value = fit.x, used + fit.nit, fit.fun
@@ -89,10 +92,9 @@ def from_above(problem: Problem, frame: Frame, max_iter: int) -> tuple[Array, in
 
     @cache  # which makes the ends of an interval what they were when it was found
     def slope(log_scale: float) -> float:
-        scale = math.exp(log_scale)
-        fit_at(scale)
-        conjugate = problem.loss.conjugate_of_psi(fixed.locate(theta) / scale)
-        return problem.loss.kappa - fixed.average(conjugate)
+        fit_at(math.exp(log_scale))
+        conjugate = fixed.at(theta).sums.conjugate / objective.rows.total
+        return problem.loss.kappa - float(conjugate)
 
     highest = problem.farthest / min(1.0, width(problem.loss))
     if problem.scale is not None:

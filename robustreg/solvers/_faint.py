@@ -38,7 +38,7 @@ def bounded_without_faint(
 
 def has_faint(problem: Problem) -> bool:
     """Whether some rows have hardly any weight."""
-    return problem.weight is not None and bool(problem.weight.min() < FAINT)
+    return problem.observed.source.least_weight < FAINT
 
 
 def _least_without(problem: Problem, fit: Solution, solve: Solve, options: dict[str, Any]) -> float:

@@ -18,7 +18,7 @@ from robustreg.evaluation.units import FARTHEST
 from robustreg.solvers._ended import limits_among
 from robustreg.solvers._report import TOL
 from robustreg.solvers._reported import is_nearly_zero, residuals_of, still_zero, value_at
-from robustreg.solvers._solution import Solution, Solve
+from robustreg.solvers._solution import Solution, Solve, known
 
 DOUBT = 8.0
 ROUNDS = 4  # ever larger y are let in; in the last one all of them
@@ -71,7 +71,7 @@ def _as_reported(problem: Problem, fit: Solution, tol: float) -> Solution:
     residual[rounding] = 0.0
     return replace(
         fit,
-        residual=residual,
+        residuals=known(residual),
         objective=value,
         gap=gap,
         converged=fit.converged and small,
@@ -82,6 +82,7 @@ def _as_reported(problem: Problem, fit: Solution, tol: float) -> Solution:
 
 def _in_units(fit: Solution, factor: float) -> Solution:
     """A fit in units of y that are smaller by that factor, a power of two."""
-    names = ("coef", "intercept", "sigma", "residual", "objective", "gap", "followed")
+    names = ("coef", "intercept", "sigma", "objective", "gap", "followed")
     with np.errstate(over="ignore"):  # whoever reports them sees to it
-        return replace(fit, **{name: getattr(fit, name) * factor for name in names})
+        scaled = {name: getattr(fit, name) * factor for name in names}
+        return replace(fit, residuals=known(fit.residual * factor), **scaled)

@@ -12,16 +12,9 @@ from scipy.sparse import issparse
 
 from robustreg._arrays import Array
 from robustreg.evaluation.certificate import dual_gap_from, dual_point
-from robustreg.evaluation.coordinates import (
-    MAX_WHITENED,
-    Frame,
-    least_squares,
-    make_frame,
-    make_objective,
-    make_scaled_frame,
-    make_separable_frame,
-    pack,
-)
+from robustreg.evaluation.choice import MAX_WHITENED, Chosen, scaled, separable, white
+from robustreg.evaluation.hessian import curvature_to_start_from
+from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.penalties import ElasticNet
@@ -30,7 +23,7 @@ from robustreg.solvers._plane import certificate_at_zero
 from robustreg.solvers._report import TOL, null_result, result
 from robustreg.solvers._reported import residuals_brought_in, value_at
 from robustreg.solvers._session import MAX_ITER, Session, session_of
-from robustreg.solvers._solution import Reached, Solution
+from robustreg.solvers._solution import Reached, Solution, known
 from robustreg.solvers.programme.candidates import certified, opened, report
 from robustreg.solvers.programme.vertex import vertex
 
@@ -213,30 +206,30 @@ def _checked(problem: Problem, answer: Any, name: str) -> tuple[Estimate, Coeffi
 
 def _smooth(problem: Problem, found: Coefficients, tol: float, end: OptimizeResult) -> Solution:
     """The fit of a smooth loss: nu is psi where it is, corrected by a Newton step."""
-    frame, curvature = _frame(problem)
-    objective = make_objective(problem, frame, curvature=curvature)
-    theta, found = pack(objective, frame, found), replace(found, certain=frame.certain)
+    chosen, curved = _chosen(problem)
+    objective = make_objective(problem, chosen)
+    own = objective.coordinates
+    theta, found = objective.pack(found), replace(found, certain=own.certain)
     residual = residuals_brought_in(problem, found)
+    value, residuals = value_at(problem, found, residual), known(residual)
     if problem.joint and found.sigma == 0.0:
-        if not isinstance(problem.penalty, ElasticNet):  # of others nothing is known there
-            value = value_at(problem, found, residual)
-            return result(problem, Reached(found, residual, value, value), tol, end, frame.rank)
-        value, gap, _ = certificate_at_zero(objective, theta, problem.exact)
-        return result(problem, Reached(found, residual, value, gap), tol, end, frame.rank)
+        gap = value  # of penalties other than an elastic net nothing is known there
+        if isinstance(problem.penalty, ElasticNet):
+            value, gap, _, _ = certificate_at_zero(objective, theta, problem.exact)
+        return result(problem, Reached(found, residuals, value, gap), tol, end, own.rank)
     nu = problem.loss.psi(residual / found.sigma)
-    if curvature or not problem.penalty.kinked:
-        nu = dual_point(objective, theta)
-    value = value_at(problem, found, residual)
-    objective.take_residual(residual)
-    gap = dual_gap_from(objective, theta, value, nu, found.coef)
-    return result(problem, Reached(found, residual, value, gap), tol, end, frame.rank)
+    if curved or not problem.penalty.kinked:
+        start = curvature_to_start_from(objective) if curved else None
+        nu = dual_point(objective, objective.evaluate(theta, start))
+    gap = dual_gap_from(objective, found.coef, residual, value, nu)
+    return result(problem, Reached(found, residuals, value, gap), tol, end, own.rank)
 
 
-def _frame(problem: Problem) -> tuple[Frame, bool]:
+def _chosen(problem: Problem) -> tuple[Chosen, bool]:
     """Coordinates, and whether curvature is affordable in them."""
     if problem.p > MAX_WHITENED:
-        return make_scaled_frame(problem), False
-    return (make_separable_frame if problem.penalty.kinked else make_frame)(problem), True
+        return scaled(problem), False
+    return (separable if problem.penalty.kinked else white)(problem), True
 
 
 def _kinked(problem: Problem, found: Coefficients, tol: float, end: OptimizeResult) -> Solution:
@@ -246,18 +239,17 @@ def _kinked(problem: Problem, found: Coefficients, tol: float, end: OptimizeResu
     as many as there are coordinates, and the slopes of the others say what nu they must have.
     Where there is no such nu, the vertex is not the optimum, and one is sought from there.
     """
-    frame = make_frame(problem)
-    programme, _ = opened(problem, frame)
-    theta = pack(programme.objective, frame, found)
+    programme, _ = opened(problem, white(problem))
+    theta = programme.objective.pack(found)
     if not np.isfinite(theta).all():
-        theta = least_squares(frame)
+        theta = programme.objective.least_squares()
     residual = programme.residuals(theta)
     nu = _likely_nu(residual, programme.low, programme.high)
     _, nu, _ = vertex(programme, theta, nu, problem.exact)
     zero = np.abs(residual) <= problem.exact
     zero[problem.n :] = found.coef[programme.kinked] == 0.0
-    candidate = certified(programme, frame, theta, nu, zero, residual)
-    return report(problem, frame, programme, candidate, end, tol)
+    candidate = certified(programme, theta, nu, zero, residual)
+    return report(problem, programme, candidate, end, tol)
 
 
 def _likely_nu(residual: Array, low: Array, high: Array) -> Array:

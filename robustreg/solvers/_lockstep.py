@@ -26,7 +26,6 @@ from scipy.sparse import issparse
 
 from robustreg._arrays import Array, Index
 from robustreg.evaluation.certificate import gap_of_psi, is_balanced
-from robustreg.evaluation.coordinates import Frame, in_columns, pack
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.points import Stack, StackSums
 from robustreg.evaluation.problem import Coefficients, Problem
@@ -77,11 +76,11 @@ class Lockstep:
     Parameters
     ----------
     shared : callable
-        The coordinates and the objective of a problem and others like it; None where each
-        problem has its own.
+        The objective of a problem and others like it; None where each problem has coordinates of
+        its own.
     """
 
-    def __init__(self, shared: Callable[[Problem], tuple[Frame, Objective] | None]) -> None:
+    def __init__(self, shared: Callable[[Problem], Objective | None]) -> None:
         self.shared = shared
         self.stacks: dict[bool, Stack] = {}  # with a penalty and without
 
@@ -107,17 +106,17 @@ class Lockstep:
         room = _room(first)
         for penalised in (True, False):
             own = [cell for cell in cells if (not cell[1].penalty.is_none) == penalised]
-            shared = self.shared(own[0][1]) if own else None
-            if shared is None:
+            objective = self.shared(own[0][1]) if own else None
+            if objective is None:
                 continue
-            frame, objective = shared
             if penalised not in self.stacks:
                 self.stacks[penalised] = Stack(objective, min(room, len(problems)))
+            stack = self.stacks[penalised]
+            stack.objective = objective.of(first.loss, first.penalty)
             for at in range(0, len(own), room):
                 index, some, begin = zip(*own[at : at + room], strict=True)
-                objective.set_loss_and_penalty(first.loss, first.penalty)
                 with np.errstate(over="ignore", invalid="ignore"):  # steps out of range are none
-                    fits = _lockstep(self.stacks[penalised], frame, some, begin, limits)
+                    fits = _lockstep(stack, some, begin, limits)
                 for k, fit in zip(index, fits, strict=True):
                     found[k] = fit
         return found
@@ -131,7 +130,6 @@ def _room(problem: Problem) -> int:
 
 def _lockstep(
     stack: Stack,
-    frame: Frame,
     problems: Sequence[Problem],
     starts: Sequence[Coefficients],
     limits: StepLimits,
@@ -143,11 +141,11 @@ def _lockstep(
         np.array([start.intercept for start in starts]),
         np.array([start.sigma for start in starts]),
     )
-    theta = pack(stack.objective, frame, start)
+    theta = stack.objective.pack(start)
     strength = np.array([problem.elastic_net.curvature for problem in problems])
     for arrived in _descend(stack, theta, strength, limits):
         own = [problems[point] for point in arrived.points]
-        certified = _certified(stack, frame, own, arrived, limits.tol)
+        certified = _certified(stack, own, arrived, limits.tol)
         for point, fit in zip(arrived.points, certified, strict=True):
             fits[point] = fit if fit.converged else None
     for point, found in enumerate(fits):
@@ -168,7 +166,7 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: StepLimits) ->
     if not np.isfinite(half_norm).all():
         return  # columns below 1e-150 under a ridge
     size = last = np.full(len(theta), np.inf)
-    hessians = np.empty((len(theta), own.size, own.size))
+    hessians: Array = np.empty((len(theta), own.size, own.size))
     for number in range(min(limits.max_iter, MAX_STEPS)):
         fresh = bool(np.max(size) > SAME_HESSIANS)
         sums, sigma = stack.evaluate(points, theta, fresh), stack.unpack(theta)[2]
@@ -197,19 +195,19 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: StepLimits) ->
 
 
 def _certified(
-    stack: Stack, frame: Frame, problems: list[Problem], arrived: _Arrived, tol: float
+    stack: Stack, problems: list[Problem], arrived: _Arrived, tol: float
 ) -> Iterator[Solution]:
     """The fits at points that have arrived, with their certificates."""
     own, sums = stack.objective, arrived.sums
     beta, intercept, sigma = stack.unpack(arrived.theta)
-    found = in_columns(own, frame, beta, intercept, sigma)
+    found = own.coordinates.in_columns(beta, intercept, sigma, own.rounding)
     intercepts = np.broadcast_to(found.intercept, sigma.shape)
     value = own.loss_value(sums, sigma)
     end = finished(STATUS[Ended.FINISHED], arrived.steps)
     balanced = is_balanced(own, sums, arrived.gradient)
     for k, problem in enumerate(problems):
-        own.set_loss_and_penalty(problem.loss, problem.penalty)
-        whole = float(value[k]) + problem.penalty.value(frame.rows.coefficients(beta[k]))
-        gap = gap_of_psi(own, sums.at(k), beta[k], sigma[k], whole) if balanced[k] else np.inf
+        this = own.of(problem.loss, problem.penalty)
+        whole = float(value[k]) + problem.penalty.value(own.rows.coefficients(beta[k]))
+        gap = gap_of_psi(this, sums.at(k), beta[k], sigma[k], whole) if balanced[k] else np.inf
         here = Coefficients(found.coef[k], float(intercepts[k]), float(sigma[k]))
-        yield result(problem, Reached(here, None, whole, gap), tol, end, frame.rank)
+        yield result(problem, Reached(here, None, whole, gap), tol, end, own.coordinates.rank)

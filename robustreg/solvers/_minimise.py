@@ -1,4 +1,4 @@
-"""Minimising an objective in the coordinates of a frame: Newton's method, or L-BFGS-B before it."""
+"""Minimising an objective in coordinates of its own: Newton's method, or L-BFGS-B before it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import length
-from robustreg.evaluation.objective import Objective
 from robustreg.losses import ConvexLoss
 from robustreg.penalties._kinks import Kinks, Root
 from robustreg.solvers._newton import semismooth_newton
+from robustreg.solvers._tracked import Tracked
 
-Minimise = Callable[[Objective, Array, int, float, float], OptimizeResult]
+Minimise = Callable[[Tracked, Array, int, float, float], OptimizeResult]
 
 XTOL = 1e-10  # length of the last Newton step, in scales
 # Joint scales below these shares of the spread of y suggest an exact plane. An attempt costs
@@ -32,7 +32,7 @@ def width(loss: ConvexLoss) -> float:
 
 
 def minimise_newton(
-    objective: Objective,
+    tracked: Tracked,
     theta: Array,
     max_iter: int,
     xtol: float,
@@ -44,7 +44,7 @@ def minimise_newton(
     ``rooted``: with the roots of Hessians, where there are kinks, and rows few enough for that.
     """
     # a scale of 1e-9 does not make coefficients more precise than floating point
-    least = SMALL_SCALES[0] * XTOL / xtol
+    least, objective = SMALL_SCALES[0] * XTOL / xtol, tracked.objective
 
     # of a narrow loss, what matters beside its centre
     narrow = min(1.0, width(objective.loss))
@@ -54,10 +54,10 @@ def minimise_newton(
 
     with np.errstate(over="ignore", invalid="ignore"):  # trial steps may lead out of range
         return minimize(
-            lambda theta: objective(theta)[0],  # which remembers: jac=True would do so once more
+            tracked.value,
             theta,
-            jac=lambda theta: objective(theta)[1],
-            hess=_root_of_hessian(objective) if rooted else objective.hessian,
+            jac=tracked.gradient,
+            hess=_root_of_hessian(tracked) if rooted else tracked.hessian,
             method=semismooth_newton,
             bounds=_bounds(objective.size, objective.joint, 0.0),
             options={
@@ -66,56 +66,59 @@ def minimise_newton(
                 "max_iter": max_iter,
                 "floor": floor,
                 "rounding": objective.rounding,
-                "slope_along": objective.slope_along,
-                "typical_slope": objective.rms_psi,
+                "slope_along": tracked.slope_along,
+                "typical_slope": tracked.rms_psi,
                 "step_size": in_scales,
                 "perspective": objective.joint,
             },
         )
 
 
-def _root_of_hessian(objective: Objective) -> Callable[[Array], Any]:
+def _root_of_hessian(tracked: Tracked) -> Callable[[Array], Any]:
     """The generalised Hessian by its root, that of the rows as they are.
 
     Kinks ask for single columns as coordinates. Where these are nearly collinear, the matrix of
     their products has lost the digits that steps along the valley need. In white coordinates, and
     of large tables, it is the Hessian itself.
     """
-    small = objective.rows.n * objective.k <= MAX_ROOTED
-    if not (isinstance(objective.kinks, Kinks) and small):
-        return objective.hessian
-    design = objective.coordinates(np.ones(objective.rows.n, dtype=bool))
+    objective = tracked.objective
+    rows = objective.rows
+    if not (isinstance(objective.kinks, Kinks) and rows.n * objective.k <= MAX_ROOTED):
+        return tracked.hessian
+    design = objective.coordinates.take(np.ones(rows.n, dtype=bool))
     ridge = np.zeros((objective.k, objective.size))
-    ridge[:, : objective.k] = np.sqrt(objective.penalty_hessian())
+    ridge[:, : objective.k] = np.sqrt(objective.penalty_hessian)
 
     def root(theta: Array) -> Root:
-        objective.evaluate(theta)
         sigma = objective.scale_at(theta)
-        z, rows = objective.residual / sigma, objective.rows
+        z = objective.residuals(theta) / sigma
         share = objective.loss.psi_prime(z) / (rows.total * sigma)
         if rows.weight is not None:
             share = share * rows.weight
         whole = np.column_stack([design, z]) if objective.joint else design
         factor = np.vstack([np.sqrt(share)[:, None] * whole, ridge])
-        return Root(factor, objective.rms_psi() if objective.precise else None)
+        return Root(
+            factor, float(objective.rms_psi(tracked.at(theta).sums)) if objective.precise else None
+        )
 
     return root
 
 
 def minimise_lbfgs(
-    objective: Objective, theta: Array, max_iter: int, xtol: float, floor: float
+    tracked: Tracked, theta: Array, max_iter: int, xtol: float, floor: float
 ) -> OptimizeResult:
     """L-BFGS-B with Newton steps at its end."""
+    objective = tracked.objective
     budget = max_iter - NEWTON_SHARE if max_iter > 2 * NEWTON_SHARE else max_iter
     fit = minimize(
-        objective.without_curvature(),
+        objective,  # without curvature, which takes half of the time
         theta,
         jac=True,
         method="L-BFGS-B",
         bounds=_bounds(objective.size, objective.joint, 0.5 * floor),
         options={"maxiter": budget, "maxcor": 20, "ftol": 0.0, "gtol": 1e-6, "maxls": 50},
     )
-    polished = minimise_newton(objective, fit.x, max_iter - fit.nit, xtol, floor)
+    polished = minimise_newton(tracked, fit.x, max_iter - fit.nit, xtol, floor)
     polished.nit += fit.nit
     return polished
 

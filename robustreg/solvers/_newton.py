@@ -147,7 +147,7 @@ def semismooth_newton(
 
 
 class _Function(NamedTuple):
-    """The function and its derivatives; the Hessian is that at the point evaluated last."""
+    """The function and its derivatives."""
 
     fun: Callable[[Array], float]
     jac: Callable[[Array], Array]
@@ -171,7 +171,7 @@ class _Descent:
         self.solve: Solve = perspective_step if along_ray else model_step
         self.point = function.at(x0.copy())
         self.iterations, self.evaluations, self.step_length = 0, 1, np.inf
-        self.damping, self.rejected, self.stalls = 0.0, False, _Stalls()
+        self.damping, self.stalls = 0.0, _Stalls()
 
     def along(self, x: Array, step: Array) -> Callable[[float], float]:
         """The derivative along a step."""
@@ -183,8 +183,6 @@ class _Descent:
         """Take a Newton step, or dampen the next one; MAX_ITER where it goes on."""
         own, point = self.own, self.point
         self.iterations += 1
-        if self.rejected:
-            self.function.fun(point.x)  # the Hessian belongs to the point evaluated last
         hessian = self.function.hess(point.x)
         step, self.damping, room = propose(
             hessian, point, self.damping, self.lower, self.bounded, self.solve
@@ -195,8 +193,9 @@ class _Descent:
         change = point.change(step)
         negligible = -change <= NOISE * abs(point.value) + own.rounding
         if self.step_length <= own.xtol and (negligible or not self.damping):
-            if self.step_length > 0.1 * own.xtol:  # one more brings the gradient to rounding
-                self._polish(min(1.0, room) * step)
+            step *= min(1.0, room)
+            if self.step_length > 0.1 * own.xtol or self._lands(step):
+                self._polish(step)
             return Ended.FINISHED
         lost = -change <= STUCK * abs(point.value) + own.rounding
         if room < 1.0:
@@ -207,7 +206,6 @@ class _Descent:
             self.function.at, self.along, point, step, change, negligible, reach
         )
         self.evaluations += count
-        self.rejected = trial is None
         if trial is None:
             ended = self.damping >= MAX_DAMPING
             self.damping = max(10.0 * self.damping, 1e-2)
@@ -225,11 +223,19 @@ class _Descent:
         x = self.point.x
         return Ended.AT_BOUND if any(x[k] < floor for k, floor in self.floors) else so_far
 
+    def _lands(self, step: Array) -> bool:
+        """Whether a step ends at a kink with a variable that was next to it: it is exactly 0."""
+        x = self.point.x
+        return self.point.kinks is not None and bool(np.any((x != 0.0) & (x + step == 0.0)))
+
     def _polish(self, step: Array) -> None:
-        """Go to the end of a last step, if the gradient is smaller there."""
+        """Go to the end of a last step, if the gradient is smaller there or it lands.
+
+        One more step brings the gradient to rounding.
+        """
         last = self.function.at(self.point.x + step)
         self.evaluations += 1
-        if last.slope < self.point.slope:
+        if last.slope < self.point.slope or self._lands(step):
             self.point = last
 
 

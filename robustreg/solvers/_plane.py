@@ -10,6 +10,7 @@ that minimises ``sum w rho(Q a) - slopes'a`` over these rows Q (Lagrange duality
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -17,8 +18,8 @@ from scipy.optimize import minimize
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.factors import length, lstsq
 from robustreg.evaluation.certificate import dual_gap_from
-from robustreg.evaluation.coordinates import Frame, carry, make_frame, make_objective, unpack
-from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.choice import white
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
@@ -27,71 +28,84 @@ from robustreg.scale._median import mad
 from robustreg.solvers._minimise import width
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._report import LAST_PLACES, is_certified, is_rounding
-from robustreg.solvers._solution import Reached
+from robustreg.solvers._solution import Reached, known
+from robustreg.solvers._tracked import Tracked
 from robustreg.solvers.programme.candidates import drop_rounding
 from robustreg.solvers.programme.interior import first_theta, iterate
 from robustreg.solvers.programme.rows import Streamed
 from robustreg.solvers.programme.vertex import theta_through, vertex
 
-AtZero = tuple[float, float, Array]  # value and gap of F, and the dual point
+
+class AtZero(NamedTuple):
+    """A fit at scale 0."""
+
+    value: float  # F
+    gap: float
+    nu: Array  # (n,) the dual point
+    residual: Array  # (n,)
+
 
 # Of the largest nu: smaller ones that exact fits with as many columns as rows may do with.
 SMALLER_NU = (1e-6, 1e-4, 1e-2)
 
 
 def at_scale_zero(
-    problem: Problem, frame: Frame, objective: Objective, theta: Array, tol: float
+    problem: Problem, tracked: Tracked, theta: Array, tol: float
 ) -> tuple[Array, AtZero | None]:
-    """The optimum at scale 0 near ``theta``, and its value, gap and dual point.
+    """The optimum at scale 0 near ``theta``, and its value, gap, dual point and residuals.
 
     None if the optimum is not at scale 0; then comes a point to go on from: the fit by least
     absolute deviations with the MAD of its residuals, where F is smaller there, else
-    ``theta``. ``objective.residual`` belongs to the optimum. A given scale is taken for 0; the
-    certificate, which is one of F at that scale, says whether it may be.
+    ``theta``. A given scale is taken for 0; the certificate, which is one of F at that scale, says
+    whether it may be.
     """
-    if frame.moments is None or not isinstance(problem.penalty, ElasticNet):
+    none = tracked.objective.coordinates.moments is None
+    if none or not isinstance(problem.penalty, ElasticNet):
         return theta, None  # too many columns for the equations below, or kinks of another kind
     with np.errstate(over="ignore", invalid="ignore"):  # candidates out of range are none
-        return _first_certified(problem, frame, objective, theta, tol)
+        return _first_certified(problem, tracked, theta, tol)
 
 
 def _first_certified(
-    problem: Problem, frame: Frame, objective: Objective, theta: Array, tol: float
+    problem: Problem, tracked: Tracked, theta: Array, tol: float
 ) -> tuple[Array, AtZero | None]:
     """As above, of the candidates."""
-    limit = Limit(problem, frame, objective)
+    objective = tracked.objective
+    limit = Limit(problem, objective)
     for candidate in (_through_near_rows, _least_absolute_deviations):
         found = candidate(problem, objective, limit, theta)
         if found is None:
             continue
-        value, gap, nu = certificate_at_zero(objective, found, problem.exact)
+        here = certificate_at_zero(objective, found, problem.exact)
         # That residuals are no more than rounding is no reason to take a joint scale for 0.
-        residual = None if objective.joint else objective.residual
-        reached = Reached(unpack(objective, frame, found), residual, value, gap)
+        residuals = None if objective.joint else known(here.residual)
+        reached = Reached(objective.found(found), residuals, here.value, here.gap)
         if is_certified(problem, reached, tol):
-            return found, (value, gap, nu)
+            return found, here
         if candidate is _least_absolute_deviations:
             if objective.joint:
-                found[-1] = _scale_of_residuals(problem, objective, theta[-1])
-            if objective(found)[0] < objective(theta)[0]:
+                found[-1] = _scale_of_residuals(problem, objective, here.residual, theta[-1])
+            if tracked.value(found) < tracked.value(theta):
                 return found, None
     return theta, None
 
 
-def _scale_of_residuals(problem: Problem, objective: Objective, least: float) -> float:
+def _scale_of_residuals(
+    problem: Problem, objective: Objective, residual: Array, least: float
+) -> float:
     """A scale to go on from at these residuals: their MAD, or what lets any curvature in.
 
     Where less than a residual is expected in the centre of a narrow loss, that may be the
     scale at which the equation of the scale holds; below there F has no curvature at all.
     """
-    size = np.abs(objective.residual)
+    size = np.abs(residual)
     scale = max(mad(size, problem.weight, center=0.0), least)
     if scale * width(objective.loss) >= size.min():
         return scale
 
     def is_low(scale: float) -> bool:
         conjugate = objective.loss.conjugate_of_psi(size / scale)
-        return objective.average(conjugate) > objective.kappa
+        return objective.coordinates.average(conjugate) > objective.kappa
 
     high = scale
     while is_low(high):
@@ -109,17 +123,13 @@ class Limit:
     coordinates of its own, white ones. ``share`` is that of c to which |nu| is held.
     """
 
-    def __init__(
-        self, problem: Problem, frame: Frame, objective: Objective, share: float = 1.0
-    ) -> None:
+    def __init__(self, problem: Problem, objective: Objective, share: float = 1.0) -> None:
         penalty = problem.elastic_net
         penalty = replace(penalty, alpha=penalty.alpha / (share * _largest_nu(problem)))
         absolute = replace(problem, loss=Absolute(), scale=1.0, penalty=penalty)
-        self.problem, self.objective, self.frame = problem, objective, frame
-        self.own = frame if objective.kinks is None else make_frame(absolute)
-        own_objective = make_objective(absolute, self.own, curvature=False)
-        self.programme = Streamed(own_objective, self.own)
-        self.lead = objective.k + objective.rows.fit_intercept
+        self.problem, self.objective, self.is_own = problem, objective, objective.kinks is None
+        chosen = (objective.coordinates, objective.cross) if self.is_own else white(absolute)
+        self.programme = Streamed(make_objective(absolute, chosen))
 
     def optimum_through(self, theta: Array, near: Mask) -> Array:
         """The optimum if some rows have residual 0, and no other coefficients than at theta."""
@@ -132,9 +142,9 @@ class Limit:
 
     def solve(self, theta: Array) -> Array:
         """The optimum, by interior point, without a certificate."""
-        start = theta[: self.lead]
-        if self.own is not self.frame:  # near the optimum is no good start under kinks
-            start = first_theta(self.programme, self.own)
+        start = theta[: self.objective.lead]
+        if not self.is_own:  # near the optimum is no good start under kinks
+            start = first_theta(self.programme)
         found, nu, _ = iterate(self.programme, start, 100, EPS * self.problem.spread)
         found, _, zero = vertex(self.programme, found, nu, self.problem.exact)
         return self._leave(found, zero[self.problem.n :])
@@ -144,24 +154,24 @@ class Limit:
         return np.append(place, 0.0) if self.objective.joint else place
 
     def _enter(self, theta: Array) -> Array:
-        if self.own is self.frame:
-            return theta[: self.lead]
+        if self.is_own:
+            return theta[: self.objective.lead]
         beta, intercept, _ = self.objective.unpack(theta)
-        rows = self.frame.rows
-        return carry(rows.coefficients(beta), intercept, rows, self.programme.objective, self.own)
+        rows = self.objective.rows
+        return self.programme.objective.carry(rows.coefficients(beta), intercept, rows)
 
     def _leave(self, theta: Array, zero: Mask) -> Array:
-        if self.own is self.frame:
+        if self.is_own:
             return theta
         beta, intercept, _ = self.programme.objective.unpack(theta)
-        rows, columns = self.own.rows, self.programme.kinked
+        rows, columns = self.programme.objective.rows, self.programme.kinked
         coef = rows.coefficients(beta)
         size = np.abs(self.programme.fitted(theta)[self.problem.n :])
         zero = zero | (size <= LAST_PLACES * EPS * max(self.problem.spread, size.max(initial=0.0)))
         coef[columns[zero]] = 0.0
         if self.problem.penalty.positive:
             np.maximum(coef, 0.0, out=coef)
-        return carry(coef, intercept, rows, self.objective, self.frame)
+        return self.objective.carry(coef, intercept, rows)
 
 
 def _largest_nu(problem: Problem) -> float:
@@ -179,10 +189,9 @@ def _through_near_rows(
     problem: Problem, objective: Objective, limit: Limit, theta: Array
 ) -> Array | None:
     """The optimum of the limit if exactly the rows near the present fit have residual 0."""
-    objective.evaluate(theta)
     _, bound = objective.loss.conjugate_domain
     reach = 10.0 * objective.scale_at(theta) * (bound if np.isfinite(bound) else 1.0)
-    near = np.abs(objective.residual) <= max(reach, problem.exact)
+    near = np.abs(objective.residuals(theta)) <= max(reach, problem.exact)
     if near.all() or np.isfinite(bound):
         return limit.at_zero(limit.optimum_through(theta, near))
     return None
@@ -200,7 +209,7 @@ def _least_absolute_deviations(
         return None
     if objective.kinks is not None and problem.p >= problem.n:
         for share in SMALLER_NU:
-            easier = Limit(problem, limit.frame, objective, share)
+            easier = Limit(problem, objective, share)
             found = limit.at_zero(easier.solve(theta))
             if np.abs(objective.residuals(found)).max() <= problem.exact:
                 return found
@@ -208,25 +217,25 @@ def _least_absolute_deviations(
 
 
 def certificate_at_zero(objective: Objective, theta: Array, exact: float) -> AtZero:
-    """Value and duality gap of F at ``theta`` with scale 0, and the dual point."""
+    """F at ``theta`` with scale 0, with its certificate."""
     rows, bound = objective.rows, objective.loss.conjugate_domain[1]
+    average = objective.coordinates.average
     residual = objective.residuals(theta)
-    objective.take_residual(residual)
     on = np.abs(residual) <= exact
-    drop_rounding(objective, theta, np.flatnonzero(on))
+    drop_rounding(objective, theta, residual, np.flatnonzero(on))
     beta, intercept, _ = objective.unpack(theta)
     if np.isfinite(bound):  # beside gross errors that are followed, others may lie anywhere near
-        on |= is_rounding(rows, objective.y, residual, beta, intercept)
+        on |= is_rounding(rows, rows.y, residual, beta, intercept)
     if not (on.all() or np.isfinite(bound)):
         # without a bound on psi, nothing but an exact fit has a limit
-        return np.inf, np.inf, np.zeros_like(residual)
+        return AtZero(np.inf, np.inf, np.zeros_like(residual), residual)
     value = objective.penalty.value(rows.coefficients(beta))
     signs = np.where(on, 0.0, np.sign(residual))
     if np.isfinite(bound):
-        value += bound * objective.average(np.abs(residual))
+        value += bound * average(np.abs(residual))
         signs *= bound
     else:  # what counts as 0 beside y costs what it does at the best scale
-        squares = objective.loss.curvature * objective.average(residual**2)
+        squares = objective.loss.curvature * average(residual**2)
         value += np.sqrt(objective.kappa * squares)
     wanted = -objective.imbalance(theta, signs)
     lead, kinks = len(wanted), objective.kinks
@@ -243,8 +252,8 @@ def certificate_at_zero(objective: Objective, theta: Array, exact: float) -> AtZ
         with np.errstate(over="ignore", invalid="ignore"):
             at_scale = objective(theta)[0]
         value = at_scale if np.isfinite(at_scale) else value  # no residual has a number of scales
-    gap = dual_gap_from(objective, theta, value, nu)
-    return value, gap, nu
+    gap = dual_gap_from(objective, rows.coefficients(beta), residual, value, nu)
+    return AtZero(value, gap, nu, residual)
 
 
 def least_conjugate(
@@ -255,7 +264,7 @@ def least_conjugate(
     Its slopes ``Q'(share nu)`` are the given ones, or differ from them by what ``kinks``
     balance at 0. Their dual function ``sum share rho(-Q a) + slopes'a + h(a)`` is minimised.
     """
-    design, loss = -objective.coordinates(on), objective.loss
+    design, loss = -objective.coordinates.take(on), objective.loss
     if not len(slopes):  # only columns of zeros, no intercept
         return np.zeros(len(design))
 

@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 from scipy.optimize import OptimizeResult
-from scipy.sparse import issparse
 
 from robustreg._arrays import EPS, SUMMED, Array, Mask
-from robustreg.evaluation.coordinates import MAX_WHITENED, make_frame, make_scaled_frame
-from robustreg.evaluation.design import sizes_at_zero, sizes_of_terms
+from robustreg.evaluation.choice import MAX_WHITENED, scaled, white
+from robustreg.evaluation.coordinates import sizes_at_zero, sizes_of_terms
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.evaluation.reading import NotFiniteError, RowBlocks
+from robustreg.evaluation.reading import NotFiniteError
+from robustreg.evaluation.rows import RowBlocks
+from robustreg.evaluation.survey import read_rows
 from robustreg.solvers._ended import UNFINISHED, Ended, finished
-from robustreg.solvers._solution import Reached, Solution
+from robustreg.solvers._solution import Reached, Solution, known
 
 TOL = 1e-7  # the tolerance of solvers that are not told one
 ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
@@ -41,15 +42,16 @@ def result(
     brought in, and the optimiser itself ended because its last step was negligible or nothing
     decreased any more.
     """
-    found, residual, value, gap = reached
+    found, residuals, value, gap, _ = reached
     if not (found.certain and gap <= value):  # F is nowhere negative
         gap, reached = value, reached._replace(gap=value)
     certified = is_certified(problem, reached, tol)
     followed = 0.0
-    if residual is not None and len(problem.far):
+    if residuals is not None and len(problem.far):
+        residual = residuals()
         value, gap, followed = _put_back(problem, found, residual, value, gap)
         certified = certified and gap <= tol * value
-        residual = problem.put_back(residual)
+        residuals = known(problem.put_back(residual))
     message = fit.message
     if followed:
         message = "The fit follows a y of more than 1e15 times the spread of the others."
@@ -65,7 +67,7 @@ def result(
         sigma=found.sigma,
         coef=found.coef,
         intercept=found.intercept,
-        residual=NO_RESIDUAL if residual is None else residual,
+        residuals=known(NO_RESIDUAL) if residuals is None else residuals,
         objective=value,
         gap=min(gap, value),
         converged=bool(certified and not followed and ended not in UNFINISHED),
@@ -75,6 +77,7 @@ def result(
         ended=ended,
         message=message,
         followed=followed,
+        psi_square=reached.psi_square,
     )
 
 
@@ -85,15 +88,15 @@ def is_certified(problem: Problem, reached: Reached, tol: float) -> bool:
     of an exact fit are all of either. Only a fit that would fail otherwise is looked at in
     that way.
     """
-    found, residual, value, gap = reached
+    found, residuals, value, gap, _ = reached
     finite = math.isfinite(value) and math.isfinite(gap)
     if not (finite and np.isfinite(found.coef).all()):
         return False
     if gap <= tol * value or gap <= problem.negligible:
         return True
-    if residual is None:
+    if residuals is None:
         return False
-    rounding = _rounding(problem, found, residual, value)
+    rounding = _rounding(problem, found, residuals(), value)
     # of an exact fit the gap is the same sum, added up elsewhere
     left = gap - (1.0 + SUMMED) * rounding
     return left <= max(tol * (value - rounding), problem.negligible)
@@ -120,7 +123,7 @@ def exactly_fitted(problem: Problem, found: Coefficients, residual: Array) -> Ma
     The terms are those of predictions from X, not from its means: beside a row far out in X these
     are far from all others, and what they make of rounding is a loss of digits, no exact fit.
     """
-    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    rows = read_rows(problem.observed, problem.fit_intercept)
     beta = found.coef * rows.unit
     intercept = found.intercept + float(beta @ (rows.origin - rows.offset))
     size = np.abs(problem.y) + sizes_at_zero(rows, beta, intercept)
@@ -170,11 +173,14 @@ def null_result(problem: Problem) -> Solution:
 
     Nothing else looks at a dense X then, so that NaN and infinity are to be found here.
     """
-    if not issparse(problem.X) and not np.isfinite(problem.X).all():
+    source = problem.observed.source
+    # the sums below look at rows that are not in memory
+    if source.in_memory and not (source.is_sparse or np.isfinite(source.X).all()):
         raise NotFiniteError
     fit = finished("y is constant.")
-    reached = Reached(Coefficients(np.zeros(problem.p), 0.0, 0.0), problem.y, 0.0, 0.0)
+    none = Coefficients(np.zeros(problem.p), 0.0, 0.0)
+    reached = Reached(none, lambda: problem.y.copy(), 0.0, 0.0)
     # a rank is not worth a matrix that would not be affordable; its bound is
     wide = problem.p > MAX_WHITENED or not problem.penalty.is_none
-    rank = (make_scaled_frame if wide else make_frame)(problem).rank
+    rank = (scaled if wide else white)(problem)[0].rank
     return result(problem, reached, 0.0, fit, rank, int(problem.fit_intercept))

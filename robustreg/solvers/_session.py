@@ -26,7 +26,7 @@ class Session(ABC):
     The residuals of a fit are good until the next one only; whoever needs them copies them.
 
     >>> import numpy as np
-    >>> from robustreg.evaluation.problem import Data, make_problem
+    >>> from robustreg.evaluation.posed import Data, make_problem
     >>> from robustreg.losses import Quantile
     >>> from robustreg.penalties import ElasticNet
     >>> from robustreg.solvers import SOLVERS

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from robustreg._arrays import Array, Mask
+from robustreg.evaluation.evaluated import Evaluation
+from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients
 from robustreg.losses import ResidualLoss
 from robustreg.solvers._ended import Ended
+
+#: The residuals of a fit, shape (n,), made when somebody asks, to whom the array then belongs.
+Residuals = Callable[[], Array]
+
+
+def known(residual: Array) -> Residuals:
+    """Residuals that are there already."""
+    return residual.copy
 
 
 class Reached(NamedTuple):
     """Where an optimiser has come to."""
 
     found: Coefficients
-    residual: Array | None  # (n,), None where nobody is going to look, in problems without far y
+    residuals: Residuals | None  # None where nobody is going to look, in problems without far y
     value: float  # F
     gap: float  # bound of how far F is above its minimum; it may be more than F, or no number
+    psi_square: float = math.nan  # weighted mean of psi(z)^2, where it was summed
+
+
+def reached_at(objective: Objective, here: Evaluation, gap: float) -> Reached:
+    """What an optimiser has come to at a point where F was evaluated."""
+    residuals = _Made(objective, here)
+    square = float(here.sums.psi_psi) / objective.rows.total
+    return Reached(objective.found(here.theta), residuals, here.value, gap, square)
+
+
+class _Made:
+    """Residuals at a point: those that were kept for who asks first, for others a pass."""
+
+    def __init__(self, objective: Objective, here: Evaluation) -> None:
+        self.objective, self.theta, self.kept = objective, here.theta, here.residual
+
+    def __call__(self) -> Array:
+        kept, self.kept = self.kept, None
+        return self.objective.residuals(self.theta) if kept is None else kept
 
 
 @dataclass(frozen=True)
@@ -36,8 +67,8 @@ class Solution:
         Coefficients of the columns of X.
     intercept : float
         Intercept at X = 0; 0 without one.
-    residual : ndarray of shape (n,)
-        Residuals; of length 0 where nobody is going to look at them.
+    residuals : callable
+        What returns the residuals, shape (n,); of length 0 where nobody is going to look at them.
     objective : float
         F at these coefficients.
     gap : float
@@ -59,13 +90,15 @@ class Solution:
         Rows that the fit passes through, where the solver knows better than residuals tell.
     followed : float
         The largest ``|y|`` that was brought in although the fit follows it; 0 if there is none.
+    psi_square : float
+        Weighted mean of ``psi(z)^2``; NaN where the solver has not summed it.
     """
 
     loss: ResidualLoss
     sigma: float
     coef: Array
     intercept: float
-    residual: Array
+    residuals: Residuals
     objective: float
     gap: float
     converged: bool
@@ -76,6 +109,12 @@ class Solution:
     message: str
     on_fit: Mask | None = None
     followed: float = 0.0
+    psi_square: float = math.nan
+
+    @cached_property
+    def residual(self) -> Array:
+        """The residuals, shape (n,)."""
+        return self.residuals()
 
     @property
     def start(self) -> Coefficients:

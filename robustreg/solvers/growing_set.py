@@ -8,13 +8,13 @@ import numpy as np
 
 from robustreg._arrays import Array, Index
 from robustreg.evaluation.certificate import dual_gap_from
-from robustreg.evaluation.coordinates import Frame, make_objective, make_scaled_frame, pack
-from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.choice import scaled
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import LEAST_SCALE, Coefficients, Problem
 from robustreg.solvers._ended import Ended, Limits
 from robustreg.solvers._minimise import XTOL
 from robustreg.solvers._report import SLOPE_ROUNDING, null_result, result
-from robustreg.solvers._solution import Reached, Solution
+from robustreg.solvers._solution import Reached, Solution, known
 from robustreg.solvers.smooth import (
     PrimalDual,
     better_of,
@@ -40,14 +40,13 @@ def working_set(
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = make_scaled_frame(problem)
-    objective = make_objective(problem, frame, curvature=False)
+    objective = make_objective(problem, scaled(problem))
     part, columns = _grown(problem, objective, start, max_iter, tol)
-    fit = _in_all_columns(problem, frame, objective, part, columns, tol)
+    fit = _in_all_columns(problem, objective, part, columns, tol)
     if not is_stuck(fit, max_iter, problem.n * len(columns)):
         return fit
     part, columns = _grown_from_above(problem, objective, columns, max_iter, tol)
-    return better_of(fit, _in_all_columns(problem, frame, objective, part, columns, tol))
+    return better_of(fit, _in_all_columns(problem, objective, part, columns, tol))
 
 
 def _grown(
@@ -90,7 +89,6 @@ def _grown_from_above(
 
 def _in_all_columns(
     problem: Problem,
-    frame: Frame,
     objective: Objective,
     part: PrimalDual,
     columns: Index,
@@ -98,12 +96,9 @@ def _in_all_columns(
 ) -> Solution:
     """The fit to some columns as one to all, with its certificate."""
     found = _in_all(part.found, columns, problem.p)
-    objective.take_residual(part.residual)
-    theta = pack(objective, frame, found)
-    gap = dual_gap_from(objective, theta, part.value, part.nu, coef=found.coef, cleaning=0)
-    return result(
-        problem, Reached(found, part.residual, part.value, gap), tol, part.fit, frame.rank
-    )
+    gap = dual_gap_from(objective, found.coef, part.residual, part.value, part.nu, cleaning=0)
+    reached = Reached(found, known(part.residual), part.value, gap)
+    return result(problem, reached, tol, part.fit, objective.coordinates.rank)
 
 
 def _first_set(problem: Problem, objective: Objective, start: Coefficients | None) -> Index:
@@ -124,7 +119,8 @@ def _entering(objective: Objective, nu: Array, columns: Index) -> Index:
     surplus = _surplus(objective, nu)
     surplus[columns] = -np.inf
     steepest = _steepest(surplus, len(columns))
-    return steepest[surplus[steepest] > SLOPE_ROUNDING * np.sqrt(objective.average(nu * nu))]
+    size = np.sqrt(objective.coordinates.average(nu * nu))
+    return steepest[surplus[steepest] > SLOPE_ROUNDING * size]
 
 
 def _surplus(objective: Objective, nu: Array) -> Array:
@@ -132,11 +128,11 @@ def _surplus(objective: Objective, nu: Array) -> Array:
 
     Minus infinity for constant columns, which never have a coefficient.
     """
-    unit, penalty = objective.rows.unit, objective.penalty
-    slope, _ = objective.slopes(nu)
+    unit, penalty, own = objective.rows.unit, objective.penalty, objective.coordinates
+    slope, _ = own.slopes(nu)
     with np.errstate(over="ignore", invalid="ignore"):  # the penalty may outweigh everything
-        surplus = objective.reduce((penalty.steepness(slope * unit) - penalty.slope) / unit)
-    return np.where(objective.basis > 0, surplus, -np.inf)
+        surplus = own.reduce((penalty.steepness(slope * unit) - penalty.slope) / unit)
+    return np.where(own.basis > 0, surplus, -np.inf)
 
 
 def _steepest(surplus: Array, most: int) -> Index:

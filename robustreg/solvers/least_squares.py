@@ -5,17 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from robustreg.evaluation.certificate import dual_gap
-from robustreg.evaluation.coordinates import (
-    is_small,
-    least_squares,
-    make_frame,
-    make_objective,
-    unpack,
-)
+from robustreg.evaluation.choice import is_small, white
+from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import null_result, result
-from robustreg.solvers._solution import Reached, Solution
+from robustreg.solvers._solution import Solution, reached_at
 
 MAX_REFINEMENTS = 4
 SMALL = 2**17  # entries of X
@@ -36,25 +31,22 @@ def direct(
     """
     if problem.spread == 0.0:
         return null_result(problem)
-    frame = make_frame(problem)
+    chosen = white(problem)
+    own = chosen[0]
     # Nearly collinear columns magnify the rounding of the gradient; on little data it is spared.
-    precise = is_small(frame.rows, SMALL) and frame.inflation > COLLINEAR
-    objective = make_objective(problem, frame, curvature=False, precise=precise)
-    theta = least_squares(frame)
-    value, gradient = objective(theta)
-    steps, curvature = 1, problem.loss.curvature
+    precise = is_small(own.rows, SMALL) and own.inflation > COLLINEAR
+    objective = make_objective(problem, chosen, precise=precise)
+    here = objective.evaluate(objective.least_squares(), keep=True)
+    steps = 1
     for _ in range(MAX_REFINEMENTS):
-        size = float(np.abs(gradient).max(initial=0.0))
-        if not precise and size <= REFINED * np.sqrt(objective.sums.psi_psi / frame.rows.total):
+        size = float(np.abs(here.gradient).max(initial=0.0))
+        if not precise and size <= REFINED * objective.rms_psi(here.sums):
             break
-        trial = theta - gradient / curvature
-        trial_value, trial_gradient = objective(trial)
+        theta = here.theta - here.gradient / problem.loss.curvature
+        trial = objective.evaluate(theta, keep=True)
         steps += 1
-        if float(np.abs(trial_gradient).max(initial=0.0)) >= 0.5 * size:
-            objective(theta)
+        if float(np.abs(trial.gradient).max(initial=0.0)) >= 0.5 * size:
             break
-        theta, value, gradient = trial, trial_value, trial_gradient
-    gap = dual_gap(objective, theta)
-    fit = finished("Solved directly.", steps)
-    found = unpack(objective, frame, theta)
-    return result(problem, Reached(found, objective.residual, value, gap), tol, fit, frame.rank)
+        here = trial
+    reached = reached_at(objective, here, dual_gap(objective, here))
+    return result(problem, reached, tol, finished("Solved directly.", steps), own.rank)

@@ -14,8 +14,8 @@ from scipy.optimize import lsq_linear
 
 from robustreg._arrays import EPS, SUMMED, Array, Mask
 from robustreg._linalg.factors import lstsq
-from robustreg.evaluation.coordinates import make_objective, make_scaled_frame
-from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.choice import scaled
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Problem
 from robustreg.solvers._report import LAST_PLACES, SLOPE_ROUNDING
 from robustreg.solvers.programme.balance import MAX_BOUNDED
@@ -47,28 +47,28 @@ def least_slope_at_quantile(problem: Problem) -> float:
         The slope per unit of the user's columns; it has no unit of y. It is attained by a
         feasible nu, hence never too small but for rounding.
     """
-    frame = make_scaled_frame(problem)
-    objective = make_objective(problem, frame, curvature=False)
-    live = frame.basis > 0
-    unit = frame.rows.unit[live] / frame.basis[live]
+    objective = make_objective(problem, scaled(problem))
+    own = objective.coordinates
+    live = own.basis > 0
+    unit = own.rows.unit[live] / own.basis[live]
     weight = np.ones(problem.n) if problem.weight is None else problem.weight
     nu, free = _at_quantile(problem, weight)
     least = steepest_slope(objective, nu)
     if free.sum() <= problem.fit_intercept or least == 0.0:
         return least  # nothing to choose, or nothing to gain
-    design = objective.coordinates(free)[:, : objective.k][:, live]
+    design = own.take(free)[:, : own.k][:, live]
     face = _Face(design, weight[free], objective.rows.total, problem)
     first = least
     for attempt in range(2 * MAX_PROGRAMMES):
         improved = face.flattest if attempt % 2 else face.balanced
-        slope = objective.reduce(objective.slopes(nu)[0])[live]
+        slope = own.reduce(own.slopes(nu)[0])[live]
         nu[free] = improved(nu[free], slope, unit)
         before, least = least, min(least, steepest_slope(objective, nu))
         if least == 0.0 or (improved == face.flattest and least > LOWERED * before):
             break
     if 0.0 < least < FAINT * first and len(design) <= MAX_BOUNDED:
-        nu[free] = face.levelled(nu[free], objective.reduce(objective.slopes(nu)[0])[live])
-        left = abs(objective.slopes(nu)[1]) if problem.fit_intercept else 0.0
+        nu[free] = face.levelled(nu[free], own.reduce(own.slopes(nu)[0])[live])
+        left = abs(own.slopes(nu)[1]) if problem.fit_intercept else 0.0
         if left <= SLOPE_ROUNDING and steepest_slope(objective, nu) == 0.0:
             return 0.0
     return least
@@ -82,13 +82,14 @@ def steepest_slope(objective: Objective, nu: Array, up: bool = False) -> float:
     coordinates are columns in units of about their standard deviations, so that slopes are at
     most the root mean square of nu.
     """
-    rows, size = objective.rows, np.sqrt(objective.average(nu * nu))
-    slope = objective.reduce(objective.slopes(nu)[0])
+    own = objective.coordinates
+    rows, size = own.rows, np.sqrt(own.average(nu * nu))
+    slope = own.reduce(own.slopes(nu)[0])
     # of a column far from 0 the units in the last place of its mean besides
-    noise = size * (SLOPE_ROUNDING + LAST_PLACES * EPS * np.abs(objective.reduce(rows.offset)))
+    noise = size * (SLOPE_ROUNDING + LAST_PLACES * EPS * np.abs(own.reduce(rows.offset)))
     steep = objective.penalty.steepness(slope)
-    clear = (objective.basis > 0) & (steep > noise)
-    unit = rows.unit[clear] / objective.basis[clear]
+    clear = (own.basis > 0) & (steep > noise)
+    unit = rows.unit[clear] / own.basis[clear]
     if up:
         steep = steep + noise
     return float((steep[clear] * unit).max(initial=0.0))

@@ -9,18 +9,10 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
 from robustreg.evaluation.certificate import dual_gap, dual_gap_from, dual_point
-from robustreg.evaluation.coordinates import (
-    MAX_WHITENED,
-    Frame,
-    make_objective,
-    make_quick_frame,
-    make_scaled_frame,
-    make_separable_frame,
-    unpack,
-)
-from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.choice import MAX_WHITENED, Chosen, quick, scaled, separable
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.solvers._continuation import careful_objective
+from robustreg.solvers._continuation import careful
 from robustreg.solvers._ended import Limits
 from robustreg.solvers._lockstep import Lockstep, StepLimits
 from robustreg.solvers._minimise import (
@@ -33,7 +25,8 @@ from robustreg.solvers._minimise import (
 from robustreg.solvers._optimum import Optimum, optimise, optimise_from_above
 from robustreg.solvers._report import ENOUGH, TOL, null_result, result
 from robustreg.solvers._session import MAX_ITER, Session
-from robustreg.solvers._solution import Reached, Solution
+from robustreg.solvers._solution import Reached, Solution, known, reached_at
+from robustreg.solvers._tracked import Tracked
 
 PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
 PILOT_SHARE = 50
@@ -65,29 +58,29 @@ def lbfgs(
         return null_result(problem)
     if start is None:
         start = _pilot(problem, max_iter)
-    opened = _open(problem, minimise_lbfgs)
-    return _solved(problem, *opened, start, Limits(max_iter, tol, XTOL), minimise_lbfgs)
+    tracked = _opened(problem, minimise_lbfgs)
+    return _solved(problem, tracked, start, Limits(max_iter, tol, XTOL), minimise_lbfgs)
 
 
-def _open(problem: Problem, minimise: Minimise) -> tuple[Frame, Objective]:
-    frame = _make_frame(problem, minimise)
-    return frame, make_objective(problem, frame)
+def _opened(problem: Problem, minimise: Minimise) -> Tracked:
+    """The objective of a problem in coordinates of its own."""
+    return Tracked(make_objective(problem, _chosen(problem, minimise)))
 
 
 def _solved(
     problem: Problem,
-    frame: Frame,
-    objective: Objective,
+    tracked: Tracked,
     start: Coefficients | None,
     limits: Limits,
     minimise: Minimise,
 ) -> Solution:
     """The fit in coordinates of its own: found by another way if it gets stuck on the first."""
-    fit = _certified(problem, frame, objective, start, limits, minimise)
+    fit = _certified(problem, tracked, start, limits, minimise)
+    own = tracked.objective.coordinates
     stuck = is_stuck(fit, limits.max_iter, problem.n * problem.p)
-    if not stuck or frame.moments is None or not frame.certain:
+    if not stuck or own.moments is None or not own.certain:
         return fit
-    return better_of(fit, _from_above(problem, frame, limits))
+    return better_of(fit, _from_above(problem, tracked.objective, limits))
 
 
 class NewtonSession(Session):
@@ -100,7 +93,7 @@ class NewtonSession(Session):
     """
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[bool, bool], tuple[Frame, Objective] | None] = {}
+        self.kept: dict[tuple[bool, bool], Tracked | None] = {}
         self.together: Lockstep | None = None
 
     def fit(
@@ -117,29 +110,29 @@ class NewtonSession(Session):
         limits, first = Limits(max_iter, tol, XTOL), _kind(problem) not in self.kept
         kept = None if first else self.kept[_kind(problem)]
         if kept is not None:
-            frame, objective = kept
-            objective.set_loss_and_penalty(problem.loss, problem.penalty)
-            return _certified(problem, frame, objective, start, limits, minimise_newton)
+            kept.go_on_with(kept.objective.of(problem.loss, problem.penalty))
+            return _certified(problem, kept, start, limits, minimise_newton)
         if start is None:
             start = _pilot(problem, max_iter)
-        frame, objective = self._opened(problem)
+        tracked = self._opened(problem)
         if not first:  # what is stuck is made by itself once more, and goes other ways then
-            return _certified(problem, frame, objective, start, limits, minimise_newton)
-        return _solved(problem, frame, objective, start, limits, minimise_newton)
+            return _certified(problem, tracked, start, limits, minimise_newton)
+        return _solved(problem, tracked, start, limits, minimise_newton)
 
-    def _opened(self, problem: Problem) -> tuple[Frame, Objective]:
-        """Coordinates and objective of a problem, kept where others of its kind have the same."""
-        kind, opened = _kind(problem), _open(problem, minimise_newton)
-        frame, _ = opened
-        keep = kind[0] or not (frame.by_rows or frame.basis.shape[-1] < problem.p)
+    def _opened(self, problem: Problem) -> Tracked:
+        """The objective of a problem, kept where others of its kind have the same coordinates."""
+        kind, opened = _kind(problem), _opened(problem, minimise_newton)
+        own = opened.objective.coordinates
+        keep = kind[0] or not (own.by_rows or own.k < problem.p)
         self.kept[kind] = opened if keep else None
         return opened
 
-    def _shared(self, problem: Problem) -> tuple[Frame, Objective] | None:
-        """Coordinates and objective of all problems of a kind; None: each has its own."""
+    def _shared(self, problem: Problem) -> Objective | None:
+        """The objective of all problems of a kind; None: each has coordinates of its own."""
         if _kind(problem) not in self.kept:
             self._opened(problem)
-        return self.kept[_kind(problem)]
+        kept = self.kept[_kind(problem)]
+        return None if kept is None else kept.objective
 
     def fit_together(
         self,
@@ -163,15 +156,14 @@ def _kind(problem: Problem) -> tuple[bool, bool]:
 
 def _certified(
     problem: Problem,
-    frame: Frame,
-    objective: Objective,
+    tracked: Tracked,
     start: Coefficients | None,
     limits: Limits,
     minimise: Minimise,
 ) -> Solution:
     """The optimum with its certificate."""
-    optimum = optimise(problem, frame, objective, start, limits, minimise)
-    return _result(problem, frame, objective, optimum, limits.tol)
+    optimum = optimise(problem, tracked, start, limits, minimise)
+    return _result(problem, tracked, optimum, limits.tol)
 
 
 def is_stuck(fit: Solution, max_iter: int, entries: int) -> bool:
@@ -184,24 +176,23 @@ def better_of(fit: Solution, again: Solution) -> Solution:
     return again if again.converged or not fit.objective <= again.objective else fit
 
 
-def _from_above(problem: Problem, frame: Frame, limits: Limits) -> Solution:
+def _from_above(problem: Problem, objective: Objective, limits: Limits) -> Solution:
     """As ``_certified``, by continuation from scales at which F is a parabola."""
-    objective = careful_objective(problem, frame)
-    optimum = optimise_from_above(problem, frame, objective, limits)
-    return _result(problem, frame, objective, optimum, limits.tol)
+    tracked = Tracked(careful(objective))
+    return _result(problem, tracked, optimise_from_above(problem, tracked, limits), limits.tol)
 
 
-def _result(
-    problem: Problem, frame: Frame, objective: Objective, optimum: Optimum, tol: float
-) -> Solution:
-    found = unpack(objective, frame, optimum.theta)
-    if optimum.at_zero is None:
-        value, gap = objective(optimum.theta)[0], dual_gap(objective, optimum.theta)
-    else:
-        found, (value, gap, _) = replace(found, sigma=0.0), optimum.at_zero
-    return result(
-        problem, Reached(found, objective.residual, value, gap), tol, optimum.fit, frame.rank
-    )
+def _result(problem: Problem, tracked: Tracked, optimum: Optimum, tol: float) -> Solution:
+    objective, at_zero = tracked.objective, optimum.at_zero
+    rank = objective.coordinates.rank
+    if at_zero is None:
+        here = tracked.at(optimum.theta)
+        reached = reached_at(objective, here, dual_gap(objective, here))
+        tracked.let_go()
+        return result(problem, reached, tol, optimum.fit, rank)
+    found = replace(objective.found(optimum.theta), sigma=0.0)
+    reached = Reached(found, known(at_zero.residual), at_zero.value, at_zero.gap)
+    return result(problem, reached, tol, optimum.fit, rank)
 
 
 @dataclass
@@ -217,49 +208,46 @@ class PrimalDual:
 
 def newton_primal_dual(problem: Problem, start: Coefficients | None, limits: Limits) -> PrimalDual:
     """As ``newton``, for those who go on from the dual point."""
-    frame = _make_frame(problem, minimise_newton)
-    objective = make_objective(problem, frame)
-    optimum = optimise(problem, frame, objective, start, limits, minimise_newton)
-    return _primal_dual(objective, frame, optimum)
+    tracked = _opened(problem, minimise_newton)
+    return _primal_dual(tracked, optimise(problem, tracked, start, limits, minimise_newton))
 
 
 def from_above_primal_dual(problem: Problem, max_iter: int, tol: float) -> PrimalDual:
     """The same by continuation from large scales, for problems whose fits get stuck."""
-    frame = _make_frame(problem, minimise_newton)
-    objective = careful_objective(problem, frame)
-    optimum = optimise_from_above(problem, frame, objective, Limits(max_iter, tol, XTOL))
-    return _primal_dual(objective, frame, optimum)
+    tracked = Tracked(careful(_opened(problem, minimise_newton).objective))
+    limits = Limits(max_iter, tol, XTOL)
+    return _primal_dual(tracked, optimise_from_above(problem, tracked, limits))
 
 
-def _primal_dual(objective: Objective, frame: Frame, optimum: Optimum) -> PrimalDual:
-    found = unpack(objective, frame, optimum.theta)
-    if optimum.at_zero is not None:
-        found, (value, _, nu) = replace(found, sigma=0.0), optimum.at_zero
-    else:
-        value, nu = objective(optimum.theta)[0], dual_point(objective, optimum.theta)
-        dual_gap_from(objective, optimum.theta, value, nu)
-    return PrimalDual(found, objective.residual, value, nu, optimum.fit)
+def _primal_dual(tracked: Tracked, optimum: Optimum) -> PrimalDual:
+    objective, at_zero = tracked.objective, optimum.at_zero
+    found = objective.found(optimum.theta)
+    if at_zero is not None:
+        found = replace(found, sigma=0.0)
+        return PrimalDual(found, at_zero.residual, at_zero.value, at_zero.nu, optimum.fit)
+    here = tracked.at(optimum.theta)
+    nu, residual = dual_point(objective, here), objective.residuals(here.theta)
+    dual_gap_from(objective, found.coef, residual, here.value, nu)
+    return PrimalDual(found, residual, here.value, nu, optimum.fit)
 
 
-def _make_frame(problem: Problem, minimise: Minimise) -> Frame:
+def _chosen(problem: Problem, minimise: Minimise) -> Chosen:
     if problem.penalty.kinked:
-        return make_separable_frame(problem)
+        return separable(problem)
     wide = minimise is minimise_lbfgs and problem.p > MAX_WHITENED
-    return make_scaled_frame(problem) if wide else make_quick_frame(problem)
+    return scaled(problem) if wide else quick(problem)
 
 
 def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Coefficients | None:
     """A rough fit to a sample of the rows, where there are many; found in the same way."""
     size = max(problem.n // PILOT_SHARE, rows_per_column * problem.p, MIN_PILOT)
-    if problem.n < 8 * size or problem.n * problem.p < MIN_ENTRIES:
+    in_memory = problem.observed.source.in_memory
+    if in_memory and (problem.n < 8 * size or problem.n * problem.p < MIN_ENTRIES):
         return None
-    index = np.sort(np.random.default_rng(0).integers(0, problem.n, size))  # repeats do no harm
-    sample = problem.subset(index)
+    sample = problem.some(size)
+    size = sample.n
     start = _pilot(sample, max_iter, rows_per_column // 4)
     xtol = PILOT_XTOL * float(np.sqrt(problem.p / size))
-    frame = _make_frame(sample, minimise_newton)
-    objective = make_objective(sample, frame)
-    optimum = optimise(
-        sample, frame, objective, start, Limits(max_iter, 1e-3, xtol), minimise_newton
-    )
-    return unpack(objective, frame, optimum.theta) if optimum.at_zero is None else None
+    tracked, limits = _opened(sample, minimise_newton), Limits(max_iter, 1e-3, xtol)
+    optimum = optimise(sample, tracked, start, limits, minimise_newton)
+    return tracked.objective.found(optimum.theta) if optimum.at_zero is None else None

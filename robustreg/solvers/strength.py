@@ -8,11 +8,11 @@ import numpy as np
 from scipy.optimize import brentq
 
 from robustreg._arrays import Array
-from robustreg.evaluation.coordinates import make_objective, make_scaled_frame, pack
+from robustreg.evaluation.choice import scaled
 from robustreg.evaluation.moments import column_moments
-from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.evaluation.reading import RowBlocks
+from robustreg.evaluation.survey import read_rows
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
@@ -48,22 +48,21 @@ def alpha_for_any_target(problem: Problem) -> float:
     No slope ``X_j'(w nu) / W`` is steeper than ``sup |psi|`` (1 where that is infinite) times
     the standard deviation of the column, without an intercept its root mean square.
     """
-    rows = RowBlocks(problem.X, problem.weight, problem.fit_intercept, problem.n_threads)
+    rows, spread = column_moments(read_rows(problem.observed, problem.fit_intercept))
     low, high = problem.loss.conjugate_domain
     bound = max(-low, high) if np.isfinite(high) else 1.0
-    steepest = bound * float((column_moments(rows) * rows.unit).max())
+    steepest = bound * float((spread * rows.unit).max())
     return (steepest or 1.0) / (problem.elastic_net.l1_ratio * problem.alpha_unit)
 
 
 def _smooth(problem: Problem) -> float:
     """Largest slope of the null fit of a smooth loss, in units of the problem."""
-    bare = replace(problem, X=np.zeros((problem.n, 1)), penalty=ElasticNet())
+    bare = replace(problem.with_regressors(np.zeros((problem.n, 1))), penalty=ElasticNet())
     null = newton(bare)
     if null.followed:  # which y are far enough to be brought in is for the null fit to say
         return _smooth(problem.within(null.followed))
-    frame = make_scaled_frame(problem)
-    objective = make_objective(problem, frame, curvature=False)
-    theta = pack(objective, frame, Coefficients(np.zeros(problem.p), null.intercept, null.sigma))
+    objective = make_objective(problem, scaled(problem))
+    theta = objective.pack(Coefficients(np.zeros(problem.p), null.intercept, null.sigma))
     if not problem.joint or null.sigma > 0.0:
         sigma = theta[-1] if problem.scale is None else problem.scale
         nu = np.asarray(problem.loss.psi(objective.residuals(theta) / sigma))
@@ -83,10 +82,10 @@ def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> floa
     if not np.isfinite(bound):
         return 0.0  # the null fit is exact
     nu = np.where(on, 0.0, bound * np.sign(residual))
-    room = loss.kappa - objective.average(loss.conjugate(nu))
+    room = loss.kappa - objective.coordinates.average(loss.conjugate(nu))
     wanted = -objective.imbalance(theta, nu)
     share = (np.ones(problem.n) if rows.weight is None else rows.weight)[on] / rows.total
-    unit = np.append(objective.basis / rows.unit, np.zeros(len(wanted) - objective.k))
+    unit = np.append(objective.coordinates.basis / rows.unit, np.zeros(len(wanted) - objective.k))
     positive = np.append(np.full(objective.k, problem.penalty.positive), False)[: len(wanted)]
 
     def overrun(t: float) -> float:

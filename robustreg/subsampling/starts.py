@@ -8,7 +8,8 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array, Index, Mask, two_valued
-from robustreg.evaluation.problem import Data, Problem
+from robustreg.evaluation.posed import Data
+from robustreg.evaluation.problem import Problem
 from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import Criterion

@@ -14,9 +14,11 @@ from robustreg._linalg.factors import lstsq
 from robustreg._linalg.precise import Precise
 from robustreg._linalg.products import product
 from robustreg._parallel import map_ordered, slices
-from robustreg.evaluation.coordinates import make_frame
+from robustreg.evaluation.choice import white
 from robustreg.evaluation.limits import out_of_range
-from robustreg.evaluation.problem import Data, Problem, make_problem
+from robustreg.evaluation.posed import Data, make_problem
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import Block
 from robustreg.evaluation.units import EXACT, FARTHEST, SURVEY_ROWS
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
@@ -183,20 +185,20 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
         with np.errstate(over="ignore"):  # such columns are near enough
             width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
         X[far] = np.clip(X[far], centre - width, centre + width)
-        problem = replace(problem, X=X)
+        problem = problem.with_regressors(X)
     own = np.square(FULL_REACH / np.clip(reach, FULL_REACH, FARTHEST))
     if weight is not None:
         own = np.maximum(own * (weight / weight.max()), TINY)
-    frame = make_frame(replace(problem, weight=own))
-    rows, basis = frame.rows, frame.basis
+    white_columns, _ = white(problem.with_weight(own))
+    rows, basis = white_columns.rows, white_columns.basis
     q = np.empty((problem.n, basis.shape[1] + problem.fit_intercept))
     q[:, basis.shape[1] :] = 1.0
 
-    def fill(chunk: list[slice]) -> None:
-        for part in chunk:
-            q[part, : basis.shape[1]] = product(rows.centred(rows.read(part)), basis)
+    def fill(block: Block) -> int:
+        q[block.place, : basis.shape[1]] = product(block.reading.centred(block.X), basis)
+        return 0
 
-    rows.walk(fill)
+    rows.sum(fill)
     overwhelming = np.flatnonzero(reach > OVERWHELMING)
     basis = _turned(q, basis, overwhelming)
     origin = rows.centre + rows.offset * rows.unit if rows.explicit else rows.offset

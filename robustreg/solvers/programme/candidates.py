@@ -10,19 +10,13 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg.evaluation.certificate import dual_gap_from
-from robustreg.evaluation.coordinates import (
-    Frame,
-    in_columns,
-    least_squares,
-    make_objective,
-    pack,
-)
-from robustreg.evaluation.design import sizes_of_terms
-from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.choice import Chosen
+from robustreg.evaluation.coordinates import sizes_of_terms
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import LAST_PLACES, SAME_VALUE, is_rounding, result
-from robustreg.solvers._solution import Reached, Solution
+from robustreg.solvers._solution import Reached, Solution, known
 from robustreg.solvers.programme.rows import Streamed
 
 NEAR = 1e-3  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
@@ -48,25 +42,24 @@ class Opened(NamedTuple):
     exact: tuple[Candidate, OptimizeResult] | None  # the least-squares fit, where it is exact
 
 
-def opened(problem: Problem, frame: Frame) -> Opened:
+def opened(problem: Problem, chosen: Chosen) -> Opened:
     """The programme of a problem in white coordinates."""
-    programme = Streamed(make_objective(problem, frame, curvature=False), frame)
-    return Opened(programme, exact_fit(problem, frame, programme))
+    programme = Streamed(make_objective(problem, chosen))
+    return Opened(programme, exact_fit(problem, programme))
 
 
-def exact_fit(
-    problem: Problem, frame: Frame, programme: Streamed
-) -> tuple[Candidate, OptimizeResult] | None:
+def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, OptimizeResult] | None:
     """The least-squares fit, where it is exact or there is nothing to fit."""
-    theta, objective = least_squares(frame), programme.objective
+    objective, own = programme.objective, programme.own
+    theta = objective.least_squares()
     residual = programme.residuals(theta)
     zero = np.zeros(len(residual), dtype=bool)
     _, intercept, sigma = objective.unpack(theta)
-    beta, moved = _coefficients(programme, frame, theta, zero)
+    beta, moved = _coefficients(programme, theta, zero)
     if moved:
-        residual[: problem.n] = objective.y - objective.fitted(beta, intercept)
-    found = in_columns(objective, frame, beta, intercept, sigma)
-    value = objective.average(programme.losses(residual)[: problem.n])
+        residual[: problem.n] = problem.y - own.fitted(beta, intercept)
+    found = own.in_columns(beta, intercept, sigma, objective.rounding)
+    value = own.average(programme.losses(residual)[: problem.n])
     value += problem.penalty.value(found.coef)  # the programme may count less of a steep one
     if programme.size and not is_exact(problem, objective, theta, value, residual):
         return None
@@ -90,7 +83,6 @@ def is_exact(
 
 def report(
     problem: Problem,
-    frame: Frame,
     programme: Streamed,
     candidate: Candidate,
     fit: OptimizeResult,
@@ -100,13 +92,14 @@ def report(
     n = problem.n
     at_zero = candidate.zero[n:]
     # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
-    own = programme.size - int(at_zero.sum()) if len(at_zero) else frame.rank
-    reached = Reached(candidate.found, candidate.residual[:n], candidate.value, candidate.gap)
-    outcome = result(problem, reached, tol, fit, frame.rank, own)
-    return replace(outcome, on_fit=_on_fit(problem, frame, programme.objective, candidate))
+    own = programme.size - int(at_zero.sum()) if len(at_zero) else programme.own.rank
+    residuals = known(candidate.residual[:n])
+    reached = Reached(candidate.found, residuals, candidate.value, candidate.gap)
+    outcome = result(problem, reached, tol, fit, programme.own.rank, own)
+    return replace(outcome, on_fit=_on_fit(problem, programme.objective, candidate))
 
 
-def _on_fit(problem: Problem, frame: Frame, objective: Objective, candidate: Candidate) -> Mask:
+def _on_fit(problem: Problem, objective: Objective, candidate: Candidate) -> Mask:
     """The rows that a candidate passes through, but for the rounding of their own terms.
 
     Those of the vertex, unless a coefficient that became exactly 0 has moved them, and others that
@@ -117,14 +110,12 @@ def _on_fit(problem: Problem, frame: Frame, objective: Objective, candidate: Can
     on: Mask = candidate.zero[: problem.n] & close
     near = np.flatnonzero(close & ~on)
     if len(near):
-        theta = pack(objective, frame, candidate.found)
+        theta = objective.pack(candidate.found)
         on[near] = np.abs(residual[near]) <= _rounding(objective, theta, near)
     return on
 
 
-def _coefficients(
-    programme: Streamed, frame: Frame, theta: Array, zero: Mask
-) -> tuple[Array, bool]:
+def _coefficients(programme: Streamed, theta: Array, zero: Mask) -> tuple[Array, bool]:
     """Coefficients of theta in the units of the blocks, and whether that has moved residuals.
 
     What is 0 at the vertex is exactly 0. Where coefficients must not be negative, those
@@ -136,11 +127,11 @@ def _coefficients(
     beta[programme.kinked[zero[programme.n :]]] = 0.0
     if objective.penalty.positive:
         beta = np.maximum(beta, 0.0)
-    return beta, bool(np.any(np.abs(beta - found) * frame.spread > objective.rounding))
+    return beta, bool(np.any(np.abs(beta - found) * programme.own.spread > objective.rounding))
 
 
 def certified(
-    programme: Streamed, frame: Frame, theta: Array, nu: Array, zero: Mask, residual: Array
+    programme: Streamed, theta: Array, nu: Array, zero: Mask, residual: Array
 ) -> Candidate:
     """Objective and certificate of theta with a nearly feasible nu.
 
@@ -148,11 +139,11 @@ def certified(
     their own arithmetic explains what is left of them: no more, or the objective would be
     too small and the certificate wrong. ``nu`` and ``residual`` are overwritten.
     """
-    objective, n = programme.objective, programme.n
+    objective, own, n = programme.objective, programme.own, programme.n
     _, intercept, sigma = objective.unpack(theta)
-    beta, moved = _coefficients(programme, frame, theta, zero)
+    beta, moved = _coefficients(programme, theta, zero)
     if moved:
-        residual[:n] = objective.y - objective.fitted(beta, intercept)
+        residual[:n] = own.rows.y - own.fitted(beta, intercept)
         if objective.rows.fit_intercept and zero[:n].any():
             # what that has moved the rows of the vertex by may be more than their terms' rounding
             shift = float(np.median(residual[:n][zero[:n]]))
@@ -160,16 +151,15 @@ def certified(
             back[:n] -= shift
             if programme.value(theta, back) < programme.value(theta, residual):
                 intercept, residual[:] = intercept + shift, back
-    found = in_columns(objective, frame, beta, intercept, sigma)
-    objective.take_residual(residual[:n])
-    drop_rounding(objective, theta, np.flatnonzero(zero[:n]))
+    found = own.in_columns(beta, intercept, sigma, objective.rounding)
+    drop_rounding(objective, theta, residual[:n], np.flatnonzero(zero[:n]))
     if objective.rows.fit_intercept:
         found = _put_right(objective, found, residual[:n], zero[:n])
-    value = objective.average(programme.losses(residual)[:n])
+    value = own.average(programme.losses(residual)[:n])
     value += objective.penalty.value(found.coef)
     nu = nu[:n]
     np.clip(nu, *objective.loss.conjugate_domain, out=nu)
-    gap = dual_gap_from(objective, theta, value, nu, found.coef)
+    gap = dual_gap_from(objective, found.coef, residual[:n], value, nu)
     return Candidate(found, residual, zero, value, gap)
 
 
@@ -196,7 +186,6 @@ def _put_right(
     found = replace(found, intercept=found.intercept + shift)
     left, lost = _at_zero(objective, found, slice(None))
     residual[:] = np.where(zero & (np.abs(left) <= lost), 0.0, left)
-    objective.take_residual(residual)
     return found
 
 
@@ -204,15 +193,15 @@ def _at_zero(
     objective: Objective, found: Coefficients, index: Index | slice
 ) -> tuple[Array, Array]:
     """Residuals of some rows by predictions from X = 0, and what rounding may leave of them."""
-    X, y, coef = objective.rows.X[index], objective.y[index], found.coef
+    rows, coef = objective.rows, found.coef
+    X, y = rows.source.X[index], rows.y[index]
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.abs(y) + abs(X) @ np.abs(coef) + abs(found.intercept)
         return y - X @ coef - found.intercept, LAST_PLACES * EPS * size
 
 
-def drop_rounding(objective: Objective, theta: Array, index: Index) -> None:
+def drop_rounding(objective: Objective, theta: Array, residual: Array, index: Index) -> None:
     """Set those of some residuals to 0 that the rounding of their own terms explains."""
-    residual = objective.residual
     lost = _rounding(objective, theta, index)
     residual[index[np.abs(residual[index]) <= lost]] = 0.0
 
@@ -220,13 +209,12 @@ def drop_rounding(objective: Objective, theta: Array, index: Index) -> None:
 def _rounding(objective: Objective, theta: Array, index: Index) -> Array:
     """What the rounding of their own terms may leave of some residuals."""
     beta, intercept, _ = objective.unpack(theta)
-    size = np.abs(objective.y[index]) + sizes_of_terms(objective.rows, beta, intercept, index)
+    size = np.abs(objective.rows.y[index]) + sizes_of_terms(objective.rows, beta, intercept, index)
     return LAST_PLACES * EPS * size
 
 
 def better_candidate(
     programme: Streamed,
-    frame: Frame,
     approximate: tuple[Array, Array, Mask],
     ended: tuple[Array, Array, Mask],
 ) -> Candidate:
@@ -235,7 +223,7 @@ def better_candidate(
     0 bounds F, too: beside what a useless bound allows, any two objectives are alike.
     """
     first, second = (
-        certified(programme, frame, *solution, programme.residuals(solution[0]))
+        certified(programme, *solution, programme.residuals(solution[0]))
         for solution in (approximate, ended)
     )
     bound = max(first.value - first.gap, second.value - second.gap, 0.0)

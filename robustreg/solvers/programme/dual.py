@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 from scipy.optimize import linprog as highs
 
 from robustreg._arrays import EPS, Array
-from robustreg.evaluation.coordinates import Frame, least_squares
+from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
@@ -44,13 +44,13 @@ def linprog(
 
 
 def linprog_in(
-    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+    problem: Problem, chosen: Chosen, start: Coefficients | None, max_iter: int, tol: float
 ) -> Solution:
     """The same in given coordinates."""
-    programme, ended = opened(problem, frame)
+    programme, ended = opened(problem, chosen)
     if ended is None:
         rows = programme.kept(np.ones(len(programme.target), dtype=bool))
-        theta = least_squares(frame)
+        theta = programme.objective.least_squares()
         equations = sparse.csc_array((rows.weight[:, None] * rows.design).T)
         fit = dual_programme(rows, equations, theta, max_iter, EPS * problem.spread)
         if fit.x is not None:
@@ -58,9 +58,9 @@ def linprog_in(
         theta = theta_through(rows, theta, (rows.low < fit.nu) & (fit.nu < rows.high))
         theta, nu, zero = vertex(rows, theta, fit.nu, problem.exact, descents(fit))
         residual = programme.residuals(theta)
-        ended = certified(programme, frame, theta, nu, zero, residual), fit
+        ended = certified(programme, theta, nu, zero, residual), fit
     candidate, fit = ended
-    return report(problem, frame, programme, candidate, fit, tol)
+    return report(problem, programme, candidate, fit, tol)
 
 
 def dual_programme(

@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.factors import lstsq
-from robustreg.evaluation.coordinates import Frame, least_squares
+from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
@@ -48,36 +48,36 @@ def interior_point(
 
 
 def interior_in(
-    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+    problem: Problem, chosen: Chosen, start: Coefficients | None, max_iter: int, tol: float
 ) -> Solution:
     """The same in given coordinates."""
-    programme, ended = opened(problem, frame)
+    programme, ended = opened(problem, chosen)
     if ended is None:
-        theta = first_theta(programme, frame)
+        theta = first_theta(programme)
         theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
         exactly = vertex(programme, theta, nu, problem.exact, descents(fit))
         nowhere = np.zeros(len(nu), dtype=bool)
-        ended = better_candidate(programme, frame, (theta, nu, nowhere), exactly), fit
+        ended = better_candidate(programme, (theta, nu, nowhere), exactly), fit
     candidate, fit = ended
-    outcome = report(problem, frame, programme, candidate, fit, tol)
+    outcome = report(problem, programme, candidate, fit, tol)
     if (
         not outcome.converged
         and fit.status != Ended.MAX_ITER
         and not problem.penalty.root_curvature
     ):
-        other = linprog_in(problem, frame, None, max_iter - fit.nit, tol)
+        other = linprog_in(problem, chosen, None, max_iter - fit.nit, tol)
         return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
     return outcome
 
 
-def first_theta(programme: Streamed, frame: Frame) -> Array:
+def first_theta(programme: Streamed) -> Array:
     """Where steps begin: least squares, or coefficients of 0 under a penalty with kinks.
 
     With more columns than rows least squares leave no residuals, and coefficients that the
     penalty's rows find huge: so uneven a start makes steps jam. 0 is taken where F is less
     there, and where coefficients must not be negative, as they would be elsewhere.
     """
-    theta = least_squares(frame)
+    theta = programme.objective.least_squares()
     if not len(programme.kinked):
         return theta
     null = np.zeros_like(theta)

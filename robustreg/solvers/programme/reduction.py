@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
-from robustreg.evaluation.coordinates import Frame, least_squares, pack
+from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
@@ -55,26 +55,27 @@ def reduced(
 
 
 def reduced_in(
-    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+    problem: Problem, chosen: Chosen, start: Coefficients | None, max_iter: int, tol: float
 ) -> Solution:
     """The same in given coordinates."""
-    programme, ended = opened(problem, frame)
+    programme, ended = opened(problem, chosen)
     if ended is None:
-        theta = least_squares(frame) if start is None else pack(programme.objective, frame, start)
-        ended = _rounds(problem, frame, programme, theta, max_iter)
+        objective = programme.objective
+        theta = objective.least_squares() if start is None else objective.pack(start)
+        ended = _rounds(problem, programme, theta, max_iter)
     if ended is not None:
-        outcome = report(problem, frame, programme, *ended, tol)
+        outcome = report(problem, programme, *ended, tol)
         if outcome.converged or ended[1].status == Ended.MAX_ITER:
             return outcome
-    return interior_in(problem, frame, None, max_iter, tol)
+    return interior_in(problem, chosen, None, max_iter, tol)
 
 
 def _rounds(
-    problem: Problem, frame: Frame, programme: Streamed, theta: Array, max_iter: int
+    problem: Problem, programme: Streamed, theta: Array, max_iter: int
 ) -> tuple[Candidate, OptimizeResult] | None:
     """Solve for the open rows until all signs are confirmed; None where that does not pay."""
     negligible = EPS * problem.spread
-    sharp = Streamed(programme.objective, frame, SHARPNESS)
+    sharp = Streamed(programme.objective, SHARPNESS)
     theta, width = _smoothed_fit(sharp, theta, negligible)
     first = programme.residuals(theta)
     n_open = int(np.sum(np.abs(first) <= width))
@@ -95,11 +96,11 @@ def _rounds(
             residual = programme.residuals(found)
             fit.nit = iterations
             if not len(rows.wrong(residual)) or fit.status == Ended.MAX_ITER:
-                return certified(programme, frame, found, *rows.expand(own, zero), residual), fit
+                return certified(programme, found, *rows.expand(own, zero), residual), fit
             # the optimum is a face, with vertices beyond the presumed signs: all rows find one
             nu, zero = rows.expand(nu, np.zeros(len(nu), dtype=bool))
             found, own, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
-            return certified(programme, frame, found, own, zero, programme.residuals(found)), fit
+            return certified(programme, found, own, zero, programme.residuals(found)), fit
         if len(wrong) <= len(rows.index):
             rows.reopen(wrong)
         else:  # the open rows have not held theta in place: these are not the rows to add

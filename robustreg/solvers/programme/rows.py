@@ -22,9 +22,9 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from robustreg._arrays import EPS, TINY, Array, Index, Mask
-from robustreg._linalg.products import product
-from robustreg.evaluation.coordinates import Frame
 from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.sums import residual_of, slopes_of
 
 # Slope that no coefficient can overcome, in the steepest of the data; any factor above 1 will do.
 REPULSION = 1.25
@@ -173,17 +173,18 @@ class Streamed(Programme):
     where its kinks are rounded off, by as much less for these rows.
     """
 
-    def __init__(self, objective: Objective, frame: Frame, sharpness: float = 1.0) -> None:
+    def __init__(self, objective: Objective, sharpness: float = 1.0) -> None:
         self.objective, self.n = objective, objective.rows.n
-        self.kinked = _kinked_columns(objective, frame)
-        self.extra, self.width, *extra = _penalty_rows(objective, frame, self.kinked, sharpness)
+        self.own = objective.coordinates
+        self.kinked = _kinked_columns(objective)
+        self.extra, self.width, *extra = _penalty_rows(objective, self.kinked, sharpness)
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
         ridge: Array = np.zeros((objective.k, objective.k))
         if objective.penalty.root_curvature:
-            ridge = objective.penalty_hessian()
+            ridge = objective.penalty_hessian
         super().__init__(
-            self._extend(objective.y, np.zeros(len(self.extra))),
+            self._extend(objective.rows.y, np.zeros(len(self.extra))),
             self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra[0]),
             self._extend(np.broadcast_to(low, self.n), extra[1]),
             self._extend(np.broadcast_to(high, self.n), extra[2]),
@@ -196,14 +197,14 @@ class Streamed(Programme):
 
     def fitted(self, theta: Array) -> Array:
         beta, intercept, _ = self.objective.unpack(theta)
-        return self._extend(self.objective.fitted(beta, intercept), self.extra @ theta)
+        return self._extend(self.own.fitted(beta, intercept), self.extra @ theta)
 
     def slopes(self, nu: Array) -> Array:
-        slope, mean = self.objective.slopes(nu[: self.n])
+        slope, mean = self.own.slopes(nu[: self.n])
         return self._reduced(slope, mean) + self._extra_slopes(nu[self.n :])
 
     def _reduced(self, slope: Array, mean: float) -> Array:
-        out = self.objective.reduce(slope)
+        out = self.own.reduce(slope)
         return np.append(out, mean) if self.objective.rows.fit_intercept else out
 
     def _extra_slopes(self, nu: Array) -> Array:
@@ -211,29 +212,20 @@ class Streamed(Programme):
 
     def rounded(self, theta: Array, width: float) -> Rounded:
         """In one pass over X."""
-        rows, y = self.objective.rows, self.objective.y
         beta, intercept, _ = self.objective.unpack(theta)
-        shift = intercept - float(rows.offset @ beta)
         low, high = self.objective.loss.conjugate_domain
         residual = np.empty(len(self.target))
         residual[self.n :] = -(self.extra @ theta)
 
-        def work(chunk: list[slice]) -> Array:
-            sums = np.zeros(rows.p + 2)
-            for part in chunk:
-                block, weight = rows.read(part), rows.weights(part)
-                r = np.subtract(y[part], product(block, beta), out=residual[part])
-                r -= shift
-                loss, nu = _round_off(r, low, high, width)
-                if weight is not None:
-                    loss *= weight
-                    nu *= weight
-                mean = float(nu.sum())
-                sums[:-2] += product(nu, block) - mean * rows.offset
-                sums[-2:] += mean, loss.sum()
-            return sums
+        def job(block: Block) -> Array:
+            r = residual[block.place] = residual_of(block, beta, intercept)
+            loss, nu = _round_off(r, low, high, width)
+            if block.weight is not None:
+                loss *= block.weight
+                nu *= block.weight
+            return np.append(slopes_of(block, nu), loss.sum())
 
-        sums = sum(rows.walk(work)) / self.total
+        sums = self.own.rows.sum(job) / self.total
         loss, nu = _round_off(residual[self.n :], self.low[self.n :], self.high[self.n :], width)
         extra = float(self.weight[self.n :] @ loss) / self.total
         slopes = self._reduced(sums[:-2], sums[-2]) + self._extra_slopes(nu)
@@ -241,21 +233,22 @@ class Streamed(Programme):
 
     def gram(self, barrier: Array) -> Array:
         own = self.weight[self.n :] * barrier[self.n :] / self.total
-        return self.objective.gram(barrier[: self.n]) + self.extra.T @ (own[:, None] * self.extra)
+        return self.own.gram(barrier[: self.n]) + self.extra.T @ (own[:, None] * self.extra)
 
     def take(self, mask: Mask) -> Array:
-        data = self.objective.coordinates(mask[: self.n])
+        data = self.own.take(mask[: self.n])
         return np.concatenate([data, self.extra[mask[self.n :]]])
 
 
-def _kinked_columns(objective: Objective, frame: Frame) -> Index:
+def _kinked_columns(objective: Objective) -> Index:
     """The columns whose coefficient has a kink at 0, and a row of the programme for it."""
-    live = (frame.spread > 0) & objective.basis.any(axis=1)
+    own = objective.coordinates
+    live = (own.spread > 0) & own.basis.any(axis=1)
     return np.flatnonzero(live & objective.penalty.kinked)
 
 
 def _penalty_rows(
-    objective: Objective, frame: Frame, columns: Index, sharpness: float
+    objective: Objective, columns: Index, sharpness: float
 ) -> tuple[Array, Array, Array, Array, Array]:
     """D, widths, weights and bounds of nu of the rows of the penalty's kinks.
 
@@ -268,12 +261,13 @@ def _penalty_rows(
     intercept). No slope need be larger than that for a coefficient to be 0, and none smaller
     than ``HIDDEN`` of it to be next to none.
     """
-    penalty, spread, unit = objective.penalty, frame.spread[columns], objective.rows.unit[columns]
+    penalty, own, unit = objective.penalty, objective.coordinates, objective.rows.unit[columns]
+    spread = own.spread[columns]
     with np.errstate(over="ignore"):
         width = sharpness * (spread + (penalty.root_curvature / unit) ** 2 / spread)
     width = np.minimum(width, np.finfo(np.float64).max)
     design = np.zeros((len(columns), objective.size))
-    design[:, : objective.k] = width[:, None] * objective.basis[columns]
+    design[:, : objective.k] = width[:, None] * own.basis[columns]
     low, high = objective.loss.conjugate_domain
     prohibitive = REPULSION * max(-low, high) * spread
     with np.errstate(over="ignore"):

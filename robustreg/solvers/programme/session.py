@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from robustreg.evaluation.coordinates import Frame, make_frame
+from robustreg.evaluation.choice import Chosen, white
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.penalties import Penalty
 from robustreg.solvers._report import TOL, null_result
@@ -14,7 +14,7 @@ from robustreg.solvers._session import MAX_ITER, Session
 from robustreg.solvers._solution import Solution
 
 # A solver in given coordinates: of a problem, these, a start, max_iter and tol.
-SolveIn = Callable[[Problem, Frame, Coefficients | None, int, float], Solution]
+SolveIn = Callable[[Problem, Chosen, Coefficients | None, int, float], Solution]
 
 
 class ProgrammeSession(Session):
@@ -22,7 +22,7 @@ class ProgrammeSession(Session):
 
     def __init__(self, solve: SolveIn) -> None:
         self.solve = solve
-        self.kept: tuple[tuple[float, ...], Frame] | None = None
+        self.kept: tuple[tuple[float, ...], Chosen] | None = None
 
     def fit(
         self,
@@ -38,7 +38,7 @@ class ProgrammeSession(Session):
         kind = _kind(problem.penalty)
         if self.kept is None or self.kept[0] != kind:
             self.kept = None  # two are not to be held at a time
-            self.kept = kind, make_frame(problem)
+            self.kept = kind, white(problem)
         with np.errstate(all="ignore"):  # what is no number ends in no step, or in no bound
             return self.solve(problem, self.kept[1], start, max_iter, tol)
 

@@ -14,7 +14,8 @@ from scipy import sparse
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, TINY, Array, Index
-from robustreg.evaluation.coordinates import Frame, least_squares
+from robustreg.evaluation.choice import Chosen
+from robustreg.evaluation.coordinates import Coordinates
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import certified, opened, report
@@ -65,48 +66,48 @@ def simplex(
 
 
 def simplex_in(
-    problem: Problem, frame: Frame, start: Coefficients | None, max_iter: int, tol: float
+    problem: Problem, chosen: Chosen, start: Coefficients | None, max_iter: int, tol: float
 ) -> Solution:
     """The same in given coordinates."""
-    programme, ended = opened(problem, frame)
+    programme, ended = opened(problem, chosen)
     if ended is None:
-        theta, nu, fit = _solve(problem, frame, programme, least_squares(frame), max_iter)
+        theta, nu, fit = _solve(problem, programme, programme.objective.least_squares(), max_iter)
         theta, nu, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
         ended = (
-            certified(programme, frame, theta, nu, zero, programme.residuals(theta)),
+            certified(programme, theta, nu, zero, programme.residuals(theta)),
             fit,
         )
     candidate, fit = ended
-    outcome = report(problem, frame, programme, candidate, fit, tol)
+    outcome = report(problem, programme, candidate, fit, tol)
     exactly = outcome.converged and candidate.gap <= OPTIMAL_GAP * candidate.value
     if exactly or fit.nit >= max_iter:
         return outcome
-    other = interior_in(problem, frame, None, max_iter - fit.nit, tol)
+    other = interior_in(problem, chosen, None, max_iter - fit.nit, tol)
     return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
 
 
 def _solve(
-    problem: Problem, frame: Frame, programme: Streamed, theta: Array, max_iter: int
+    problem: Problem, programme: Streamed, theta: Array, max_iter: int
 ) -> tuple[Array, Array, OptimizeResult]:
     """Theta and nu that HiGHS finds from the residuals at ``theta``, and how it ended."""
-    live = np.flatnonzero(frame.spread)
-    columns, ratio = _columns(problem.X, frame, live)
+    live = np.flatnonzero(programme.own.spread)
+    columns, ratio = _columns(problem.X, programme.own, live)
     equations = _equations(programme, columns, ratio, live)
     fit = dual_programme(programme, equations, theta, max_iter, EPS * problem.spread)
     if fit.x is not None:
-        theta = theta + _in_coordinates(programme, frame, columns, ratio, live, fit.x)
+        theta = theta + _in_coordinates(programme, columns, ratio, live, fit.x)
     return theta, fit.nu, fit
 
 
-def _columns(X: Any, frame: Frame, live: Index) -> tuple[Any, Array]:
+def _columns(X: Any, own: Coordinates, live: Index) -> tuple[Any, Array]:
     """The columns that vary as ``(x - centre) / unit``, and the blocks' units over these.
 
     Centred are those alone that have few zeros, and units are powers of two: neither zeros nor
     digits of whole numbers are lost where HiGHS sees columns of ordinary size.
     """
-    rows = frame.rows
+    rows = own.rows
     columns = sparse.csc_array(X, dtype=np.float64)[:, live]
-    unit = np.ldexp(1.0, np.frexp((frame.spread * rows.unit)[live])[1])
+    unit = np.ldexp(1.0, np.frexp((own.spread * rows.unit)[live])[1])
     unit = np.maximum(unit, TINY)  # whose reciprocal is finite
     full = np.diff(columns.indptr) > 0.5 * rows.n
     centre = np.where(full & rows.fit_intercept, (rows.origin * rows.unit)[live], 0.0)
@@ -126,16 +127,16 @@ def _equations(programme: Streamed, columns: Any, ratio: Array, live: Index) -> 
 
 
 def _in_coordinates(
-    programme: Streamed, frame: Frame, columns: Any, ratio: Array, live: Index, found: Array
+    programme: Streamed, columns: Any, ratio: Array, live: Index, found: Array
 ) -> Array:
     """The coordinates of coefficients of some columns and an intercept.
 
     By what they predict: coordinates leave out directions that change no prediction.
     """
-    objective, rows = programme.objective, frame.rows
+    own, rows = programme.own, programme.own.rows
     count = len(live)
-    slope, mean = objective.slopes(columns @ found[:count] + found[count:].sum())
+    slope, mean = own.slopes(columns @ found[:count] + found[count:].sum())
     beta = np.zeros(rows.p)
     beta[live] = found[:count] * ratio
-    u = objective.reduce(slope + frame.ridge * beta)
+    u = own.reduce(slope + own.ridge * beta)
     return np.append(u, mean) if rows.fit_intercept else u

@@ -14,13 +14,13 @@ from scipy.sparse import issparse
 
 from robustreg._arrays import TINY, Array, Index
 from robustreg._linalg.precise import Precise, Triangle, concatenated
-from robustreg.evaluation.coordinates import make_frame
+from robustreg.evaluation.choice import white
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers._minimise import width
 from robustreg.solvers._report import ENOUGH, TOL, exactly_fitted, result
-from robustreg.solvers._solution import Reached, Solution
+from robustreg.solvers._solution import Reached, Solution, known
 from robustreg.solvers.refinement.central_path import CentralPath
 from robustreg.solvers.refinement.columns import Columns
 from robustreg.solvers.refinement.proximal import Proximal
@@ -38,6 +38,7 @@ def refined(problem: Problem, fit: Solution, options: dict[str, Any]) -> Solutio
     """A fit made with these options; if it is not certified and the problem small, a better one."""
     small = problem.n * problem.p**2 <= REFINABLE and isinstance(problem.penalty, ElasticNet)
     ran_out = fit.ended == Ended.MAX_ITER and options.get("max_iter", ENOUGH) < ENOUGH
+    small = small and problem.observed.source.in_memory
     if fit.converged or fit.followed or ran_out or not small:
         return fit
     with np.errstate(all="ignore"):  # numbers out of range end in no step, or in no bound
@@ -69,12 +70,13 @@ def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
     if best.lacks_digits:
         message = "Double precision has too few digits for the coefficients."
     end = finished(message, fit.n_iter)
-    reached = Reached(best.found, best.residual, best.value, best.gap)
+    reached = Reached(best.found, known(best.residual), best.value, best.gap)
     outcome = result(problem, reached, tol, end, fit.rank, fit.n_interpolated)
     if fit.on_fit is None:
         return outcome
     on_fit = exactly_fitted(problem, best.found, best.residual)
-    return replace(outcome, on_fit=on_fit, residual=np.where(on_fit, 0.0, outcome.residual))
+    residual = np.where(on_fit, 0.0, outcome.residual)
+    return replace(outcome, on_fit=on_fit, residuals=known(residual))
 
 
 @dataclass
@@ -177,10 +179,10 @@ class _Table:
         penalty = self.problem.penalty
         if not penalty.is_none:
             return None
-        frame = make_frame(self.problem)
-        if not frame.certain or frame.basis.shape[-1] >= len(self.live):
+        own, _ = white(self.problem)
+        if not own.certain or own.k >= len(self.live):
             return None
-        return frame.basis[self.live] * (self.unit / frame.rows.unit[self.live])[:, None]
+        return own.basis[self.live] * (self.unit / own.rows.unit[self.live])[:, None]
 
     def place(self, fit: Solution) -> Place:
         """Where a fit is."""

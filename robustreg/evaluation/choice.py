@@ -1,0 +1,140 @@
+"""Which coordinates a problem gets: how they are made so that digits last, and time."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+
+import numpy as np
+
+from robustreg._arrays import Array
+from robustreg.evaluation.coordinates import Coordinates
+from robustreg.evaluation.moments import TargetMoments, column_moments, moments
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import NotFiniteError
+from robustreg.evaluation.rows import RowBlocks
+from robustreg.evaluation.survey import read_rows
+from robustreg.evaluation.whitening import (
+    MIN_RCOND_SINGLE,
+    whiten_deficient,
+    whiten_gram,
+    whiten_rows,
+)
+
+# Where targets are cut off for a start, in spreads of y: where digits would be lost, and where
+# an error, or a signal, is gross.
+FAR_OUT, GROSS = 1e4, 6.0
+OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
+MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
+LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
+
+#: Coordinates, and the moments of the targets that the same pass over X has brought, if any.
+Chosen = tuple[Coordinates, TargetMoments | None]
+
+
+def scaled(problem: Problem) -> Chosen:
+    """Coordinates in units of the columns' standard deviations, for very many columns."""
+    rows, spread = column_moments(_read(problem))
+    ridge = _ridge(problem, rows, spread)
+    width = np.sqrt(spread**2 + ridge)
+    basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
+    return Coordinates(rows, basis, None, ridge), None
+
+
+def separable(problem: Problem) -> Chosen:
+    """The columns in units of the curvature that they and a ridge give F, with their moments.
+
+    Penalties with kinks are sums over coefficients, and need coordinates that are, too.
+    """
+    rows = _read(problem)
+    single = rows.single and problem.n > problem.p
+    rows, second, cross = moments(rows, _limit(problem, GROSS), single=single)
+    spread = second.spread(rows.total)
+    width = np.sqrt(spread**2 + _pull(problem, rows))
+    basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
+    return Coordinates(rows, basis, second, np.zeros(rows.p), single=single), cross
+
+
+def quick(problem: Problem) -> Chosen:
+    """Coordinates for a smooth loss: nearly white in half of the time, where that suffices."""
+    rows = _read(problem)
+    if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
+        with suppress(NotFiniteError):  # of single precision perhaps: double precision tells
+            own, second, cross = moments(rows, _limit(problem, GROSS), single=True)
+            ridge = _ridge(problem, own, second.spread(rows.total))
+            basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
+            if basis is not None:
+                return Coordinates(own, basis, second, ridge, single=True), cross
+    return white(problem, rows, GROSS)
+
+
+def white(problem: Problem, rows: RowBlocks | None = None, far: float = FAR_OUT) -> Chosen:
+    """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
+    rows, second, cross = moments(_read(problem) if rows is None else rows, _limit(problem, far))
+    ridge = _ridge(problem, rows, second.spread(rows.total))
+    basis = None
+    penalised = not problem.penalty.is_none
+    if problem.n > problem.p or penalised:
+        basis = whiten_gram(second, rows.total, ridge)
+    if basis is None and problem.n > problem.p and not penalised:
+        basis = whiten_deficient(rows, second)
+    if basis is not None:
+        return Coordinates(rows, basis, second, ridge), cross
+    rows, second, cross = moments(_read(problem, standardise=True), _limit(problem, far))
+    ridge = _ridge(problem, rows, second.spread(rows.total))
+    basis, certain = whiten_rows(rows, ridge)
+    return Coordinates(rows, basis, second, ridge, by_rows=True, certain=certain), cross
+
+
+def is_small(rows: RowBlocks, entries: int) -> bool:
+    """Whether rows are dense and few enough for sums in twice the working precision."""
+    return rows.n * rows.p <= entries and not rows.sparse
+
+
+def _read(problem: Problem, standardise: bool = False) -> RowBlocks:
+    """The blocks of a problem; columns that a ridge outweighs beyond all digits get 0."""
+    rows = read_rows(problem.observed, problem.fit_intercept, standardise)
+    if not problem.penalty.root_curvature:
+        return rows
+    overwhelmed = _root_pull(problem, rows) > OVERWHELMING
+    return rows.without(overwhelmed) if overwhelmed.any() else rows
+
+
+def _limit(problem: Problem, far: float) -> float:
+    """Where targets are cut off for a start; nowhere where the loss is quadratic, or none is."""
+    limit = far * problem.spread
+    if problem.loss.homogeneity == 2 or problem.farthest <= limit:
+        return math.inf
+    return limit
+
+
+def _ridge(problem: Problem, rows: RowBlocks, spread: Array) -> Array:
+    """The penalty's curvature relative to the loss's: with it F has curvature near c I.
+
+    Exactly so for quadratic losses, which makes least squares direct. An L1 penalty or a sign
+    constraint has its curvature at 0; something of it has to be there for directions that the
+    data leave open, since its optimum is not the one of minimum norm.
+    """
+    ridge, penalty = _pull(problem, rows), problem.penalty
+    if penalty.kinked:
+        with np.errstate(over="ignore"):
+            relative = penalty.slope / np.where(spread > 0, spread, np.inf) / rows.unit
+        ridge += np.clip(relative, LEAST_PULL, 1.0) * spread**2
+    return ridge
+
+
+def _pull(problem: Problem, rows: RowBlocks) -> Array:
+    """The curvature of the penalty's quadratic part relative to the loss's, for every column."""
+    if not problem.penalty.root_curvature:
+        return np.zeros(rows.p)
+    return np.minimum(_root_pull(problem, rows), OVERWHELMING) ** 2
+
+
+def _root_pull(problem: Problem, rows: RowBlocks) -> Array:
+    bound, penalty = problem.loss.curvature, problem.penalty
+    pull = penalty.ridge / (bound if np.isfinite(bound) else 1.0)
+    root = math.sqrt(pull)
+    if not rows.scaled:
+        return np.full(rows.p, root)
+    with np.errstate(over="ignore"):
+        return root / rows.unit

@@ -1,0 +1,106 @@
+"""How a problem is posed: the user's data, scale and penalty in units near 1."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from robustreg._arrays import Array
+from robustreg.evaluation.problem import Problem, Source, observed_in
+from robustreg.evaluation.units import (
+    SURVEY_ROWS,
+    Units,
+    converted,
+    objective_unit,
+    relative,
+    units_of,
+)
+from robustreg.losses import ConvexLoss
+from robustreg.penalties import ElasticNet, Penalty
+from robustreg.sources._array import ArraySource
+from robustreg.sources._surveyed import NotInMemoryError, SurveyedSource
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows of positive weight that a fit sees, and the threads it may use."""
+
+    X: Any  # (n, p)
+    y: Array  # (n,)
+    weight: Array | None  # (n,), None for ones
+    n_threads: int
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return len(self.y)
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of X."""
+        return int(self.X.shape[1])
+
+    @property
+    def source(self) -> ArraySource:
+        """The rows, with weights that are shares of the largest."""
+        return ArraySource(self.X, self.y, relative(self.weight), self.n_threads)
+
+
+def _units_of_some(
+    source: SurveyedSource, squares: bool, fit_intercept: bool, penalty: Penalty
+) -> Units:
+    """The units of targets of which there is a sample."""
+    sample, ends = source.sample, source.ends
+    strength = penalty.alpha if isinstance(penalty, ElasticNet) else math.inf
+    if strength > 0.0 and not squares:
+        raise NotInMemoryError(
+            "Of a RowSource alpha must be 0 but for L2Regressor: its unit is the MAD of all y."
+        )
+    units = units_of(sample.y, sample.weight, 1, squares, fit_intercept, ends)
+    if units.spread == 0.0 and ends[0] < ends[1]:
+        raise NotInMemoryError(
+            "The targets of the source that were drawn are all alike, and not all of them are. "
+            "Load the rows into arrays and fit these."
+        )
+    return units
+
+
+def make_problem(
+    data: Data | SurveyedSource,
+    *,
+    loss: ConvexLoss,
+    scale: float | None,
+    penalty: Penalty,
+    fit_intercept: bool,
+) -> Problem:
+    """Bring y near 1 by a shift and a power of two, and convert scale and penalty with it.
+
+    The unit of ``penalty`` is set here.
+    """
+    squares = loss.homogeneity == 2
+    # alpha needs the penalty's unit itself, which is a statistic of all rows
+    if isinstance(data, Data):
+        source: Source = data.source
+        step = 1 if not penalty.is_none else max(1, len(data.y) // SURVEY_ROWS)
+        units = units_of(data.y, data.weight, step, squares, fit_intercept)
+    else:
+        source = data
+        units = _units_of_some(data, squares, fit_intercept, penalty)
+    farthest = units.farthest(source.ends)
+    # squares follow every y, however far
+    observed = observed_in(source, units, 0.0 if squares else farthest, units.spread)
+    fixed, penalty, alpha_unit = converted(loss, scale, penalty, units)
+    return Problem(
+        observed=observed,
+        loss=loss,
+        scale=fixed,
+        given_scale=scale,
+        penalty=penalty,
+        alpha_unit=alpha_unit,
+        fit_intercept=fit_intercept,
+        objective_unit=objective_unit(loss, scale, units.y_unit),
+        spread=units.spread,
+        exact=units.exact,
+        farthest=min(farthest, observed.targets.limit),
+    )

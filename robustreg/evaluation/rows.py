@@ -1,0 +1,173 @@
+"""The rows of a problem, read in blocks: the passes over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from robustreg._arrays import Array, Index, Mask
+from robustreg.evaluation.reading import Block, Reading
+from robustreg.evaluation.units import Targets
+from robustreg.sources._array import ArraySource, rows_of
+from robustreg.sources._surveyed import SurveyedSource
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Rows, and how their targets are read. Problems that differ in other things share them.
+
+    Attributes
+    ----------
+    source : ArraySource or SurveyedSource
+        The rows as the user gave them, of positive weight.
+    targets : Targets
+        The units of y.
+    far : ndarray of int
+        Rows whose y was brought in to ``FARTHEST`` spreads.
+    beyond : ndarray
+        By how much.
+    """
+
+    source: ArraySource | SurveyedSource
+    targets: Targets
+    far: Index
+    beyond: Array
+
+    @cached_property
+    def y(self) -> Array:
+        """The targets of all rows, in their units."""
+        return self.targets(self.source.y)
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """The job that reads a partition in blocks, and does another one with each of them."""
+
+    reading: Reading
+    targets: Targets
+    starts: Mapping[int, int] | Sequence[int]  # the first row of every partition
+    size: int  # rows of a block at most
+    job: Callable[[Block], Any]
+
+    def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> Any:
+        start, n, sums = self.starts[index], len(y), None
+        for first in range(0, n, self.size):
+            part = slice(first, min(first + self.size, n))
+            own = self.job(
+                Block(
+                    self.reading,
+                    self.reading.read(rows_of(X, part)),
+                    self.targets(y[part]),
+                    None if weight is None else weight[part],
+                    slice(start + part.start, start + part.stop),
+                )
+            )
+            sums = own if sums is None else sums + own
+        return sums
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowBlocks(Reading):
+    """A reading, with the rows that are read.
+
+    Attributes
+    ----------
+    observed : Observed
+        Where they are, and how their targets are read.
+    n : int
+        Rows.
+    total : float
+        Sum of their weights, which are positive.
+    """
+
+    observed: Observed
+    n: int
+    total: float
+
+    @property
+    def y(self) -> Array:
+        """The targets, in their units."""
+        return self.observed.y
+
+    @property
+    def source(self) -> ArraySource | SurveyedSource:
+        """Where the rows are."""
+        return self.observed.source
+
+    @property
+    def weight(self) -> Array | None:
+        """Sample weights, None for ones."""
+        return self.source.weight
+
+    def about(self, mean: Array) -> RowBlocks:
+        """The same rows, centred that far from where they were."""
+        return replace(self, offset=self.offset + mean)
+
+    def without(self, flat: Mask) -> RowBlocks:
+        """The same rows, with more columns that count as constant."""
+        return replace(self, flat=self.flat | flat)
+
+    def every(self, step: int) -> Block:
+        """One of so many rows, as they are read: a survey, and no pass."""
+        if step == 1 and self._whole is not None:
+            return self._whole
+        X, y, weight = self.source.every(step)
+        return Block(self, self.read(X), self.observed.targets(y), weight, slice(None, None, step))
+
+    @cached_property
+    def _alone(self) -> Reading:
+        """How the rows are read, without them."""
+        return Reading(**{each.name: getattr(self, each.name) for each in fields(Reading)})
+
+    @property
+    def one_block(self) -> bool:
+        """Whether the rows are no more than a block: what is held of each is next to nothing."""
+        return self._whole is not None
+
+    @cached_property
+    def _whole(self) -> Block | None:
+        """All rows, where they are no more than a block: they are read once, for all passes."""
+        source = self.observed.source
+        if not source.in_memory or self.n > source.block_rows:
+            return None
+        X = self.read(rows_of(source.X, slice(None)))
+        return Block(self, X, self.observed.y, source.weight, slice(0, self.n))
+
+    def sum(self, job: Callable[[Block], Any]) -> Any:
+        """The sum over all blocks of what a job returns of each: one pass over X."""
+        whole = self._whole
+        if whole is not None:
+            return job(whole)
+        # what is sent to another process must not hold rows
+        reading = self if self.source.in_memory else self._alone
+        return self.source.total(
+            _Blocks(reading, self.observed.targets, self.source.starts, self.source.block_rows, job)
+        )
+
+    def collect(self, function: Callable[[Block], Array]) -> Array:
+        """What a function gives for every row, all together: one pass over X."""
+        if not self.source.in_memory:
+            pieces: list[Array] = self.sum(_Piece(function))
+            return np.concatenate(pieces)
+        out = np.empty(self.n)
+
+        def fill(block: Block) -> int:
+            out[block.place] = function(block)
+            return 0
+
+        self.sum(fill)
+        return out
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The job that hands back what a function gives for the rows of a block."""
+
+    function: Callable[[Block], Array]
+
+    def __call__(self, block: Block) -> list[Array]:
+        return [self.function(block)]

@@ -1,0 +1,122 @@
+"""The protocol of sources of rows, and the order in which sums over them are added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from robustreg._arrays import Array
+
+Sums = TypeVar("Sums")
+
+FAN_IN = 8  # sums that are added one after the other before their sum is added to others
+
+
+class Job(Protocol):
+    """A pure function of some consecutive rows. It can be pickled, and what it returns be added."""
+
+    def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> Any:
+        """The sums over a partition.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (m, p)
+            Regressors, which are not written to.
+        y : ndarray of shape (m,)
+            Targets.
+        weight : ndarray of shape (m,) or None
+            Sample weights, None for ones.
+        index : int
+            The number of the partition, counted from 0 in the order of the rows.
+
+        Returns
+        -------
+        object
+            Sums of a size that does not depend on m; ``+`` adds them to another partition's.
+        """
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """A table with its targets, in partitions of consecutive rows.
+
+    Attributes
+    ----------
+    n_columns : int
+        Columns of X.
+    names : sequence of str or None
+        Their names, if they have any.
+    """
+
+    n_columns: int
+    names: Sequence[str] | None
+
+    def total(self, job: Job) -> Any:
+        """The sum of ``job(X, y, weight, index)`` over all partitions: one pass over the rows.
+
+        Parameters
+        ----------
+        job : Job
+            What is to be done with each partition, wherever that is.
+
+        Returns
+        -------
+        object
+            :func:`tree_sum` of what the job returns, in the order of the partitions.
+        """
+
+
+def tree_sum(parts: Iterable[Sums]) -> Sums:
+    """The sum of parts, in an order that their number alone decides.
+
+    Eight at a time are added to one, eight of these to another, and so on. Whoever adds in this
+    order gets the same digits wherever the parts come from. No more than eight parts of each level
+    are held at a time.
+
+    Parameters
+    ----------
+    parts : iterable
+        Objects that ``+`` adds, at least one.
+
+    Returns
+    -------
+    object
+        Their sum.
+
+    Raises
+    ------
+    ValueError
+        If there are no parts.
+
+    Examples
+    --------
+    >>> from robustreg.sources import tree_sum
+    >>> tree_sum(range(100))
+    4950
+    """
+    levels: list[list[Any]] = [[]]
+    for part in parts:
+        levels[0].append(part)
+        for k, level in enumerate(levels):
+            if len(level) < FAN_IN:
+                break
+            if k + 1 == len(levels):
+                levels.append([])
+            levels[k + 1].append(_in_order(level))
+            level.clear()
+    above: list[Any] = []
+    for level in levels:  # what is left of a level is a part of the next one
+        if above:
+            level = [*level, *above]
+        above = [_in_order(level)] if level else []
+    if not above:
+        raise ValueError("tree_sum needs at least one part, got none.")
+    total: Sums = above[0]
+    return total
+
+
+def _in_order(parts: list[Any]) -> Any:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

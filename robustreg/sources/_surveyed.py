@@ -1,0 +1,285 @@
+"""Rows anywhere: what a first pass finds out of a source, and how others read its partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
+
+import numpy as np
+
+from robustreg._arrays import TINY, Array
+from robustreg.sources._array import ArraySource, block_rows
+from robustreg.sources._base import RowSource
+
+SAMPLE_ROWS, SAMPLE_ENTRIES = 2**16, 2**21  # of the sample that a survey brings back
+SEED = 0  # of the sample
+
+
+class NotInMemoryError(ValueError):
+    """Something asks for all rows at once, which a source does not hand out."""
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What a pass finds out of a table.
+
+    Attributes
+    ----------
+    counts : dict of int to int
+        Rows of positive weight in each partition, by its index.
+    weights : tuple of float
+        Sum, least and largest of the weights.
+    ends : tuple of float
+        Least and largest target.
+    keys : ndarray of shape (m,)
+        Random numbers, which decide what rows are in the sample: the smallest.
+    X, y, weight : ndarray of shape (m, p), (m,), (m,)
+        The sample, float64 but for X, which may be float32.
+    """
+
+    counts: dict[int, int]
+    weights: tuple[float, float, float]
+    ends: tuple[float, float]
+    keys: Array
+    X: Array
+    y: Array
+    weight: Array
+    most: int
+
+    def __add__(self, other: Surveyed) -> Surveyed:
+        total, least, largest = zip(self.weights, other.weights, strict=True)
+        (low, high), (lower, higher) = self.ends, other.ends
+        keys = np.concatenate([self.keys, other.keys])
+        kept = np.sort(np.argsort(keys, kind="stable")[: self.most])
+        return Surveyed(
+            {**self.counts, **other.counts},
+            (sum(total), min(least), max(largest)),
+            (min(low, lower), max(high, higher)),
+            keys[kept],
+            np.concatenate([self.X, other.X])[kept],
+            np.concatenate([self.y, other.y])[kept],
+            np.concatenate([self.weight, other.weight])[kept],
+            self.most,
+        )
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The job that counts rows, and draws some of them: every one is as likely as another."""
+
+    n_columns: int
+
+    def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Surveyed:
+        own_X, own_y, own_weight = _checked(X, y, weight, self.n_columns, index)
+        n = len(own_y)
+        own_weight = np.ones(n) if own_weight is None else own_weight
+        keys = np.random.default_rng([SEED, index]).random(n)
+        most = max(1, min(SAMPLE_ROWS, SAMPLE_ENTRIES // max(1, self.n_columns)))
+        drawn = np.sort(np.argsort(keys, kind="stable")[:most])
+        return Surveyed(
+            {index: n},
+            (
+                float(own_weight.sum()),
+                float(own_weight.min(initial=np.inf)),
+                float(own_weight.max(initial=0.0)),
+            ),
+            (float(own_y.min(initial=np.inf)), float(own_y.max(initial=-np.inf))),
+            keys[drawn],
+            own_X[drawn],
+            own_y[drawn],
+            own_weight[drawn],
+            most,
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The sums over a partition; None of one that has no rows."""
+
+    sums: Any
+
+    def __add__(self, other: _Part) -> _Part:
+        if self.sums is None:
+            return other
+        return self if other.sums is None else _Part(self.sums + other.sums)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A job, done with the rows of positive weight, whose weights are shares of the largest."""
+
+    job: Callable[..., Any]
+    n_columns: int
+    counts: dict[int, int]
+    largest: float | None  # None: all weights are alike
+
+    def __call__(self, X: Any, y: Any, weight: Any, index: int) -> _Part:
+        own_X, own_y, own_weight = _checked(X, y, weight, self.n_columns, index)
+        if len(own_y) != self.counts.get(index):
+            raise ValueError(
+                f"Partition {index} of the source has {len(own_y)} rows of positive weight, and "
+                f"had {self.counts.get(index)} before: a source must hand out the same rows in "
+                f"every pass."
+            )
+        if not len(own_y):
+            return _Part(None)
+        if self.largest is None:
+            own_weight = None
+        elif own_weight is not None:
+            own_weight = np.maximum(own_weight / self.largest, TINY)
+        return _Part(self.job(own_X, own_y, own_weight, index))
+
+
+@dataclass(frozen=True)
+class SurveyedSource:
+    """The rows of a source that were surveyed, to the evaluation what :class:`ArraySource` is.
+
+    Attributes
+    ----------
+    source : RowSource
+        Where they are.
+    found : Surveyed
+        What the survey found.
+    n_threads : int
+        Threads that may be used for anything else.
+    """
+
+    source: RowSource
+    found: Surveyed
+    n_threads: int
+
+    in_memory = False
+    is_sparse = False
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of X."""
+        return self.source.n_columns
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """Their names, if they have any."""
+        return self.source.names
+
+    @cached_property
+    def n(self) -> int:
+        """Rows of positive weight."""
+        return sum(self.found.counts.values())
+
+    @cached_property
+    def starts(self) -> dict[int, int]:
+        """The first row of every partition."""
+        counts = self.found.counts
+        order = sorted(counts)
+        first = np.cumsum([0, *(counts[index] for index in order)])
+        return dict(zip(order, first.tolist(), strict=False))
+
+    @property
+    def ends(self) -> Array:
+        """The least and the largest target."""
+        return np.array(self.found.ends)
+
+    @property
+    def _largest(self) -> float | None:
+        _, least, largest = self.found.weights
+        return None if least == largest else largest
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights, in shares of the largest."""
+        return float(self.n) if self._largest is None else self.found.weights[0] / self._largest
+
+    @property
+    def least_weight(self) -> float:
+        """The least weight, as a share of the largest."""
+        return 1.0 if self._largest is None else self.found.weights[1] / self._largest
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block that stays in the processor's cache."""
+        return block_rows(self.n, self.n_columns)
+
+    @cached_property
+    def sample(self) -> ArraySource:
+        """Some of the rows."""
+        found, largest = self.found, self._largest
+        weight = None if largest is None else np.maximum(found.weight / largest, TINY)
+        return ArraySource(found.X, found.y, weight, self.n_threads)
+
+    def every(self, step: int) -> tuple[Any, Array, Array | None]:
+        """One of so many rows, or of the sample where that has fewer."""
+        return self.sample.every(max(1, step * self.sample.n // self.n))
+
+    def total(self, job: Callable[..., Any]) -> Any:
+        """The sum of a job over all partitions."""
+        counts = self.found.counts
+        found: _Part = self.source.total(_Checked(job, self.n_columns, counts, self._largest))
+        return found.sums
+
+    @property
+    def X(self) -> NoReturn:  # noqa: N802
+        """No X: it may be larger than memory."""
+        raise not_here()
+
+    @property
+    def y(self) -> NoReturn:
+        """No y."""
+        raise not_here()
+
+    @property
+    def weight(self) -> NoReturn:
+        """No weights."""
+        raise not_here()
+
+
+def survey(source: RowSource, n_threads: int) -> SurveyedSource:
+    """A source with what a first pass finds out of it.
+
+    Raises
+    ------
+    ValueError
+        If it has no rows of positive weight, or rows that no fit can take.
+    """
+    found = source.total(Survey(source.n_columns))
+    rows = SurveyedSource(source, found, n_threads)
+    if not rows.n:
+        raise ValueError("The source has no rows of positive weight.")
+    return rows
+
+
+def not_here() -> NotInMemoryError:
+    return NotInMemoryError(
+        "This fit needs all rows at once, which a RowSource does not hand out: most of them lie on "
+        "a plane, nearly collinear columns or targets more than 1e15 spreads away ask for them, or "
+        "the loss, scale, penalty or solver does. Load them into arrays and fit these."
+    )
+
+
+def _checked(
+    X: Any, y: Any, weight: Any, n_columns: int, index: int
+) -> tuple[Array, Array, Array | None]:
+    """The rows of positive weight of a partition, as arrays of floating-point numbers."""
+    what = f"Partition {index} of the source has"
+    X, y = np.asarray(X), np.asarray(y, dtype=np.float64)
+    if X.ndim != 2 or X.shape[1] != n_columns or y.shape != X.shape[:1]:
+        raise ValueError(
+            f"{what} X of shape {X.shape} and y of shape {y.shape}; they must be (m, {n_columns}) "
+            f"and (m,)."
+        )
+    if X.dtype not in (np.float64, np.float32):
+        X = X.astype(np.float64)
+    if not np.isfinite(y).all():
+        raise ValueError(f"{what} NaN or infinity in y.")
+    if weight is None:
+        return X, y, None
+    weight = np.asarray(weight, dtype=np.float64)
+    if weight.shape != y.shape or not np.isfinite(weight).all() or weight.min(initial=0.0) < 0.0:
+        raise ValueError(
+            f"{what} weights that are not one finite, non-negative number for each of its rows."
+        )
+    if weight.all():
+        return X, y, weight
+    kept = np.flatnonzero(weight)
+    return X[kept], y[kept], weight[kept]

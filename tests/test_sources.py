@@ -1,0 +1,366 @@
+"""Sources of rows: sums in a fixed order, and fits that see rows in passes alone."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+from _cases import contaminated
+from _documented import names_of
+from _sources import Guarded
+from scipy import sparse
+from sklearn.base import clone
+
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    LTSRegressor,
+    MMRegressor,
+    MRegressor,
+    QuantileRegressor,
+    SRegressor,
+)
+from robustreg.penalties import ElasticNet
+from robustreg.sources import RowSource, tree_sum
+from robustreg.sources._array import ArraySource, rows_of
+
+PASSES = {"l2": 3, "l2-ridge": 3, "huber": 6, "m": 6}  # at most
+MODELS = {
+    "l2": L2Regressor(),
+    "l2-ridge": L2Regressor(alpha=0.1),
+    "huber": HuberRegressor(),
+    "m": MRegressor("pseudo_huber"),
+    "huber-lbfgs": HuberRegressor(solver="lbfgs"),
+    "l2-net": L2Regressor(alpha=0.1, l1_ratio=0.5),
+    "l2-signs": L2Regressor(positive=True),
+    "huber-signs": HuberRegressor(positive=True),
+}
+IN_MEMORY = [
+    L1Regressor(),
+    QuantileRegressor(0.3),
+    HuberRegressor("auto"),
+    HuberRegressor(scale="mad"),
+    HuberRegressor(scale=1.0),
+    MRegressor("bisquare"),
+    MRegressor(penalty=ElasticNet(0.1)),
+    MMRegressor(),
+    SRegressor(),
+    LTSRegressor(),
+]
+
+
+# --- the order of sums
+
+
+class Term:
+    """A sum that remembers how it was added."""
+
+    def __init__(self, words):
+        self.words = words
+
+    def __add__(self, other):
+        return Term(f"({self.words}+{other.words})")
+
+
+def nested(words, fan_in=8):
+    """The same from the definition: eight of a level are one of the next."""
+    while len(words) > 1:
+        groups = [words[k : k + fan_in] for k in range(0, len(words), fan_in)]
+        words = []
+        for group in groups:
+            total = group[0]
+            for word in group[1:]:
+                total = f"({total}+{word})"
+            words.append(total)
+    return words[0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 16, 17, 63, 64, 65, 71, 72, 73, 130, 513])
+def test_the_shape_of_a_sum(count):
+    terms = [str(k) for k in range(count)]
+    assert tree_sum(Term(word) for word in terms).words == nested(terms)
+
+
+def test_of_no_parts_there_is_no_sum():
+    with pytest.raises(ValueError, match="at least one part, got none"):
+        tree_sum([])
+
+
+# --- arrays
+
+
+@pytest.mark.parametrize(
+    ("n", "p"), [(1, 1), (7, 3), (70_000, 9), (5_000, 80), (600_000, 2), (3_000, 1_200)]
+)
+def test_partitions_are_all_rows_in_their_order(n, p):
+    source = ArraySource(np.zeros((n, p)), np.arange(float(n)), None, 1)
+    parts = source.total(lambda X, y, weight, index: [(index, y[0], y[-1], len(X))])
+    assert [index for index, *_ in parts] == list(range(len(parts)))
+    assert len(parts) <= 32
+    ends = [-1.0, *(last for _, _, last, _ in parts)]
+    assert [first for _, first, _, _ in parts] == [end + 1.0 for end in ends[:-1]]
+    assert ends[-1] == n - 1
+    assert sum(rows for *_, rows in parts) == n
+    assert source.starts == tuple(int(first) for _, first, _, _ in parts)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_no_digit(threads):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300_000, 3)), rng.normal(size=300_000)
+    sums = [
+        ArraySource(X, y, None, count).total(lambda X, y, weight, index: y @ X)
+        for count in (1, threads)
+    ]
+    assert sums[0].tobytes() == sums[1].tobytes()
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(10, 30), slice(0, 0), slice(49, 50)])
+def test_rows_of_a_sparse_matrix(part):
+    X = sparse.random_array((50, 6), density=0.3, random_state=0, format="csr")
+    np.testing.assert_array_equal(rows_of(X, part).toarray(), X.toarray()[part])
+
+
+# --- fits to what is handed out in blocks
+
+
+def table(n=4000, p=4, dtype=np.float64):
+    X, y = contaminated(n=n, p=p)
+    order = np.random.default_rng(1).permutation(n)
+    return X[order].astype(dtype), y[order]
+
+
+def assert_same(found, expected, digits=1e-12):
+    """Two fits that differ by rounding alone."""
+    size = np.abs(expected.coef_).max()
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=digits * size)
+    assert found.intercept_ == pytest.approx(expected.intercept_, abs=10 * digits * size)
+    for name in ("scale_", "objective_", "loss_scale_"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=digits)
+    for name in ("converged_", "loss_", "rank_", "solver_", "n_features_in_"):
+        assert getattr(found, name) == getattr(expected, name)
+    assert found.dual_gap_ <= 1e-9 * found.objective_
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("edges", [(), (1, 1, 900, 901, 3999)], ids=["whole", "ragged"])
+def test_fits_are_those_of_the_arrays(name, weighted, edges):
+    """In few passes, over copies in any partitions, empty ones and those of one row included."""
+    X, y = table()
+    weight = np.resize([1.0, 0.0, 2.5, 0.5], len(y)) if weighted else None
+    source = Guarded(X, y, weight, edges)
+    assert isinstance(source, RowSource)
+    found = clone(MODELS[name]).fit(source)
+    assert_same(found, clone(MODELS[name]).fit(X, y, weight))
+    assert source.passes <= PASSES.get(name, 60)
+    assert max(source.jobs) < 10_000
+
+
+@pytest.mark.parametrize("name", ["l2", "huber"])
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda X: X + np.array([0.0, 1e9, 0.0, 0.0]), {}),
+        (lambda X: X * [1.0, 1e-100, 1e80, 1.0], {}),
+        (lambda X: np.column_stack([X, X[:, 0], np.full(len(X), 3.0)]), {}),
+        (lambda X: X, {"fit_intercept": False}),
+    ],
+    ids=["far", "units", "deficient", "no-intercept"],
+)
+def test_tables_that_need_care(name, change, options):
+    X, y = table()
+    X, model = change(X), clone(MODELS[name]).set_params(**options)
+    expected = clone(model).fit(X, y)
+    found = model.fit(Guarded(X, y, edges=(700, 2500)))
+    np.testing.assert_allclose(
+        found.predict(X), expected.predict(X), rtol=0, atol=1e-6 * expected.scale_
+    )
+    assert found.converged_
+    assert found.rank_ == expected.rank_
+
+
+@pytest.mark.parametrize("name", ["l2", "huber"])
+def test_single_precision(name):
+    X, y = table(dtype=np.float32)
+    found = clone(MODELS[name]).fit(Guarded(X, y, edges=(1000,)))
+    assert found.coef_.dtype == np.float64  # which a source need not be
+    assert_same(found, clone(MODELS[name]).fit(X.astype(np.float64), y))
+
+
+@pytest.mark.parametrize("name", ["l2", "huber"])
+def test_a_long_table_is_fitted_from_a_sample_of_it(name):
+    X, y = table(n=200_000, p=3)
+    source = Guarded(X, y, edges=range(20_000, 200_000, 20_000))
+    assert_same(clone(MODELS[name]).fit(source), clone(MODELS[name]).fit(X, y))
+    assert source.passes <= PASSES[name]
+
+
+class Pooled(Guarded):
+    """Partitions that threads are done with in any order."""
+
+    def total(self, job):
+        with ThreadPoolExecutor(3) as pool:
+            return tree_sum(pool.map(partial(self._job, job), range(len(self._blocks))))
+
+    def _job(self, job, index):
+        return job(*self._blocks[index], index)
+
+
+def test_whoever_adds_the_sums_gets_the_same_digits():
+    X, y = table()
+    edges = range(100, 4000, 100)
+    one, other = (HuberRegressor().fit(kind(X, y, edges=edges)) for kind in (Guarded, Pooled))
+    assert one.coef_.tobytes() == other.coef_.tobytes()
+    assert one.objective_ == other.objective_
+
+
+def test_the_source_of_the_documentation(tmp_path):
+    files = names_of("extending.md", "Files")["Files"]
+    X, y = table(n=900)
+    paths = [tmp_path / f"{k}.npy" for k in range(7)]
+    for path, rows in zip(paths, np.array_split(np.column_stack([y, X]), 7), strict=True):
+        np.save(path, rows)
+    assert_same(L2Regressor().fit(files(paths)), L2Regressor().fit(X, y))
+
+
+# --- what such a fit says of itself
+
+
+def test_names_and_what_has_an_entry_for_each_row():
+    X, y = table(n=300)
+    model = HuberRegressor().fit(X, y)
+    model.fit(Guarded(X, y, names=["a", "b", "c", "d"]))
+    assert model.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    for name in ("weights_", "outliers_"):
+        assert not hasattr(model, name)  # of the fit before
+    model.fit(Guarded(X, y))
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 4
+    assert model.predict(X).shape == (300,)
+
+
+def test_targets_that_are_all_alike():
+    X, _ = table(n=300)
+    model = HuberRegressor().fit(Guarded(X, np.full(300, 5.0)))
+    assert model.intercept_ == 5.0
+    assert model.scale_ == 0.0
+    assert model.converged_
+
+
+@pytest.mark.parametrize("model", IN_MEMORY, ids=repr)
+def test_who_needs_the_rows_says_so(model):
+    X, y = table(n=100)
+    source = Guarded(X, y)
+    with pytest.raises(ValueError, match=r"needs X and y in memory, got a RowSource"):
+        clone(model).fit(source)
+    assert source.passes == 0
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_a_penalty_in_units_of_all_targets(l1_ratio):
+    X, y = table(n=400)
+    model = HuberRegressor(alpha=0.1, l1_ratio=l1_ratio)
+    with pytest.raises(ValueError, match="alpha must be 0 but for L2Regressor"):
+        model.fit(Guarded(X, y))
+    assert not hasattr(model, "coef_")
+
+
+def test_columns_to_choose_from():
+    X, y = table(n=400)
+    model = L2Regressor(alpha=0.1, l1_ratio=1.0, solver="working_set")
+    with pytest.raises(ValueError, match="needs all rows at once"):
+        model.fit(Guarded(X, y))
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_tables_that_need_the_rows(far):
+    """Most of them on a plane, or a target beyond all digits of the others."""
+    X, y = table(n=400)
+    y = np.where(np.arange(400) % 5 > 0, X @ [1.0, 2.0, 3.0, 4.0], y)
+    if far:
+        y = X[:, 0] + np.random.default_rng(0).normal(size=400)
+        y[7] = 1e25
+    with pytest.raises(ValueError, match="needs all rows at once"):
+        HuberRegressor().fit(Guarded(X, y))
+
+
+# --- what is wrong with a source
+
+
+def spoilt(X=None, y=None, weight=None):
+    """The second of two partitions, with something else in it."""
+    good = table(n=60)
+    source = Guarded(*good, np.ones(60), edges=(30,))
+    first, second = source._blocks
+    parts = zip((X, y, weight), second, strict=True)
+    source._blocks = [first, tuple(own if new is None else new for new, own in parts)]
+    return source
+
+
+NAN, INFINITE = np.full((30, 4), np.nan), np.full((30, 4), np.inf)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (spoilt(X=np.ones((30, 3))), r"Partition 1 of the source has X of shape \(30, 3\) and y"),
+        (spoilt(y=np.ones(29)), r"y of shape \(29,\); they must be \(m, 4\) and \(m,\)"),
+        (spoilt(y=NAN[:, 0]), "Partition 1 of the source has NaN or infinity in y"),
+        (spoilt(weight=-np.ones(30)), "Partition 1 .* weights that are not one finite"),
+        (spoilt(weight=np.ones(3)), "Partition 1 .* weights that are not one finite"),
+        (spoilt(X=NAN), "X holds NaN, infinity or values so large"),
+        (spoilt(X=INFINITE), "X holds NaN, infinity or values so large"),
+        (Guarded(*table(n=30), np.zeros(30)), "no rows of positive weight"),
+        (Guarded(np.zeros((0, 4)), np.zeros(0)), "no rows of positive weight"),
+    ],
+)
+@pytest.mark.parametrize("name", ["l2", "huber"])
+def test_rows_that_no_fit_can_take(name, source, message):
+    X, y = table(n=50)
+    model = clone(MODELS[name]).fit(X, y)
+    before = model.coef_.copy()
+    with pytest.raises(ValueError, match=message):
+        model.fit(source)
+    np.testing.assert_array_equal(model.coef_, before)
+    assert model.weights_.shape == (50,)
+
+
+class Changing(Guarded):
+    """Rows that come from a query, and are others every time."""
+
+    def total(self, job):
+        found = super().total(job)
+        self._blocks = [tuple(part[:-1] for part in block) for block in self._blocks]
+        return found
+
+
+def test_rows_that_change_from_pass_to_pass():
+    X, y = table(n=200)
+    with pytest.raises(ValueError, match=r"Partition 0 .* 99 rows .* had 100 before"):
+        L2Regressor().fit(Changing(X, y, np.ones(200), edges=(100,)))
+
+
+class Failing(Guarded):
+    """A source that is gone after some passes."""
+
+    def total(self, job):
+        if self.passes == 3:
+            raise OSError("the disk is gone")
+        return super().total(job)
+
+
+def test_a_source_that_fails_leaves_the_model_as_it_was():
+    X, y = table(n=200)
+    model = HuberRegressor().fit(X, y)
+    before = dict(vars(model))
+    with pytest.raises(OSError, match="the disk is gone"):
+        model.fit(Failing(X, y))
+    assert vars(model) == before
+
+
+@pytest.mark.parametrize("given", [{"y": [1.0]}, {"sample_weight": [1.0]}])
+def test_targets_and_weights_are_the_sources(given):
+    with pytest.raises(ValueError, match="must be None beside a RowSource, which has its own"):
+        L2Regressor().fit(Guarded(*table(n=30)), **given)
