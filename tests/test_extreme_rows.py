@@ -1,6 +1,7 @@
 """Rows of hardly any weight, rows far out, penalties beside exact fits: nothing silently wrong."""
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -238,3 +239,24 @@ def test_a_faint_row_that_is_all_of_a_column(model):
         model = model.fit(X, y, weight)
     assert model.objective_ - model.dual_gap_ <= 1e-9
     assert not model.converged_ or model.objective_ <= 1e-9
+
+
+@pytest.mark.parametrize("seed", [3, 4, 13])
+def test_the_objective_of_least_squares_is_that_of_the_coefficients_reported(seed):
+    """Of columns alike but for 1e-8, two rows far out ask for terms of 1e27, whose last digits
+    are 1e-5 of the rows' residuals."""
+    g = np.random.default_rng(seed)
+    X = g.normal(size=(8, 2))
+    X[:, 1] = X[:, 0] + 1e-8 * X[:, 1]
+    X[0] *= 7e15
+    X[1] *= 1e13
+    y = 11e3 + 150.0 * g.normal(size=8)
+    model = L2Regressor().fit(X, y)
+    exact = np.array([Fraction(value) for value in y])
+    for column, coef in zip(X.T, model.coef_, strict=True):
+        exact = exact - np.array([Fraction(value) * Fraction(coef) for value in column])
+    exact = exact - Fraction(float(model.intercept_))
+    objective = float(sum(exact**2) / 16)
+    assert model.objective_ == pytest.approx(objective, rel=1e-10)
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+    assert model.converged_

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array
-from robustreg._linalg.factors import cholesky_factor, eigh, svd
+from robustreg._linalg.factors import OutOfRangeError, cholesky_factor, eigh, svd
 from robustreg.evaluation.moments import Moments
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
@@ -139,7 +139,10 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
         singular = np.concatenate([singular[kept], more, singular[~kept]])
         kept = np.arange(len(singular)) < kept.sum() + len(more)
     basis = np.zeros((rows.p, int(kept.sum())))
-    basis[live] = (directions[kept].T / singular[kept]) / width[:, None]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        basis[live] = (directions[kept].T / singular[kept]) / width[:, None]
+    if not np.isfinite(basis).all():
+        raise OutOfRangeError
     if kept.all() or kept.sum() + lead >= rows.n:
         return basis, True
     null = np.zeros((rows.p, int(np.sum(~kept))))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from robustreg._linalg.precise import precise_residual
 from robustreg.evaluation.certificate import dual_gap
 from robustreg.evaluation.choice import is_small, white
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import null_result, result
-from robustreg.solvers._solution import Solution, reached_at
+from robustreg.solvers._reported import value_at
+from robustreg.solvers._solution import Reached, Solution, known, reached_at
 
 MAX_REFINEMENTS = 4
 SMALL = 2**17  # entries of X
@@ -49,4 +51,22 @@ def direct(
             break
         here = trial
     reached = reached_at(objective, here, dual_gap(objective, here))
+    if precise:
+        reached = _as_reported(problem, reached)
     return result(problem, reached, tol, finished("Solved directly.", steps), own.rank)
+
+
+def _as_reported(problem: Problem, reached: Reached) -> Reached:
+    """F at the coefficients of the columns, which may have fewer digits than coordinates have.
+
+    Nearly collinear columns far out ask for coefficients whose terms are so large that the
+    rounding of these moves the rows.
+    """
+    found = reached.found
+    residual = precise_residual(
+        problem.y, problem.X, np.zeros(problem.p), found.coef, found.intercept
+    )
+    value = value_at(problem, found, residual)
+    square = float(np.average(residual**2, weights=problem.weight))
+    gap = reached.gap + (value - reached.value)
+    return Reached(found, known(residual), value, max(gap, 0.0), square)

@@ -237,10 +237,13 @@ def _fill_far(q: Array, X: Array, far: Index, origin: Array, basis: Array) -> No
         block = X[far[part]].astype(np.float64)
         # powers of two, beside which products and their rounding stay in range
         power = np.frexp(np.abs(block).max(axis=0))[1]
-        block, centre = np.ldexp(block, -power), np.ldexp(origin, -power)
-        off, turned = Precise(block) - centre, np.ldexp(basis, power[:, None])
-        for j in range(basis.shape[1]):
-            q[far[part], j] = (off @ turned[:, j]).rounded()
+        with np.errstate(over="ignore", invalid="ignore"):  # out of range they stay as they are
+            block, centre = np.ldexp(block, -power), np.ldexp(origin, -power)
+            off, turned = Precise(block) - centre, np.ldexp(basis, power[:, None])
+            for j in range(basis.shape[1]):
+                own = (off @ turned[:, j]).rounded()
+                known = np.isfinite(own)
+                q[far[part][known], j] = own[known]
 
 
 def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
