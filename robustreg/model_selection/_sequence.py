@@ -42,10 +42,7 @@ class Sequence:
         self.led: Any = None  # which fits of the last row its guesses led to
 
     def row(self, problem: Problem, alphas: Array) -> Iterator[Solution]:
-        """Fits of a problem for falling strengths of the penalty.
-
-        The residuals of a fit are good until the next one only.
-        """
+        """Fits of a problem for falling strengths of the penalty, one at a time."""
         cells = [problem.with_alpha(float(alpha)) for alpha in alphas]
         yield from self._completed(cells, alphas, [None] * len(cells))
 
@@ -57,7 +54,8 @@ class Sequence:
             starts = [_to_start(problem, guess) for guess in guesses]
             fits = self._session(problem).fit_together(cells, starts, **self.options)
             self.led = np.array([fit is not None for fit in fits])
-        found = list(self._completed(cells, alphas, fits))
+        # residuals that a fit has kept would be as many as y, each time
+        found = [fit.without_residuals() for fit in self._completed(cells, alphas, fits)]
         here = np.array(self.above)
         coefs, intercepts = problem.in_user_units(here[:, :-2], here[:, -2])
         self.trail.append(np.column_stack([coefs, intercepts, here[:, -1] * problem.y_unit]))

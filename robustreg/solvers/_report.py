@@ -15,14 +15,13 @@ from robustreg.evaluation.reading import NotFiniteError
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.survey import read_rows
 from robustreg.solvers._ended import UNFINISHED, Ended, finished
-from robustreg.solvers._solution import Reached, Solution, known
+from robustreg.solvers._solution import NO_RESIDUAL, Reached, Solution, known
 
 TOL = 1e-7  # the tolerance of solvers that are not told one
 ENOUGH = 50  # iterations: who allows fewer wants a fit to end there, whatever it lacks
 LAST_PLACES = 64.0  # units in the last place of its terms that a residual of 0 may amount to
 SAME_VALUE = 64 * EPS  # of a value: what rounding may make of one
 SLOPE_ROUNDING = 1e-12  # of the root mean square of nu: what rounding makes of a slope of 0
-NO_RESIDUAL: Array = np.zeros(0)
 FAINT = 1e-6  # of a y that was brought in: residuals below are none
 
 

@@ -23,8 +23,6 @@ class Session(ABC):
 
     Examples
     --------
-    The residuals of a fit are good until the next one only; whoever needs them copies them.
-
     >>> import numpy as np
     >>> from robustreg.evaluation.posed import Data, make_problem
     >>> from robustreg.losses import Quantile

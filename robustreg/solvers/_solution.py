@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 from robustreg._arrays import Array, Mask
 from robustreg.evaluation.evaluated import Evaluation
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients
 from robustreg.losses import ResidualLoss
 from robustreg.solvers._ended import Ended
+
+NO_RESIDUAL: Array = np.zeros(0)
 
 #: The residuals of a fit, shape (n,), made when somebody asks, to whom the array then belongs.
 Residuals = Callable[[], Array]
@@ -120,6 +124,10 @@ class Solution:
     def start(self) -> Coefficients:
         """Its coefficients, where another fit may start from."""
         return Coefficients(self.coef, self.intercept, self.sigma)
+
+    def without_residuals(self) -> Solution:
+        """The same for those who are not going to look at its rows."""
+        return replace(self, residuals=known(NO_RESIDUAL), on_fit=None)
 
     def after(self, n_iter: int) -> Solution:
         """The same with iterations that came before."""
