@@ -306,3 +306,16 @@ def test_coefficients_that_doubles_cannot_hold():
     assert not fit.converged
     assert fit.gap > 1e-7 * fit.objective
     assert "too few digits" in fit.message
+
+
+@pytest.mark.parametrize("seed", [11, 15, 19, 20])
+def test_a_scale_next_to_0_stays_positive(seed):
+    """Beside 1e13 the step that is left of it in a round of full ones may be longer than itself."""
+    g = np.random.default_rng(seed)
+    x = 1e16 * (1 + 1e-9 * g.normal(size=12))
+    X = np.column_stack([x, x * (1 + 1e-9 * g.normal(size=12))])
+    y = np.round(g.normal(size=12)).clip(0, 1)
+    y[:2] = -(10 ** g.uniform(6, 14, 2))
+    model = HuberRegressor(alpha=1e-3, l1_ratio=0.9, fit_intercept=False).fit(X, y)
+    assert model.scale_ >= 0.0
+    assert 0.0 <= model.dual_gap_ <= 1e-7 * model.objective_

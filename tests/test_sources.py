@@ -1,5 +1,6 @@
 """Sources of rows: sums in a fixed order, and fits that see rows in passes alone."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -364,3 +365,51 @@ def test_a_source_that_fails_leaves_the_model_as_it_was():
 def test_targets_and_weights_are_the_sources(given):
     with pytest.raises(ValueError, match="must be None beside a RowSource, which has its own"):
         L2Regressor().fit(Guarded(*table(n=30)), **given)
+
+
+# --- what fits to arrays read and hold
+
+
+def long_table():
+    """Several blocks."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600_000, 8))
+    y = X[:, 0] + rng.standard_t(3, size=600_000)
+    y[::10] *= 100.0
+    return X, y
+
+
+@pytest.mark.parametrize(("name", "most"), [("l2", 2), ("l2-ridge", 2), ("huber", 6), ("m", 6)])
+def test_an_array_is_read_no_more_often(name, most, monkeypatch):
+    """Residuals that are reported need no pass of their own; fits to some rows do not count."""
+    X, y = long_table()
+    passes, total = [], ArraySource.total
+
+    def counted(source, job):
+        if source.n == len(y):
+            passes.append(job)
+        return total(source, job)
+
+    monkeypatch.setattr(ArraySource, "total", counted)
+    clone(MODELS[name]).fit(X, y)
+    assert len(passes) <= most
+
+
+def most_memory(model, X, y):
+    """Bytes that a fit holds at a time."""
+    tracemalloc.start()
+    try:
+        model.fit(X, y)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["l2", "huber", "m"])
+def test_nothing_is_held_of_a_row_but_what_is_reported(name):
+    """More rows take more memory for their weights and truth values, 9 bytes a row, alone."""
+    X, y = long_table()
+    model = clone(MODELS[name]).fit(X[:1000], y[:1000])
+    half = len(y) // 2
+    small, large = most_memory(model, X[:half], y[:half]), most_memory(model, X, y)
+    assert large - small <= 9.5 * half

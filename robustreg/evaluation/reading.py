@@ -107,7 +107,8 @@ class Reading:
         if self._converts:
             X.data = (X.data - self.base[X.indices]) / self.unit[X.indices]
         elif self.explicit:
-            return (X - self.centre) / self.unit
+            with np.errstate(over="ignore"):  # the sums over X find out
+                return (X - self.centre) / self.unit
         return X
 
     def centred(self, block: Any, index: Index | None = None) -> Array:

@@ -70,7 +70,7 @@ class Proximal(Steps[Smoothed]):
         _, step = newton
         nu, kinked = self._bound(here, step), here.kinked + step.u * here.kink_curvature
         before = self._inside()
-        share = 1.0 if kept else self._share(here, step)
+        share = min(1.0, self._farthest(step)) if kept else self._share(here, step)
         self.place = self._moved(step, share)
         if kept:
             self.rounds -= 1
