@@ -231,8 +231,11 @@ class _High:
     def rank(self):
         descent = Descent(self.frame)
         A = np.sqrt(self.frame.share)[:, None] * descent.A
-        # columns that differ by the rounding of their entries are the same
-        tol = max(1e-9, 4 * EPS * float((self.frame.size_of_X / descent.scale).max()))
+        # columns that differ by the rounding of their entries are the same, those of ordinary rows:
+        # beside rows far out these would be all rounding
+        typical = np.median(np.abs(self.frame.X), axis=0) / descent.scale
+        tol = max(1e-9, 4 * EPS * float(typical.max()))
+        A = A / np.maximum(np.abs(A).max(axis=1), 1)[:, None]
         A = (A / np.maximum(np.sqrt((A**2).sum(axis=0)), LONG("1e-4900"))).astype(float)
         return int(np.linalg.matrix_rank(A, tol=tol)) if np.isfinite(A).all() else 0
 
