@@ -29,7 +29,7 @@ FAR_FROM_EXACT = 1e3  # times what rounding may leave: so much in some rows says
 REFINEMENTS = 3  # of a fit through all rows
 
 
-@dataclass
+@dataclass(frozen=True)
 class Optimum:
     """Where an optimisation ended."""
 

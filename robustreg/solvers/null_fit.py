@@ -112,7 +112,7 @@ def _at_quantile(problem: Problem, weight: Array) -> tuple[Array, Mask]:
     return nu, free
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Face:
     """The rows on the null fit, whose nu may be anything that keeps its sum and its bounds."""
 

@@ -195,7 +195,7 @@ def _result(problem: Problem, tracked: Tracked, optimum: Optimum, tol: float) ->
     return result(problem, reached, tol, optimum.fit, rank)
 
 
-@dataclass
+@dataclass(frozen=True)
 class PrimalDual:
     """An optimum and its dual point, which balances the slopes of the problem's columns."""
 

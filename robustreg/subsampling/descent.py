@@ -41,7 +41,7 @@ class Base:
     residual: Array
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fit:
     """Where a descent ended; ``theta`` comes on top of ``base``, where there is one."""
 

@@ -24,7 +24,7 @@ ENOUGH_ROWS = 1000  # on a fit that say where its intercept is
 DIGIT = 10.0  # of the least rounding: that of rows that say so
 
 
-@dataclass
+@dataclass(frozen=True)
 class Candidate:
     """A solution with its residuals, zero rows, objective and certificate."""
 
@@ -227,5 +227,5 @@ def better_candidate(
         for solution in (approximate, ended)
     )
     bound = max(first.value - first.gap, second.value - second.gap, 0.0)
-    first.gap, second.gap = (max(found.value - bound, 0.0) for found in (first, second))
+    first, second = (replace(found, gap=max(found.value - bound, 0.0)) for found in (first, second))
     return second if second.gap <= 2.0 * first.gap + SAME_VALUE * first.value else first

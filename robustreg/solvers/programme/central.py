@@ -26,7 +26,7 @@ MAX_NEWTON = 50
 CLOSE = 0.1  # change of any slack of nu by the last step, as a share of it
 
 
-@dataclass
+@dataclass(frozen=True)
 class Point:
     """Primal and dual variables.
 

@@ -32,7 +32,7 @@ REPULSION = 1.25
 HIDDEN = EPS**2
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rounded:
     """Sums over the rows at one theta, with the kinks of the losses rounded off."""
 
