@@ -336,3 +336,32 @@ def test_a_warm_start_from_negative_coefficients(model):
     assert model.converged_
     assert model.objective_ == pytest.approx(expected.objective_, rel=1e-9)
     np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["interior", "reduced", "linprog", "simplex"])
+def test_a_small_slope_that_only_a_sign_balances_is_no_rounding(solver):
+    """The last column is the intercept but for a row far out, whose two large coefficients cancel.
+
+    At coefficients of 0 its slope is 5e-12 of the residuals' slopes, and 0 after 6e9 steps.
+    """
+    x = np.array([2.6510847565930766, 2.0023398761285276, 14.104508238144538])
+    x = np.append(x, [0.64757249958106122, 1.7961873686166481])
+    twin = np.array([2.6510847564121454, 2.0023398759265265, 14.104508231884267])
+    far = [7.8989523915506639e9, 0.74993346362347379, -0.65608270487346820]
+    X = np.column_stack(
+        [
+            x,
+            np.append(twin, [0.64757249953714657, 1.7961873685301171]),
+            [*far, 1.1069136196273270, -0.28613550509799046],
+            [0.0, 1.0, 1.0, 1.0, 0.0],
+            [0.0, 1.0, 1.0, 1.0, 1.0],
+        ]
+    )
+    y = np.array([2.0, 1.0, 1.0, 2.0, 1.0])
+    model = L1Regressor(positive=True, solver=solver).fit(X, y)
+    narrow = HuberRegressor(0.3, positive=True).fit(X, y)  # whose scale is 0
+    assert narrow.objective_ == pytest.approx(0.3 * model.objective_, rel=1e-5)
+    without = X[:, [0, 2, 3]][1:]  # the row far out is fitted by the last column
+    rest = L1Regressor(positive=True, solver="interior").fit(without, y[1:])
+    assert model.objective_ == pytest.approx(0.8 * rest.objective_, rel=1e-5)
+    assert model.converged_

@@ -32,6 +32,7 @@ from robustreg.penalties._base import STEEPEST
 SMALL_GRADIENT = 2e-11
 SMALL_GAP = 1e-10  # of F: what that costs at most, else rounding is taken away
 ROUNDING = 1e-13  # the same of slopes that were made 0
+UNBALANCED = 1e-10  # the same of slopes that a sign does not balance: more proves nothing
 MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
 NO_SHARE = 1e3  # units in the last place of the spread of y
 
@@ -103,6 +104,8 @@ def dual_gap_from(
     # balance: that is what is left, as every v is without a penalty.
     if not balanced:
         shrink = min(shrink, _into_l1(objective, slope))
+        if _beyond_signs(objective, slope) > UNBALANCED * np.sqrt(average(nu * nu)):
+            return np.inf
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
         linear = average(nu * residual)
         nu *= shrink
@@ -170,6 +173,19 @@ def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Ar
     slope = np.where(live, balanced, slope)
     slope[none[constant]] = 0.0
     return slope
+
+
+def _beyond_signs(objective: Objective, slope: Array) -> float:
+    """How far slopes are on the side on which nothing but a sign balances them, in coordinates.
+
+    A coefficient that must not be negative would grow without end there. Where columns are nearly
+    collinear even a small slope is no rounding: the optimum may be millions of its units away.
+    """
+    penalty, own = objective.penalty, objective.coordinates
+    if not penalty.positive or penalty.slope or penalty.root_curvature:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.max(own.reach_of_columns() * np.maximum(slope, 0.0), initial=0.0))
 
 
 def _into_l1(objective: Objective, slope: Array) -> float:

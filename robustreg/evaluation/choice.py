@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg.evaluation.coordinates import Coordinates
+from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
 from robustreg.evaluation.moments import TargetMoments, column_moments, moments
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import NotFiniteError
@@ -26,7 +26,6 @@ from robustreg.evaluation.whitening import (
 FAR_OUT, GROSS = 1e4, 6.0
 OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
 MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
-LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 
 #: Coordinates, and the moments of the targets that the same pass over X has brought, if any.
 Chosen = tuple[Coordinates, TargetMoments | None]

@@ -23,6 +23,7 @@ from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Fitted, SlopesOf
 
 MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
+LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
 LOST = 1e6  # units in the last place of the spread of y that coefficients next to 0 may lose
 
 
@@ -84,6 +85,20 @@ class Coordinates:
     def gram_basis(self) -> Array | None:
         """The coordinates that Gram matrices are summed in; None: those of the columns."""
         return self.basis if self.by_rows else None
+
+    def reach_of_columns(self) -> Array:
+        """How much of each coefficient the others can make up for, in the columns' units.
+
+        The lengths of the rows of a white basis: the reciprocals of what the columns vary by where
+        the others stay. Of coordinates that are only scaled, those of the white ones.
+        """
+        if self.basis.ndim == 2:
+            return np.sqrt(np.square(self.basis).sum(axis=1))
+        if self.moments is None:
+            return self.basis
+        scaled = self.basis[:, None] * self.moments.gram[:-1, :-1] * self.basis / self.rows.total
+        scaled.flat[:: len(scaled) + 1] += LEAST_PULL
+        return self.basis * np.sqrt(np.maximum(np.diag(np.linalg.inv(scaled)), 0.0))
 
     def expand(self, u: Array) -> Array:
         """``beta = T u``, of one u or of several."""

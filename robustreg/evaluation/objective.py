@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import EPS, Array
-from robustreg.evaluation.choice import LEAST_PULL, Chosen
-from robustreg.evaluation.coordinates import Coordinates
+from robustreg.evaluation.choice import Chosen
+from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
 from robustreg.evaluation.evaluated import Curvature, Evaluation
 from robustreg.evaluation.moments import TargetMoments
 from robustreg.evaluation.penalised import half_norm_hessian, kinks_of, slope_of
