@@ -162,6 +162,9 @@ class _Both:
 def _pieces(block: Block, size: int) -> Iterator[Block]:
     """A block cut into ones of so many rows at most."""
     n, first = len(block.target), block.place.start
+    if n <= size:
+        yield block
+        return
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
         weight = None if block.weight is None else block.weight[part]

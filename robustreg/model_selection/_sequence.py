@@ -55,7 +55,10 @@ class Sequence:
             fits = self._session(problem).fit_together(cells, starts, **self.options)
             self.led = np.array([fit is not None for fit in fits])
         # residuals that a fit has kept would be as many as y, each time
-        found = [fit.without_residuals() for fit in self._completed(cells, alphas, fits)]
+        found = [
+            fit if known is not None else fit.without_residuals()
+            for known, fit in zip(fits, self._completed(cells, alphas, fits), strict=True)
+        ]
         here = np.array(self.above)
         coefs, intercepts = problem.in_user_units(here[:, :-2], here[:, -2])
         self.trail.append(np.column_stack([coefs, intercepts, here[:, -1] * problem.y_unit]))

@@ -206,8 +206,10 @@ def _certified(
     end = finished(STATUS[Ended.FINISHED], arrived.steps)
     balanced = is_balanced(own, sums, arrived.gradient)
     for k, problem in enumerate(problems):
-        this = own.of(problem.loss, problem.penalty)
         whole = float(value[k]) + problem.penalty.value(own.rows.coefficients(beta[k]))
-        gap = gap_of_psi(this, sums.at(k), beta[k], sigma[k], whole) if balanced[k] else np.inf
+        gap = np.inf
+        if balanced[k]:
+            this = own.of(problem.loss, problem.penalty)
+            gap = gap_of_psi(this, sums.at(k), beta[k], sigma[k], whole)
         here = Coefficients(found.coef[k], float(intercepts[k]), float(sigma[k]))
         yield result(problem, Reached(here, None, whole, gap), tol, end, own.coordinates.rank)
