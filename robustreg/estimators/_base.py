@@ -27,7 +27,7 @@ from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
 from robustreg.scale._median import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
-from robustreg.solvers._solution import Residuals, Solution
+from robustreg.solvers._solution import Made, Residuals, Solution
 from robustreg.sources import RowSource
 from robustreg.sources._surveyed import SurveyedSource
 
@@ -153,6 +153,7 @@ class LinearRegressor(LinearEstimator):
             scale,
             lambda part: self._robustness_weights(problem, fit, part, scale),
             centre=centre,
+            own=isinstance(fit.residuals, Made),
         )
         return self._of_fit(problem, fit, scale, dtype) | of_rows
 
@@ -223,15 +224,17 @@ class Rows:
         scale: float,
         weigh: Callable[[Array], Array],
         centre: float = 0.0,
+        own: bool = False,
     ) -> dict[str, Any]:
         """What every fit reports of the rows, the arguments being in the problem's units.
 
-        ``residual`` are those that the fit has seen. They may be overwritten: by the weights, so
-        that a long table takes no more room than these.
+        ``residual`` are those that the fit has seen. If they are nobody else's (``own``) the
+        weights are written in their place, so that a long table takes no more room than these.
         """
         problem, dtype = self.problem, self.dtype
         residual = self.residuals(fit.coef, fit.intercept, residual)
-        weights = residual if residual.dtype == dtype else np.empty(len(residual), dtype)
+        in_place = own and residual.dtype == dtype
+        weights = residual if in_place else np.empty(len(residual), dtype)
         outliers = np.empty(len(residual), bool)
         cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 

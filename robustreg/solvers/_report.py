@@ -178,7 +178,7 @@ def null_result(problem: Problem) -> Solution:
         raise NotFiniteError
     fit = finished("y is constant.")
     none = Coefficients(np.zeros(problem.p), 0.0, 0.0)
-    reached = Reached(none, lambda: problem.y.copy(), 0.0, 0.0)
+    reached = Reached(none, lambda: problem.y, 0.0, 0.0)
     # a rank is not worth a matrix that would not be affordable; its bound is
     wide = problem.p > MAX_WHITENED or not problem.penalty.is_none
     rank = (scaled if wide else white)(problem)[0].rank

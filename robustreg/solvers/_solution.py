@@ -19,13 +19,13 @@ from robustreg.solvers._ended import Ended
 
 NO_RESIDUAL: Array = np.zeros(0)
 
-#: The residuals of a fit, shape (n,), made when somebody asks, to whom the array then belongs.
+#: The residuals of a fit, shape (n,), made when somebody asks or known; they are not to be changed.
 Residuals = Callable[[], Array]
 
 
 def known(residual: Array) -> Residuals:
     """Residuals that are there already."""
-    return residual.copy
+    return lambda: residual
 
 
 class Reached(NamedTuple):
@@ -40,13 +40,16 @@ class Reached(NamedTuple):
 
 def reached_at(objective: Objective, here: Evaluation, gap: float) -> Reached:
     """What an optimiser has come to at a point where F was evaluated."""
-    residuals = _Made(objective, here)
+    residuals = Made(objective, here)
     square = float(here.sums.psi_psi) / objective.rows.total
     return Reached(objective.found(here.theta), residuals, here.value, gap, square)
 
 
-class _Made:
-    """Residuals at a point: those that were kept for who asks first, for others a pass."""
+class Made:
+    """Residuals at a point, which belong to who asks.
+
+    To the first those that were kept, to others those of a pass.
+    """
 
     def __init__(self, objective: Objective, here: Evaluation) -> None:
         self.objective, self.theta, self.kept = objective, here.theta, here.residual
