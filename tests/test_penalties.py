@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -183,3 +184,17 @@ def test_negative_coefficients_cost_infinitely_much_where_they_must_not_be(penal
 
 def test_the_gradient_without_a_quadratic_part_is_zero_wherever_it_is_taken():
     np.testing.assert_array_equal(ElasticNet(0.3, 1.0).gradient(np.array([np.inf, 1.0])), 0.0)
+
+
+@pytest.mark.parametrize("alpha", [2e-322, 3e-320, 1e-310, 1e-300])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.3, 0.853, 1.0])
+def test_what_strengths_of_few_digits_may_be_off_by(alpha, l1_ratio):
+    """Below 2.2e-308 the product of a strength and a ratio is rounded to a part in a few."""
+    penalty = ElasticNet(alpha, l1_ratio, unit=1.5)
+    coef = np.array([3e153, -1e150, 0.0])
+    exact = Fraction(l1_ratio) * sum(Fraction(abs(value)) for value in coef)
+    squares = sum(Fraction(value) ** 2 for value in coef)
+    exact = Fraction(alpha) * (exact + (1 - Fraction(l1_ratio)) * squares / 3)
+    off = abs(float(Fraction(penalty.value(coef)) - exact))
+    assert off <= penalty.rounding(coef) + 1e-14 * float(exact)
+    assert (penalty.rounding(coef) == 0.0) == (alpha > 1e-308)

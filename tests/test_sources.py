@@ -111,7 +111,9 @@ def test_threads_change_no_digit(threads):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300_000, 3)), rng.normal(size=300_000)
     sums = [
-        ArraySource(X, y, None, count).total(lambda X, y, weight, index: y @ X)
+        ArraySource(X, y, None, count).total(
+            lambda X, y, weight, index: (y[:, None] * X).sum(axis=0)
+        )
         for count in (1, threads)
     ]
     assert sums[0].tobytes() == sums[1].tobytes()

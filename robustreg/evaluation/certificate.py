@@ -104,7 +104,8 @@ def dual_gap_from(
     # balance: that is what is left, as every v is without a penalty.
     if not balanced:
         shrink = min(shrink, _into_l1(objective, slope))
-        if _beyond_signs(objective, slope) > UNBALANCED * np.sqrt(average(nu * nu)):
+        beyond = _beyond_signs(objective, slope)
+        if beyond > 0.0 and beyond > UNBALANCED * np.sqrt(average(nu * nu)):
             return np.inf
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
         linear = average(nu * residual)

@@ -157,8 +157,9 @@ def _nearer(scaled: Array, null: Array, far: Array, least: float) -> Array:
     """
     if len(null) < 2:
         return null[:0]
-    turned: Array = eigh((null * far) @ (null * far).T)[1].T @ null
-    left = np.sqrt(np.square(scaled @ turned.T).sum(axis=0))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite has no factors
+        turned: Array = eigh((null * far) @ (null * far).T)[1].T @ null
+        left = np.sqrt(np.square(scaled @ turned.T).sum(axis=0))
     return turned[left > least + EPS * np.abs(turned) @ far]
 
 

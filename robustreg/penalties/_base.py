@@ -144,6 +144,10 @@ class Penalty(ABC):
         """What of slopes the kinks have to balance: not those that a sign constraint does."""
         return slope if self.positive else np.abs(slope)
 
+    def rounding(self, coef: Array) -> float:
+        """What the value may be off by, at least 0: where strengths have too few digits."""
+        return 0.0
+
     def fenchel(self, slope: Array, coef: Array) -> float:
         """``slope'coef - conjugate(slope)``, which is at most ``pen(coef)``."""
         return float(slope @ coef) - self.conjugate(slope)

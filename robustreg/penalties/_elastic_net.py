@@ -20,6 +20,8 @@ from robustreg._arrays import TINY, Array
 from robustreg.penalties._base import STEEPEST, NonSmooth, Penalty
 from robustreg.penalties._kinks import Kinks
 
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
+
 
 @dataclass(frozen=True)
 class ElasticNet(Penalty):
@@ -92,6 +94,16 @@ class ElasticNet(Penalty):
             size = root * float(dnrm2(coef))
             value = 0.5 * size * size
         return value + slope * float(dasum(coef)) if slope else value
+
+    def rounding(self, coef: Array) -> float:
+        """What the value may be off by where strengths below 2.2e-308 have few digits."""
+        lost = 0.0
+        if 0.0 < self.slope < TINY:
+            lost += SMALLEST * float(dasum(coef))
+        if 0.0 < self.ridge < TINY:
+            root = math.sqrt(SMALLEST) / math.sqrt(self.unit) * float(dnrm2(coef))
+            lost += 0.5 * root * root
+        return lost
 
     def gradient(self, coef: Array) -> Array:
         """Gradient of the quadratic part, ``curvature * coef``."""

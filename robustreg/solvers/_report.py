@@ -42,6 +42,8 @@ def result(
     decreased any more.
     """
     found, residuals, value, gap, _ = reached
+    gap = gap + problem.penalty.rounding(found.coef)
+    reached = reached._replace(gap=gap)
     if not (found.certain and gap <= value):  # F is nowhere negative
         gap, reached = value, reached._replace(gap=value)
     certified = is_certified(problem, reached, tol)

@@ -277,5 +277,6 @@ def _penalty_rows(
     steepest = prohibitive if penalty.positive else slope
     total = objective.rows.total
     weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)
-    to_bound = total / (weight * width)
+    with np.errstate(divide="ignore"):  # beside a ridge that outweighs it, a kink is nothing
+        to_bound = total / (weight * width)
     return design, width, weight, -slope * to_bound, steepest * to_bound
