@@ -182,3 +182,15 @@ def test_a_column_next_to_the_largest_number(model):
     found = clone(model).fit(X, y)
     assert found.scale_ == 0
     np.testing.assert_array_equal(found.outliers_, np.arange(100) == 0)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-13, 1e-8])
+def test_a_direction_that_moves_no_row_leads_nowhere(size):
+    """In one that columns hardly have, no row is off the plane, and there are none to draw from."""
+    g = np.random.default_rng(0)
+    q = np.column_stack([g.normal(size=12), size * g.normal(size=12), np.ones(12)])
+    y = q[:, 0] + np.where(np.arange(12) < 3, 5.0, 0.0)
+    plane = np.array([1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(
+        plane_of_most_rows(Table(q, y, None, 1e-9, 1), plane[None]), plane
+    )

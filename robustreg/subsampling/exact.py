@@ -86,7 +86,8 @@ def _directions(table: Table, on: Mask) -> Iterator[tuple[Array, Mask]]:
         for members in (*np.eye(table.m, dtype=bool), *alike):
             rows = moved[members].any(axis=0)
             key = (members.sum(), rows.tobytes())
-            if members.sum() <= TOGETHER and key not in seen:
+            # one that moves no row, but for its rounding, leads to no other plane
+            if rows.any() and members.sum() <= TOGETHER and key not in seen:
                 seen.add(key)
                 yield basis[:, members], rows
 
