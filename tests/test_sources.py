@@ -1,6 +1,8 @@
 """Sources of rows: sums in a fixed order, and fits that see rows in passes alone."""
 
+import gc
 import tracemalloc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -415,3 +417,19 @@ def test_nothing_is_held_of_a_row_but_what_is_reported(name):
     half = len(y) // 2
     small, large = most_memory(model, X[:half], y[:half]), most_memory(model, X, y)
     assert large - small <= 12.0 * half  # 9, and what threads happen to hold
+
+
+@pytest.mark.parametrize("model", [*MODELS.values(), L1Regressor(), MMRegressor()], ids=repr)
+def test_a_fit_leaves_nothing_for_the_collector(model):
+    """What holds itself in memory holds X with it, until somebody collects it."""
+    X, y = table(n=300)
+    model = clone(model).fit(X, y)  # what is made once for all fits is there
+    gc.collect()
+    gc.disable()
+    try:
+        model.fit(X, y)
+        held = weakref.ref(X)
+        del X
+        assert held() is None
+    finally:
+        gc.enable()

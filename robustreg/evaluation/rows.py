@@ -135,7 +135,10 @@ class RowBlocks(Reading):
         if not source.in_memory or self.n > source.block_rows:
             return None
         X = self.read(rows_of(source.X, slice(None)))
-        return Block(self, X, self.observed.y, source.weight, slice(0, self.n))
+        # read by a copy: the block and these rows would keep each other in memory otherwise
+        reading = object.__new__(RowBlocks)
+        reading.__dict__.update(self.__dict__)
+        return Block(reading, X, self.observed.y, source.weight, slice(0, self.n))
 
     def sum(self, job: Callable[[Block], Any]) -> Any:
         """The sum over all blocks of what a job returns of each: one pass over X."""
