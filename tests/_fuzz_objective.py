@@ -258,7 +258,7 @@ class Objective:
         """Where mean rho*(psi(r / sigma)) is kappa; 0 where it is less for every sigma."""
         size = np.abs(residual)
         largest = size.max()
-        if largest == 0:
+        if largest == 0 or not np.isfinite(largest):
             return LONG(0)
         sup = self.loss.slopes[1]
         if np.isfinite(sup):
