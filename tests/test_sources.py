@@ -27,6 +27,7 @@ from robustreg import (
 from robustreg.penalties import ElasticNet
 from robustreg.sources import RowSource, tree_sum
 from robustreg.sources._array import ArraySource, rows_of
+from robustreg.sources._surveyed import survey
 
 PASSES = {"l2": 3, "l2-ridge": 3, "huber": 6, "m": 6}  # at most
 MODELS = {
@@ -200,6 +201,35 @@ def test_a_long_table_is_fitted_from_a_sample_of_it(name):
     source = Guarded(X, y, edges=range(20_000, 200_000, 20_000))
     assert_same(clone(MODELS[name]).fit(source), clone(MODELS[name]).fit(X, y))
     assert source.passes <= PASSES[name]
+
+
+def test_what_a_survey_finds():
+    """Of the rows of positive weight in order, their weights in shares of the largest."""
+    X, y = table(n=1_000)
+    weight = np.resize([4.0, 0.0, 8.0, 2.0, 6.0], 1_000)
+    found = survey(Guarded(np.rint(X).astype(int), y, weight, edges=(10, 300)), 1)
+    kept = ArraySource(np.rint(X)[weight > 0], y[weight > 0], weight[weight > 0] / 8.0, 1)
+    assert (found.n, found.n_columns) == (kept.n, X.shape[1])
+    assert list(found.starts.values()) == [0, 8, 240]
+    for own, expected in [
+        (found.total_weight, kept.total_weight),
+        (found.least_weight, kept.least_weight),
+        (found.ends, kept.ends),
+        *zip(found.every(1), kept.every(1), strict=True),
+        *zip(found.every(3), kept.every(3), strict=True),
+    ]:
+        np.testing.assert_array_equal(own, expected)
+        assert np.asarray(own).dtype == np.float64
+
+
+def test_a_sample_has_one_of_so_many_of_all_rows():
+    X, y = table(n=200_000, p=3)
+    found = survey(Guarded(X, y, edges=range(20_000, 200_000, 20_000)), 1)
+    assert len(found.sample.y) == 2**16
+    assert len(found.every(1)[1]) == 2**16
+    assert len(found.every(200)[1]) == pytest.approx(1_000, rel=0.01)
+    largest = [np.isin(found.sample.y, part).sum() for part in np.split(y, 10)]
+    np.testing.assert_allclose(largest, 6_554, atol=4 * np.sqrt(6_554))  # as likely everywhere
 
 
 class Pooled(Guarded):

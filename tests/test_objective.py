@@ -1,0 +1,112 @@
+"""The objective's derivatives against differences of F as it is written out in _reference."""
+
+import numpy as np
+import pytest
+from _cases import contaminated
+from _reference import Reference
+from scipy import sparse
+
+from robustreg.evaluation.choice import separable, white
+from robustreg.evaluation.hessian import after_step, hessian_at
+from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.posed import Data, make_problem
+from robustreg.losses import Huber, LogCosh, PseudoHuber
+from robustreg.penalties import ElasticNet
+from robustreg.solvers._tracked import Tracked
+
+# psi' is kept with seven bits where it is smooth
+PSI_PRIME = 2.0**-7
+
+CASES = {
+    "log_cosh": (LogCosh(0.8), {}),
+    "huber": (Huber(), {}),
+    "fixed": (PseudoHuber(0.5), {"scale": 3.0}),
+    "ridge": (LogCosh(2.0), {"alpha": 0.3}),
+    "weighted": (LogCosh(), {"weight": True, "alpha": 0.1}),
+    "no intercept": (Huber(2.0), {"fit_intercept": False}),
+    "sparse": (LogCosh(), {"form": sparse.csr_matrix, "weight": True}),
+}
+
+
+def posed(loss, form=np.asarray, weight=False, scale=None, alpha=0.0, fit_intercept=True):
+    """A problem, F of its units by the reference, and where neither is at its least."""
+    X, y = contaminated()
+    weight = 1 + np.arange(len(y)) % 5 if weight else None
+    problem = make_problem(
+        Data(form(X), y, None if weight is None else weight / 5.0, 1),
+        loss=loss,
+        scale=scale,
+        penalty=ElasticNet(alpha),
+        fit_intercept=fit_intercept,
+    )
+    reference = Reference(
+        X, y, loss, weight, scale or "joint", alpha=alpha, fit_intercept=fit_intercept
+    )
+    return problem, reference
+
+
+def value_by(reference, objective, problem):
+    """F at theta, from coefficients in the user's units alone."""
+
+    def value(theta):
+        found = objective.found(theta)
+        coef, intercept = problem.in_user_units(found.coef, found.intercept)
+        sigma = problem.in_units_of_y(found.sigma)
+        return reference.value(coef, intercept, sigma) / problem.in_units_of_objective(1.0)
+
+    return value
+
+
+def difference(function, theta, step, size=1e-5):
+    """The derivative of a function along a step."""
+    return (function(theta + size * step) - function(theta - size * step)) / (2 * size)
+
+
+@pytest.mark.parametrize("coordinates", [separable, white])
+@pytest.mark.parametrize("case", CASES)
+def test_derivatives(case, coordinates):
+    loss, how = CASES[case]
+    problem, reference = posed(loss, **how)
+    objective = make_objective(problem, coordinates(problem))
+    value, rng = value_by(reference, objective, problem), np.random.default_rng(5)
+    theta = rng.normal(size=objective.size)
+    theta[-1] = 1.3
+    steps = [*np.eye(objective.size), rng.normal(size=objective.size) / 3]
+
+    here = objective.evaluate(theta)
+    assert here.value == pytest.approx(value(theta), rel=1e-13)
+    for step in steps:
+        expected = difference(value, theta, step)
+        assert here.gradient @ step == pytest.approx(expected, rel=1e-7, abs=1e-8)
+        slope = objective.slope_along(theta, step)
+        for t in (0.0, 0.4):
+            there = difference(value, theta + t * step, step)
+            assert slope(t) == pytest.approx(there, rel=1e-7, abs=1e-8)
+
+    expected = np.column_stack([difference(lambda x: objective(x)[1], theta, e) for e in steps])
+    size = np.abs(expected).max()
+    tracked = Tracked(objective)
+    products, _ = hessian_at(objective, here)  # without a curvature: from passes over X
+    for hessian in (tracked.hessian(theta), products):
+        for step, derivative in zip(steps, expected.T, strict=True):
+            np.testing.assert_allclose(hessian @ step, derivative, atol=PSI_PRIME * size)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_psi_after_a_step(case):
+    loss, how = CASES[case]
+    problem, _ = posed(loss, **how)
+    objective = make_objective(problem, white(problem))
+    rng = np.random.default_rng(6)
+    theta, step = rng.normal(size=(2, objective.size))
+    theta[-1], step = 1.3, 1e-4 * step
+
+    def psi(theta):
+        return loss.psi(objective.residuals(theta) / objective.scale_at(theta))
+
+    here = objective.evaluate(theta)
+    change, expected = (
+        after_step(objective, here, step) - psi(theta),
+        psi(theta + step) - psi(theta),
+    )
+    np.testing.assert_allclose(change, expected, atol=2 * PSI_PRIME * np.abs(expected).max())
