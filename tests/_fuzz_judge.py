@@ -39,6 +39,7 @@ KINDS = (
 PRECISE = 1e-8
 ALLOWED = 16  # times what rounding the terms of the residuals may change
 NEIGHBOURS = 15  # of a point, that it might be rounded to
+ROUNDING = 1e-12  # of the largest y: a scale below is one of rounding
 
 
 @dataclass
@@ -113,6 +114,8 @@ def scales_of(model, X, dense, y, weight):
             table = np.ldexp(dense, -power[:-1]), np.ldexp(y, -power[-1])
             found.append(float(np.ldexp(quietly(helper, *table, weight).scale_, power[-1])))
             found.append(0.0)  # what is exact in one table is nearly so in the other
+            if max(found[0], model.loss_scale_) <= ROUNDING * np.abs(y).max():
+                found.append(float(model.loss_scale_))
     if 0.0 in found:
         found.append(float(objective_of(helper, dense, y, weight, 1.0).exact))
     return [scale for scale in dict.fromkeys(found) if scale > 0] or [1.0]
@@ -293,7 +296,8 @@ class Judge:
         # A fit's own zeros, as many as it has coefficients, are as near to 0 as equations of all
         # of their rows together can be solved: next to a row far out that is what its terms allow.
         own = np.argsort(size)[: objective.X.shape[1] + objective.fit_intercept]
-        off[own[size[own] <= min(error.max(), 1e-3 * fit.scale)]] = False
+        solved = len(own) * error.max()
+        off[own[size[own] <= min(solved, 1e-3 * fit.scale)]] = False
         low = mad(np.maximum(size - error, 0), objective.share, LONG(0))
         high = mad(size[off], objective.share[off], LONG(0)) if off.any() else LONG(0)
         high = max(high, mad(size, objective.share, LONG(0))) + 1.5 * error.max()

@@ -182,6 +182,17 @@ def test_a_column_of_subnormals_is_no_column_of_zeros(model, others):
         model.fit(X, y, weight)
 
 
+@pytest.mark.parametrize(
+    "model", [HuberRegressor(), HuberRegressor(scale=1.0), L1Regressor(), L2Regressor()], ids=repr
+)
+def test_nearly_equal_columns_beside_subnormals(model):
+    """Least squares solves such a table in twice the working precision, in which 0 times infinity
+    was warned about."""
+    a, b, c, y = np.random.default_rng(0).normal(size=(4, 20))
+    with pytest.raises(ValueError, match="coefficients of this fit cannot be represented"):
+        model.fit(np.column_stack([a, a + 1e-9 * b, 1e-310 * c]), y)
+
+
 def test_a_column_that_is_hardly_there_has_no_coefficient():
     """Beside an ordinary alpha, whose slope in its units is infinite."""
     X, y = clean()

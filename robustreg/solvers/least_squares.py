@@ -63,6 +63,8 @@ def _as_reported(problem: Problem, reached: Reached) -> Reached:
     rounding of these moves the rows.
     """
     found = reached.found
+    if not np.isfinite(found.coef).all():  # out of range: whoever reports them refuses them
+        return reached
     residual = precise_residual(
         problem.y, problem.X, np.zeros(problem.p), found.coef, found.intercept
     )
