@@ -41,10 +41,7 @@ def weighted_median(x: Array, sample_weight: Array | None = None) -> float:
     2.0
     """
     if sample_weight is None:
-        half = len(x) // 2
-        parted = np.partition(x, half)  # a third of the time of np.median
-        upper = float(parted[half])
-        return upper if len(x) % 2 else 0.5 * float(parted[:half].max()) + 0.5 * upper
+        return _median_in_place(np.array(x))
     keep = sample_weight > 0
     x, weight = x[keep], sample_weight[keep]
     order = np.argsort(x, kind="stable")
@@ -55,6 +52,14 @@ def weighted_median(x: Array, sample_weight: Array | None = None) -> float:
     if abs(2.0 * cumulated[middle] - total) <= SUMMED * total and middle + 1 < len(x):
         return float(0.5 * x[middle] + 0.5 * x[middle + 1])
     return float(x[middle])
+
+
+def _median_in_place(x: Array) -> float:
+    """The median of values that may be reordered."""
+    half = len(x) // 2
+    x.partition(half)  # a third of the time of np.median
+    upper = float(x[half])
+    return upper if len(x) % 2 else 0.5 * float(x[:half].max()) + 0.5 * upper
 
 
 def mad(
@@ -97,7 +102,10 @@ def mad(
         center = weighted_median(x, sample_weight)
     if not math.isfinite(center):  # half of the values or more are infinite
         return math.inf
-    return MAD_FACTOR * weighted_median(np.abs(x - center), sample_weight)
+    off = x - center
+    np.abs(off, out=off)
+    middle = _median_in_place(off) if sample_weight is None else weighted_median(off, sample_weight)
+    return MAD_FACTOR * middle
 
 
 def residual_mad(
