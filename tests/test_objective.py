@@ -13,6 +13,7 @@ from robustreg.evaluation.posed import Data, make_problem
 from robustreg.losses import Huber, LogCosh, PseudoHuber
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._tracked import Tracked
+from robustreg.sources._array import ArraySource
 
 # psi' is kept with seven bits where it is smooth
 PSI_PRIME = 2.0**-7
@@ -63,8 +64,10 @@ def difference(function, theta, step, size=1e-5):
 
 
 @pytest.mark.parametrize("coordinates", [separable, white])
+@pytest.mark.parametrize("rows", [16, 1000])
 @pytest.mark.parametrize("case", CASES)
-def test_derivatives(case, coordinates):
+def test_derivatives(case, rows, coordinates, monkeypatch):
+    monkeypatch.setattr(ArraySource, "block_rows", rows)  # of many blocks, and of one
     loss, how = CASES[case]
     problem, reference = posed(loss, **how)
     objective = make_objective(problem, coordinates(problem))
@@ -87,6 +90,7 @@ def test_derivatives(case, coordinates):
     size = np.abs(expected).max()
     tracked = Tracked(objective)
     products, _ = hessian_at(objective, here)  # without a curvature: from passes over X
+    tracked.at(theta + 0.1)  # from where the Gram matrix comes back
     for hessian in (tracked.hessian(theta), products):
         for step, derivative in zip(steps, expected.T, strict=True):
             np.testing.assert_allclose(hessian @ step, derivative, atol=PSI_PRIME * size)

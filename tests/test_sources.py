@@ -12,6 +12,7 @@ from _cases import contaminated
 from _documented import names_of
 from _sources import Guarded
 from scipy import sparse
+from scipy.optimize import minimize
 from sklearn.base import clone
 
 from robustreg import (
@@ -124,7 +125,7 @@ def test_threads_change_no_digit(threads):
 
 @pytest.mark.parametrize("part", [slice(None), slice(10, 30), slice(0, 0), slice(49, 50)])
 def test_rows_of_a_sparse_matrix(part):
-    X = sparse.random_array((50, 6), density=0.3, random_state=0, format="csr")
+    X = sparse.random(50, 6, density=0.3, random_state=0, format="csr")
     np.testing.assert_array_equal(rows_of(X, part).toarray(), X.toarray()[part])
 
 
@@ -449,6 +450,18 @@ def test_nothing_is_held_of_a_row_but_what_is_reported(name):
     assert large - small <= 12.0 * half  # 9, and what threads happen to hold
 
 
+def scipy_holds_functions():
+    """Whether SciPy's L-BFGS-B leaves a cycle of its own, as it did up to some version."""
+
+    def value(x):
+        return x @ x
+
+    held = weakref.ref(value)
+    minimize(value, np.ones(2), jac=lambda x: 2 * x, method="L-BFGS-B")
+    del value
+    return held() is not None
+
+
 @pytest.mark.parametrize("model", [*MODELS.values(), L1Regressor(), MMRegressor()], ids=repr)
 def test_a_fit_leaves_nothing_for_the_collector(model):
     """What holds itself in memory holds X with it, until somebody collects it."""
@@ -457,6 +470,8 @@ def test_a_fit_leaves_nothing_for_the_collector(model):
     gc.collect()
     gc.disable()
     try:
+        if getattr(model, "solver", None) == "lbfgs" and scipy_holds_functions():
+            pytest.skip("this SciPy itself keeps the functions that it minimises")
         model.fit(X, y)
         held = weakref.ref(X)
         del X
