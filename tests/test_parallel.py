@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier, Event, Thread, get_native_id
 
 import numpy as np
@@ -13,6 +14,8 @@ from _cases import VARIANTS, contaminated
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import robustreg
+from robustreg._cached import cached_property
 from robustreg._parallel import _guard, _Use, map_ordered, one_blas_thread
 from robustreg.estimators import HuberRegressor
 
@@ -217,6 +220,34 @@ map_ordered(meet, range(2), 2)
 print(len(seen), (HuberRegressor().fit(X, y).coef_ == reference).all(), blas_threads() == before)
 """
     assert run(code) == ["2", "True", "True"]
+
+
+def test_kept_attributes_have_no_lock():
+    """That of functools before Python 3.12 is never released in a child that is forked from it."""
+
+    class Slow:
+        def __init__(self, *events):
+            self.events = events
+
+        @cached_property
+        def value(self):
+            for event in self.events:
+                event()
+            return 1.0
+
+    asked, done = Event(), Event()
+    thread = Thread(target=lambda: Slow(asked.set, lambda: done.wait(30)).value)
+    thread.start()
+    assert asked.wait(30)
+    other = Slow()
+    assert other.value == 1.0  # while the thread computes its own
+    assert thread.is_alive()
+    done.set()
+    thread.join()
+    assert vars(other)["value"] == 1.0
+    for path in Path(robustreg.__file__).parent.rglob("*.py"):
+        if path.name != "_cached.py":
+            assert "functools import cached_property" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="not on Windows")

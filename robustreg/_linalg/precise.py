@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from robustreg._arrays import TINY, Array, Index
+from robustreg._cached import cached_property
 
 SPLITTER = 2.0**27 + 1.0  # splits the 53 bits of a double into two halves of 26
 DEPENDENT = 1e-20  # of a column: what rounding may leave of one that depends on others

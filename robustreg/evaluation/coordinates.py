@@ -7,13 +7,13 @@ them. Which ones a problem gets is decided in :mod:`robustreg.evaluation.choice`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import TINY, Array, Index, Mask
+from robustreg._cached import cached_property
 from robustreg._compat import minres
 from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.moments import Moments, weighted_gram

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from robustreg._arrays import EPS, Array
+from robustreg._cached import cached_property
 from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
 from robustreg.evaluation.evaluated import Curvature, Evaluation

@@ -9,12 +9,12 @@ block only the columns that need it are standardised.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from robustreg._arrays import Array, Index, Mask
+from robustreg._cached import cached_property
 
 LONG_ROW = 1024  # entries a vectorised loop over a row should have
 

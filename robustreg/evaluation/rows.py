@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from robustreg._arrays import Array, Index, Mask
+from robustreg._cached import cached_property
 from robustreg.evaluation.reading import Block, Reading
 from robustreg.evaluation.units import Targets
 from robustreg.sources._array import ArraySource, rows_of

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
 from robustreg._arrays import TINY, Array
+from robustreg._cached import cached_property
 from robustreg.penalties._base import STEEPEST, NonSmooth, Penalty
 from robustreg.penalties._kinks import Kinks
 

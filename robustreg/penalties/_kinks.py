@@ -9,12 +9,12 @@ of Lee, Battle, Raina and Ng (2007).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._cached import cached_property
 from robustreg._linalg.factors import cholesky_solve
 from robustreg.penalties._base import NonSmooth
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from robustreg._arrays import Array, Mask
+from robustreg._cached import cached_property
 from robustreg.evaluation.evaluated import Evaluation
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from robustreg._arrays import Array
+from robustreg._cached import cached_property
 from robustreg._parallel import map_ordered
 from robustreg.sources._base import Job, tree_sum
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 
 from robustreg._arrays import TINY, Array
+from robustreg._cached import cached_property
 from robustreg.sources._array import ArraySource, block_rows
 from robustreg.sources._base import RowSource
 
