@@ -14,6 +14,7 @@ Index = NDArray[np.intp]
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)  # smaller numbers lose digits, and have no reciprocal
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 SUMMED = 1e-12  # of a sum of positive numbers: what adding them up in another order may change
 SQUARABLE = 1e100  # what is larger is cut off where squares, and sums of them, must not overflow
 

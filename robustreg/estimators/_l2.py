@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from robustreg._arrays import root_mean_square
 from robustreg.estimators._base import LinearRegressor
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, HalfSquared
@@ -109,10 +110,7 @@ class L2Regressor(LinearRegressor):
         return True
 
     def _noise_scale(self, problem: Problem, fit: Solution, residuals: Residuals) -> float:
-        square = fit.psi_square  # psi is the residual
-        if math.isnan(square):
-            residual, weight = residuals(), problem.weight
-            total = problem.n if weight is None else float(weight.sum())
-            weighted = residual if weight is None else weight * residual
-            square = float(residual @ weighted) / total
-        return math.sqrt(square) if square > problem.exact**2 else 0.0
+        scale = math.sqrt(fit.psi_square)  # psi is the residual
+        if math.isnan(scale):
+            scale = root_mean_square(residuals(), problem.weight)
+        return scale if scale > problem.exact else 0.0

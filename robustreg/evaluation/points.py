@@ -126,13 +126,7 @@ class StackSums(FirstSums):
     """Sums at several points."""
 
     def __add__(self, other: StackSums) -> StackSums:
-        return StackSums(
-            self.conjugate + other.conjugate,
-            self.psi + other.psi,
-            self.psi_psi + other.psi_psi,
-            self.psi_z + other.psi_z,
-            self.psi_a + other.psi_a,
-        )
+        return StackSums(*self._plus(other))
 
     def at(self, points: Any) -> StackSums:
         """The sums at one point, or at some."""
@@ -182,7 +176,7 @@ def _standardised(block: Block, beta: Array, shift: Array, sigma: Array) -> Arra
 
 
 def _sums(block: Block, z: Array, loss: ConvexLoss) -> StackSums:
-    """As ``block_sums``, at several points."""
+    """What F and its gradient need of a block, as ``Evaluate`` sums it, at several points."""
     weight, psi = block.weight, loss.psi(z)
     weighted = psi if weight is None else weight * psi
     psi_psi = _dots(weighted, psi)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from robustreg._arrays import EPS, TINY, Array, Index, Mask
+from robustreg._arrays import EPS, SMALLEST, TINY, Array, Index, Mask
 from robustreg.evaluation.limits import (
     FURTHEST_SCALE,
     in_range,
@@ -216,8 +216,7 @@ class Problem:
             return False
         columns = np.flatnonzero(faint.reshape(-1, self.p).any(axis=0))
         largest = float(abs(self.X[:, columns]).max())
-        last = float(np.finfo(np.float64).smallest_subnormal)
-        return largest * (last / self.y_unit) > self.exact
+        return largest * (SMALLEST / self.y_unit) > self.exact
 
     def in_units_of_y(self, value: float) -> float:
         """A scale in the user's units."""

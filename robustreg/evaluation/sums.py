@@ -68,6 +68,15 @@ class FirstSums:
     psi_z: Any  # sum w psi(z) z
     psi_a: Array  # (p,) sum w psi(z) a
 
+    def _plus(self, other: FirstSums) -> tuple[Any, Any, Any, Any, Array]:
+        return (
+            self.conjugate + other.conjugate,
+            self.psi + other.psi,
+            self.psi_psi + other.psi_psi,
+            self.psi_z + other.psi_z,
+            self.psi_a + other.psi_a,
+        )
+
 
 @dataclass(frozen=True)
 class Curved:
@@ -95,14 +104,7 @@ class Sums(FirstSums):
         both = None
         if self.curved is not None and other.curved is not None:
             both = self.curved + other.curved
-        return Sums(
-            self.conjugate + other.conjugate,
-            self.psi + other.psi,
-            self.psi_psi + other.psi_psi,
-            self.psi_z + other.psi_z,
-            self.psi_a + other.psi_a,
-            both,
-        )
+        return Sums(*self._plus(other), both)
 
 
 @dataclass(frozen=True)

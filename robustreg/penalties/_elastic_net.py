@@ -15,12 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
-from robustreg._arrays import TINY, Array
+from robustreg._arrays import SMALLEST, TINY, Array
 from robustreg._cached import cached_property
 from robustreg.penalties._base import STEEPEST, NonSmooth, Penalty
 from robustreg.penalties._kinks import Kinks
-
-SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 
 
 @dataclass(frozen=True)

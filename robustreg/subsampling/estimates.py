@@ -108,7 +108,7 @@ class Sample:
             return True
         X, y = self.problem.X[near], self.problem.y[near]
         with np.errstate(over="ignore"):  # beside terms out of range nothing has digits to lose
-            terms = np.abs(y) + np.abs(X) @ np.abs(base.coef) + abs(base.intercept)
+            terms = _sizes(y, X, base.coef) + abs(base.intercept)
         return bool(np.all(lost <= LAST_PLACES * EPS * terms))
 
     def followed(self, fits: tuple[Fit, ...]) -> float:
@@ -147,8 +147,7 @@ class Sample:
         X, y = self.problem.X[rows], self.problem.y[rows]
         with np.errstate(over="ignore", invalid="ignore"):
             lost = np.abs(y - X @ coef - intercept - fit.residual[rows])
-            terms = np.abs(y) + np.abs(X) @ np.abs(coef) + abs(intercept)
-            terms += np.abs(table.y) + np.abs(table.q) @ np.abs(fit.theta)
+            terms = _sizes(y, X, coef) + abs(intercept) + _sizes(table.y, table.q, fit.theta)
             exact = XTOL * fit.scale if fit.scale > 0.0 else self.table.zero
             same = np.isfinite(lost) & (lost <= np.maximum(exact, LAST_PLACES * EPS * terms))
         return not bool(same.all())
@@ -173,6 +172,11 @@ class Sample:
             more=starts,
             kept=OPTIMA,
         )
+
+
+def _sizes(y: Array, X: Array, coef: Array) -> Array:
+    """The sums of the absolute values of the terms of ``y - X coef``."""
+    return np.abs(y) + np.abs(X) @ np.abs(coef)
 
 
 def make_sample(
