@@ -239,8 +239,9 @@ class LinearEstimator(LinearPredictor, ABC):
     def _fit_source(self, source: RowSource) -> None:
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
-            f"{self!r} needs X and y in memory, got a RowSource. L2Regressor can do without, "
-            "and HuberRegressor and MRegressor can at a joint scale."
+            f"{self!r} needs X and y in memory, got a RowSource. L2Regressor can do without; "
+            "at a joint scale HuberRegressor with a number for delta can, and MRegressor with a "
+            "convex loss and no penalty of its own."
         )
 
     @abstractmethod

@@ -46,6 +46,25 @@ class RowSource(Protocol):
         Columns of X.
     names : sequence of str or None
         Their names, if they have any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustreg import HuberRegressor
+    >>> from robustreg.sources import tree_sum
+    >>> class Months:
+    ...     n_columns, names = 1, ["day"]
+    ...
+    ...     def total(self, job):
+    ...         return tree_sum(self._done(job, month) for month in range(12))
+    ...
+    ...     def _done(self, job, month):
+    ...         day = np.arange(30.0 * month, 30.0 * (month + 1))
+    ...         y = 2.0 * day + np.cos(day)
+    ...         y[7] = 1e6
+    ...         return job(day[:, None], y, None, month)
+    >>> print(HuberRegressor().fit(Months()).coef_.round(3))
+    [2.]
     """
 
     n_columns: int
