@@ -95,6 +95,28 @@ class LinearPredictor(RegressorMixin, Estimator):
             if not math.isfinite(getattr(self, name, 0.0)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}.")
 
+    def _read(self, X: Any, y: ArrayLike | None) -> tuple[Any, Array]:
+        """X and y as arrays, y finite; of what X is the number and names of columns are kept."""
+        if _need_no_check(X, y):
+            self.n_features_in_ = X.shape[1]
+            if hasattr(self, "feature_names_in_"):  # of an earlier fit
+                del self.feature_names_in_
+            return X, np.asarray(y, dtype=np.float64)
+        X, y = real_values(X, "X"), real_values(y, "y")
+        data, target = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr" if self._takes_sparse() else False,
+            dtype=FLOATS,
+            y_numeric=True,
+            ensure_all_finite=False,  # the sums over X find out; see _with_data
+        )
+        target = np.asarray(target, dtype=np.float64)
+        # scikit-learn looks at y before it converts it
+        check_finite(target, "y", type(self).__name__)
+        return _as_float(data), target
+
     def _with_data(
         self,
         X: Any,
@@ -103,23 +125,8 @@ class LinearPredictor(RegressorMixin, Estimator):
         work: Callable[[Any, Array, Array | None, np.dtype, int], T],
     ) -> T:
         """``work(X, y, weight, dtype, n_threads)`` on validated data."""
-        name, checked = type(self).__name__, _need_no_check(X, y)
-        if not checked:
-            X, y = real_values(X, "X"), real_values(y, "y")
-        data, target = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr" if self._takes_sparse() else False,
-            dtype=FLOATS,
-            y_numeric=True,
-            ensure_all_finite=False,  # the sums over X find out; see below
-            skip_check_array=checked,
-        )
-        data = _as_float(data)
-        target = np.asarray(target, dtype=np.float64)
-        if not checked:  # scikit-learn looks at y before it converts it
-            check_finite(target, "y", name)
+        name = type(self).__name__
+        data, target = self._read(X, y)
         dtype = data.dtype if _fits(target, data.dtype) else np.dtype(np.float64)
         weight = None if sample_weight is None else check_weights(sample_weight, data)
         left_out = weight is not None and not weight.all()  # rows that no sum will see
