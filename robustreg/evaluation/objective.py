@@ -183,9 +183,9 @@ class Objective:
         moves = before is not None and not before.is_near(theta, sigma)
         point = Point(beta, intercept, sigma)
         bend = before.bend if before is not None and moves else None
-        basis = self.coordinates.gram_basis
-        one_block = self.rows.one_block
-        job = Evaluate(self.loss, point, self.joint, self.precise, bend, basis, one_block)
+        single = before is not None and before.single
+        basis, one_block = self.coordinates.gram_basis, self.rows.one_block
+        job = Evaluate(self.loss, point, self.joint, self.precise, bend, basis, single, one_block)
         keep = keep and self.rows.source.in_memory
         residual, sums = self._kept(job) if keep else (None, self.rows.sum(job))
         curvature = before

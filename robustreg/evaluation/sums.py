@@ -125,6 +125,8 @@ class Evaluate:
         The psi' that a Gram matrix has, which is to be that of this point; None: no curvature.
     basis : ndarray of shape (p, q) or None
         Of the coordinates that the Gram matrix is one of; None: the columns.
+    single : bool
+        Whether that is in single precision: products for its change are, too, in half of the time.
     one_block : bool
         Whether all rows are one block: their psi' is then handed back.
     """
@@ -135,6 +137,7 @@ class Evaluate:
     precise: bool = False
     held: Bend | None = None
     basis: Array | None = None
+    single: bool = False
     one_block: bool = False
 
     def __call__(self, block: Block) -> Sums:
@@ -187,7 +190,9 @@ class Evaluate:
         part = block.reading.centred(block.X, index)
         if self.basis is not None:
             part = product(part, self.basis)
-        linear = product(change, part)
+        linear, total = product(change, part), change.sum()
+        if self.single:
+            part, change = part.astype(np.float32), change.astype(np.float32)
         if change.min() == change.max():  # a symmetric product costs half of a general one
             inner = change[0] * product(part.T, part)
         else:
@@ -195,7 +200,7 @@ class Evaluate:
         size = len(linear) + 1
         gram = np.empty((size, size))
         gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1] = inner, linear, linear
-        gram[-1, -1] = change.sum()
+        gram[-1, -1] = total
         return gram
 
 
