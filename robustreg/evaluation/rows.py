@@ -42,13 +42,27 @@ class Observed:
         """The targets of all rows, in their units."""
         return self.targets(self.source.y)
 
+    @cached_property
+    def _held(self) -> ArraySource:
+        assert isinstance(self.source, ArraySource)
+        return replace(self.source, y=self.y)
+
+    def for_a_pass(self) -> tuple[ArraySource | SurveyedSource, Targets | None]:
+        """What to read, and how targets are: None where it has those of all rows in their units.
+
+        Once somebody has asked for these they are there, and converted no more.
+        """
+        if "y" in vars(self):
+            return self._held, None
+        return self.source, self.targets
+
 
 @dataclass(frozen=True)
 class _Blocks:
     """The job that reads a partition in blocks, and does another one with each of them."""
 
     reading: Reading
-    targets: Targets
+    targets: Targets | None  # None: in their units already
     starts: Mapping[int, int] | Sequence[int]  # the first row of every partition
     size: int  # rows of a block at most
     job: Callable[[Block], Any]
@@ -57,11 +71,12 @@ class _Blocks:
         start, n, sums = self.starts[index], len(y), None
         for first in range(0, n, self.size):
             part = slice(first, min(first + self.size, n))
+            target = y[part] if self.targets is None else self.targets(y[part])
             own = self.job(
                 Block(
                     self.reading,
                     self.reading.read(rows_of(X, part)),
-                    self.targets(y[part]),
+                    target,
                     None if weight is None else weight[part],
                     slice(start + part.start, start + part.stop),
                 )
@@ -146,11 +161,10 @@ class RowBlocks(Reading):
         whole = self._whole
         if whole is not None:
             return job(whole)
+        source, targets = self.observed.for_a_pass()
         # what is sent to another process must not hold rows
-        reading = self if self.source.in_memory else self._alone
-        return self.source.total(
-            _Blocks(reading, self.observed.targets, self.source.starts, self.source.block_rows, job)
-        )
+        reading = self if source.in_memory else self._alone
+        return source.total(_Blocks(reading, targets, source.starts, source.block_rows, job))
 
     def collect(self, function: Callable[[Block], Array]) -> Array:
         """What a function gives for every row, all together: one pass over X."""

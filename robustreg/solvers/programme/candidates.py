@@ -14,6 +14,7 @@ from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.coordinates import sizes_of_terms
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
+from robustreg.evaluation.units import SURVEY_ROWS
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import LAST_PLACES, SAME_VALUE, is_rounding, result
 from robustreg.solvers._solution import Reached, Solution, known
@@ -52,6 +53,8 @@ def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, Optimiz
     """The least-squares fit, where it is exact or there is nothing to fit."""
     objective, own = programme.objective, programme.own
     theta = objective.least_squares()
+    if programme.size and _some_are_off(problem, programme, theta):
+        return None
     residual = programme.residuals(theta)
     zero = np.zeros(len(residual), dtype=bool)
     _, intercept, sigma = objective.unpack(theta)
@@ -66,6 +69,17 @@ def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, Optimiz
     gap = value if programme.size else 0.0
     fit = finished("The least-squares fit is exact.")
     return Candidate(found, residual, zero, value, gap), fit
+
+
+def _some_are_off(problem: Problem, programme: Streamed, theta: Array) -> bool:
+    """Whether the losses of some rows alone are more than an exact fit leaves: no pass then."""
+    step = problem.n // SURVEY_ROWS
+    if step <= 1 or problem.penalty.positive:  # which changes theta
+        return False
+    residual, weight = programme.objective.residuals_of_some(theta, step)
+    losses = problem.loss.rho(residual)
+    part = float(losses.sum() if weight is None else weight @ losses) / programme.total
+    return part > max(problem.negligible, LAST_PLACES * EPS * problem.farthest)
 
 
 def is_exact(
