@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,18 @@ CURVATURE_STEP = 0.01
 FEW_ROWS = 100  # whose products cost less than finding out whether fewer would do
 
 Change = tuple[Index, Array]  # which entries of a vector change, and by how much
+
+
+class Places(NamedTuple):
+    """Where sums are taken, at m points."""
+
+    beta: Array  # (m, p) coefficients in the units of the blocks
+    intercept: Array  # (m,) at the columns' centre
+    sigma: Array  # (m,)
+
+    def some(self, which: Mask) -> Places:
+        """Some of the points."""
+        return Places(self.beta[which], self.intercept[which], self.sigma[which])
 
 
 class Stack:
@@ -56,27 +68,28 @@ class Stack:
         size = objective.rows.p + 2
         self.curvature = np.zeros((count, objective.rows.n))
         self.grams = np.zeros((count, size, size))
+        self.half_norm = objective.hessian_of_half_norm()  # of all losses and penalties
 
     def forget(self, point: int) -> None:
         """Start a Gram matrix anew: where a point has strayed, digits may be lost."""
         self.curvature[point] = 0.0
         self.grams[point] = 0.0
 
-    def unpack(self, theta: Array) -> tuple[Array, Array, Array]:
-        """As of ``Objective``, for the rows of theta."""
+    def places(self, theta: Array) -> Places:
+        """``unpack`` of ``Objective``, for the rows of theta."""
         own, count = self.objective, len(theta)
         intercept = theta[:, own.k] if own.rows.fit_intercept else np.zeros(count)
         sigma = theta[:, -1] if own.joint else np.full(count, own.scale)
-        return own.coordinates.expand(theta[:, : own.k]), intercept, sigma
+        return Places(own.coordinates.expand(theta[:, : own.k]), intercept, sigma)
 
-    def evaluate(self, points: Index, theta: Array, refresh: bool) -> StackSums:
-        """One pass over X at the rows of ``theta``, for some of the points.
+    def evaluate(self, points: Index, places: Places, refresh: bool) -> StackSums:
+        """One pass over X for some of the points.
 
         With ``refresh`` their Gram matrices are brought up to date.
         """
         own = self.objective
         rows, loss = own.rows, own.loss
-        beta, intercept, sigma = self.unpack(theta)
+        beta, intercept, sigma = places
         shift = intercept - beta @ rows.offset
         size = max(1, CACHED // len(points))
 
@@ -98,18 +111,17 @@ class Stack:
             self.grams[points] += found.change
         return found.sums
 
-    def gradients(self, sums: FirstSums, theta: Array, strength: Array) -> Array:
+    def gradients(self, sums: FirstSums, places: Places, strength: Array) -> Array:
         """Gradients for penalties with the second derivatives ``strength``."""
-        own = self.objective
-        beta = own.coordinates.expand(theta[:, : own.k])
-        return own.gradient_from(sums, strength[:, None] * beta / own.rows.unit / own.rows.unit)
+        own, unit = self.objective, self.objective.rows.unit
+        return own.gradient_from(sums, strength[:, None] * places.beta / unit / unit)
 
-    def hessians(self, points: Index, theta: Array) -> Array:
+    def hessians(self, points: Index, places: Places) -> Array:
         """Generalised Hessians without penalties, at the points evaluated last."""
         own = self.objective
         k, p, intercept = own.k, own.rows.p, own.rows.fit_intercept
-        beta, centre, sigma = self.unpack(theta)
-        lift = np.zeros((len(theta), p + 2, own.size))
+        beta, centre, sigma = places
+        lift = np.zeros((len(sigma), p + 2, own.size))
         basis = own.coordinates.basis
         lift[:, :p, :k] = basis if basis.ndim == 2 else np.diag(basis)
         if intercept:

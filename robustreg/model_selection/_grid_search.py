@@ -300,7 +300,8 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
             fits = sequence.together(own, alphas)
             failed += sum(not fit.converged for fit in fits)
             models = (self._model(row, float(alpha)) for alpha in alphas)  # for some scorers
-            scores[i] = held_out.scores(models, own, fits)
+            found = sequence.trail[-1]
+            scores[i] = held_out.scores(models, found[:, :-2], found[:, -2])
             self._announce(number, row, alphas, scores[i])
             tasks.done(f"fold {number}, " + _describe(row))
         return scores, failed, sequence.trail

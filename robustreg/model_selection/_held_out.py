@@ -14,7 +14,6 @@ from sklearn.utils.extmath import safe_sparse_dot
 from robustreg._arrays import Array, Index, in_precision
 from robustreg._compat import metric_by_column
 from robustreg.estimators._base import LinearRegressor
-from robustreg.evaluation.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,12 @@ class HeldOut:
         self.Candidate = Candidate
         self.by_column = metric_by_column(scorer, params)
 
-    def scores(self, models: Iterable[LinearRegressor], problem: Problem, fits: list[Any]) -> Any:
-        """Scores of several fits, predicted together and, where that is possible, judged so."""
-        coefs = np.array([fit.coef for fit in fits])
-        intercepts = np.array([fit.intercept for fit in fits])
-        own = problem.in_user_units(coefs, intercepts)
-        coefs, intercepts = in_precision(self.dtype, *own)
+    def scores(self, models: Iterable[LinearRegressor], coefs: Array, intercepts: Array) -> Any:
+        """Scores of several fits, predicted together and, where that is possible, judged so.
+
+        Their coefficients and intercepts are in the user's units.
+        """
+        coefs, intercepts = in_precision(self.dtype, coefs, intercepts)
         # a column after the other: sums over one lose the least digits
         with np.errstate(over="ignore", invalid="ignore"):  # a score of infinity is no error
             predictions = np.asfortranarray(safe_sparse_dot(self.X, coefs.T) + intercepts)

@@ -27,7 +27,7 @@ from scipy.sparse import issparse
 from robustreg._arrays import Array, Index
 from robustreg.evaluation.certificate import gap_of_psi, is_balanced
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.points import Stack, StackSums
+from robustreg.evaluation.points import Places, Stack, StackSums
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended, Limits, finished
 from robustreg.solvers._faint import has_faint
@@ -63,7 +63,7 @@ class _Arrived:
 
     points: Index
     steps: int
-    theta: Array
+    places: Places
     sums: StackSums
     gradient: Array
 
@@ -162,18 +162,19 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: StepLimits) ->
     """
     own = stack.objective
     points = np.arange(len(theta))
-    half_norm = own.hessian_of_half_norm() if strength.any() else np.zeros((own.k, own.k))
-    if not np.isfinite(half_norm).all():
+    if strength.any() and not np.isfinite(stack.half_norm).all():
         return  # columns below 1e-150 under a ridge
     size = last = np.full(len(theta), np.inf)
     hessians: Array = np.empty((len(theta), own.size, own.size))
     for number in range(min(limits.max_iter, MAX_STEPS)):
         fresh = bool(np.max(size) > SAME_HESSIANS)
-        sums, sigma = stack.evaluate(points, theta, fresh), stack.unpack(theta)[2]
-        gradient = stack.gradients(sums, theta, strength)
+        places = stack.places(theta)
+        sums, sigma = stack.evaluate(points, places, fresh), places.sigma
+        gradient = stack.gradients(sums, places, strength)
         if fresh:
-            hessians = stack.hessians(points, theta)
-            hessians[:, : own.k, : own.k] += strength[:, None, None] * half_norm
+            hessians = stack.hessians(points, places)
+            if strength.any():
+                hessians[:, : own.k, : own.k] += strength[:, None, None] * stack.half_norm
         try:
             step = np.linalg.solve(hessians, -gradient[:, :, None])[:, :, 0]
         except np.linalg.LinAlgError:
@@ -182,7 +183,8 @@ def _descend(stack: Stack, theta: Array, strength: Array, limits: StepLimits) ->
         size = np.linalg.norm(step, axis=1) / np.maximum(sigma, limits.unit)
         done = (size <= 0.1 * limits.xtol) | (np.maximum(size, last) <= limits.xtol)
         if done.any():
-            yield _Arrived(points[done], number + 1, theta[done], sums.at(done), gradient[done])
+            there = places.some(done)
+            yield _Arrived(points[done], number + 1, there, sums.at(done), gradient[done])
         theta = theta + step
         going = ~done & (size <= np.minimum(PROGRESS * before, LONGEST))
         if own.joint:
@@ -199,7 +201,7 @@ def _certified(
 ) -> Iterator[Solution]:
     """The fits at points that have arrived, with their certificates."""
     own, sums = stack.objective, arrived.sums
-    beta, intercept, sigma = stack.unpack(arrived.theta)
+    beta, intercept, sigma = arrived.places
     found = own.coordinates.in_columns(beta, intercept, sigma, own.rounding)
     intercepts = np.broadcast_to(found.intercept, sigma.shape)
     value = own.loss_value(sums, sigma)

@@ -43,9 +43,10 @@ def result(
     """
     found, residuals, value, gap, _ = reached
     gap = gap + problem.penalty.rounding(found.coef)
-    reached = reached._replace(gap=gap)
     if not (found.certain and gap <= value):  # F is nowhere negative
-        gap, reached = value, reached._replace(gap=value)
+        gap = value
+    if gap != reached.gap:
+        reached = reached._replace(gap=gap)
     certified = is_certified(problem, reached, tol)
     followed = 0.0
     if residuals is not None and len(problem.far):
