@@ -124,11 +124,11 @@ class TrimmedSquares:
         if edge.min() <= table.zero:  # what counts as 0 ties: on a plane no row is better
             absolute = np.where(absolute <= table.zero, 0.0, absolute)
             edge = np.where(edge <= table.zero, 0.0, edge)
-        within = table.weigh((absolute < edge).astype(np.float64))
-        tied = table.weigh((absolute == edge).astype(np.float64))
-        with np.errstate(divide="ignore", invalid="ignore"):  # where residuals are no numbers
-            left = (covered - within.sum(axis=1)) / tied.sum(axis=1)
-        return within + tied * np.clip(left, 0.0, 1.0)[:, None], None
+        weights = table.weigh((absolute <= edge).astype(np.float64))
+        tied = np.flatnonzero(weights.sum(axis=1) != covered)
+        if len(tied):
+            weights[tied] = _shares(table, absolute[tied], edge[tied], covered)
+        return weights, None
 
     def covered(self, table: Table) -> float:
         """The weight of the rows that count, a whole number where rounding explains the rest."""
@@ -153,3 +153,12 @@ class TrimmedSquares:
     def is_exact(self, table: Table, off: Array) -> Mask:
         """Whether all rows that count are on a plane that rows of so much weight are off."""
         return off <= table.total * (1.0 + SUMMED) - self.covered(table)
+
+
+def _shares(table: Table, absolute: Array, edge: Array, covered: float) -> Array:
+    """The shares of rows in a sum of so much weight, those at the edge having the same."""
+    within = table.weigh((absolute < edge).astype(np.float64))
+    tied = table.weigh((absolute == edge).astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):  # where residuals are no numbers
+        left = (covered - within.sum(axis=1)) / tied.sum(axis=1)
+    return within + tied * np.clip(left, 0.0, 1.0)[:, None]
