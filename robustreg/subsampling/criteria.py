@@ -124,7 +124,9 @@ class TrimmedSquares:
         if edge.min() <= table.zero:  # what counts as 0 ties: on a plane no row is better
             absolute = np.where(absolute <= table.zero, 0.0, absolute)
             edge = np.where(edge <= table.zero, 0.0, edge)
-        weights = table.weigh((absolute <= edge).astype(np.float64))
+        if table.weight is not None:  # rows at the edge seldom fit in as they are
+            return _shares(table, absolute, edge, covered), None
+        weights = (absolute <= edge).astype(np.float64)
         tied = np.flatnonzero(weights.sum(axis=1) != covered)
         if len(tied):
             weights[tied] = _shares(table, absolute[tied], edge[tied], covered)
