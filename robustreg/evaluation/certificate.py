@@ -219,7 +219,8 @@ def _gap(
 def dual_point(objective: Objective, here: Evaluation) -> Array:
     """``psi(z) + psi'(z) dz`` for the Newton step ``d``; ``psi(z)`` if that is not defined."""
     theta, gradient = here.theta, here.gradient
-    hessian, _ = hessian_at(objective, here)
+    with np.errstate(over="ignore"):
+        hessian, _ = hessian_at(objective, here)
     step: Array | None = None
     if isinstance(hessian, LinearOperator):
         step = minres(hessian, -gradient, rtol=1e-12, maxiter=MAX_PRODUCTS)

@@ -37,7 +37,8 @@ def hessian_at(
 
     And the curvature that it is made of, which is another once a Gram matrix in single
     precision has too few digits: rows with psi' = 0 have taken most of it in some direction.
-    Without curvature it is a LinearOperator, with a pass over X for a product.
+    Without curvature it is a LinearOperator, with a pass over X for a product. Entries may
+    overflow: who asks ignores that, and refuses to factor what is not finite.
     """
     curvature, own = here.curvature, objective.coordinates
     if curvature is None:
@@ -56,8 +57,7 @@ def hessian_at(
         hessian[objective.k : lead, -1] = curvature.curve_z[-1]
         hessian[-1, :-1] = hessian[:-1, -1]
         hessian[-1, -1] = curvature.curve_zz
-    with np.errstate(over="ignore"):  # solvers refuse to factor what is not finite
-        hessian /= objective.rows.total * curvature.sigma
+    hessian /= objective.rows.total * curvature.sigma
     if objective.penalty.root_curvature:
         hessian[: objective.k, : objective.k] += objective.penalty_hessian
     return hessian, curvature
