@@ -12,6 +12,8 @@ from robustreg._linalg.products import product
 from robustreg.evaluation.reading import Block, NotFiniteError, Reading
 from robustreg.evaluation.rows import RowBlocks
 
+CONVERTED = 2**17  # entries at a time
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -143,7 +145,20 @@ def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
     if not isinstance(block, np.ndarray):
         other = block if weight is None else block.multiply(weight[:, None])
         return (block.T @ other).toarray()
-    part = block.astype(np.float32) if single else block
-    if weight is not None:
-        part = part * np.sqrt(weight).astype(part.dtype)[:, None]
-    return product(part.T, part).astype(np.float64, copy=False)
+    if single:
+        return single_gram(block, weight)
+    part = block if weight is None else block * np.sqrt(weight)[:, None]
+    return product(part.T, part)
+
+
+def single_gram(block: Array, weight: Array | None = None) -> Array:
+    """``sum w x x'`` in single precision, converted a piece at a time, which stays in cache."""
+    n, p = block.shape
+    step, gram = max(1, CONVERTED // p), np.zeros((p, p))
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        part = block[rows].astype(np.float32)
+        if weight is not None:
+            part *= np.sqrt(weight[rows], dtype=np.float32)[:, None]
+        gram += product(part.T, part)
+    return gram

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Index
 from robustreg._linalg.precise import precise_residual, precise_slopes
 from robustreg._linalg.products import product
 from robustreg.evaluation.moments import weighted_gram
@@ -24,6 +24,7 @@ from robustreg.losses import ConvexLoss
 # step. (Steps are shares of psi' itself, not of its bound: at a small scale all of the curvature
 # may lie in the tails.)
 DIGITS = 7
+AT_A_TIME = 2**16  # entries of the rows whose psi' has changed
 _DROPPED = np.int64(52 - DIGITS)  # of the 52 of a double's mantissa
 _HALF = np.int64(1) << (_DROPPED - np.int64(1))
 _KEPT = ~((np.int64(1) << _DROPPED) - np.int64(1))
@@ -52,7 +53,9 @@ class Bend(NamedTuple):
         if self.point is None:
             return self.level
         beta, intercept, sigma = self.point
-        return held(self.loss, residual_of(block, beta, intercept, precise) / sigma)
+        z = residual_of(block, beta, intercept, precise)
+        z /= sigma
+        return held(self.loss, z)
 
 
 @dataclass(frozen=True)
@@ -145,9 +148,9 @@ class Evaluate:
         return self.from_residual(block, residual_of(block, beta, intercept, self.precise))
 
     def from_residual(self, block: Block, residual: Array) -> Sums:
-        """The same, from the residuals of the block."""
+        """The same, from the residuals of the block, which are overwritten."""
         loss, weight, offset = self.loss, block.weight, block.reading.offset
-        z = residual / self.point.sigma
+        z = np.divide(residual, self.point.sigma, out=residual)
         psi = loss.psi(z)
         weighted = psi if weight is None else weight * psi
         psi_psi = float(weighted @ psi)
@@ -187,20 +190,28 @@ class Evaluate:
         change = bend[index] - (before if isinstance(before, float) else before[index])
         if block.weight is not None:
             change *= block.weight[index]
+        step, gram = max(1, AT_A_TIME // block.reading.p), None
+        for first in range(0, len(index), step):
+            rows = slice(first, first + step)
+            part = self._change_by(block, index[rows], change[rows])
+            gram = part if gram is None else gram + part
+        return gram
+
+    def _change_by(self, block: Block, index: Index, change: Array) -> Array:
+        """The change by some rows, given that of their psi'."""
         part = block.reading.centred(block.X, index)
         if self.basis is not None:
             part = product(part, self.basis)
-        linear, total = product(change, part), change.sum()
+        size = part.shape[1] + 1
+        gram = np.empty((size, size))
+        gram[-1, :-1] = gram[:-1, -1] = product(change, part)
+        gram[-1, -1] = change.sum()
         if self.single:
             part, change = part.astype(np.float32), change.astype(np.float32)
         if change.min() == change.max():  # a symmetric product costs half of a general one
-            inner = change[0] * product(part.T, part)
+            gram[:-1, :-1] = change[0] * product(part.T, part)
         else:
-            inner = product(part.T, change[:, None] * part)
-        size = len(linear) + 1
-        gram = np.empty((size, size))
-        gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1] = inner, linear, linear
-        gram[-1, -1] = total
+            gram[:-1, :-1] = product(part.T, change[:, None] * part)
         return gram
 
 

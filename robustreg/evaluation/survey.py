@@ -22,6 +22,8 @@ FAR_SPARSE = 1e2
 # Uncentred sums of squares lose no more than a digit up to this ratio of mean to spread, ...
 MAX_MEAN_NEAR = 3.0
 LEAST_SINGLE, MOST_SINGLE = 1e-12, 1e12  # ... and for these spreads suit single precision.
+LARGE = 2**18  # entries of X from which that pays for fewer columns, too:
+WIDE_IF_LARGE = 20
 # Squares and products of entries outside of these bounds leave the floating-point range.
 TINY_ENTRY, HUGE_ENTRY = 1e-70, 1e70
 
@@ -66,7 +68,7 @@ def read_rows(observed: Observed, fit_intercept: bool, standardise: bool = False
         flat=np.zeros(p, dtype=bool),
         explicit=explicit,
         near=found.near and not explicit,
-        single=found.single and not explicit,
+        single=found.single and not explicit and _single_pays(n, p),
         observed=observed,
         n=n,
         total=total,
@@ -103,8 +105,13 @@ def _survey(X: Array, weight: Array | None, fit_intercept: bool) -> _Surveyed:
         spread=np.maximum(spread * two, TINY),
         hard=bool(hard or extreme),
         near=near,
-        single=bool(near and tame and len(pilot) >= WIDE),
+        single=bool(near and tame),
     )
+
+
+def _single_pays(n: int, p: int) -> bool:
+    """Whether a product in single precision saves more than the conversion takes."""
+    return p >= WIDE or (p >= WIDE_IF_LARGE and n * p >= LARGE)
 
 
 def _sparse_rows(observed: Observed, fit_intercept: bool, n: int, total: float) -> RowBlocks:
