@@ -114,8 +114,9 @@ def scales_of(model, X, dense, y, weight):
             table = np.ldexp(dense, -power[:-1]), np.ldexp(y, -power[-1])
             found.append(float(np.ldexp(quietly(helper, *table, weight).scale_, power[-1])))
             found.append(0.0)  # what is exact in one table is nearly so in the other
-            if max(found[0], model.loss_scale_) <= ROUNDING * np.abs(y).max():
-                found.append(float(model.loss_scale_))
+            reported = getattr(model, "loss_scale_", np.inf)  # which fits of a path do not have
+            if max(found[0], reported) <= ROUNDING * np.abs(y).max():
+                found.append(float(reported))
     if 0.0 in found:
         found.append(float(objective_of(helper, dense, y, weight, 1.0).exact))
     return [scale for scale in dict.fromkeys(found) if scale > 0] or [1.0]
