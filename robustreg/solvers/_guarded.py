@@ -1,7 +1,8 @@
-"""What follows every fit, whichever solver made it, and whether by itself or in a session.
+"""What every fit has about it, whichever solver made it, and whether by itself or in a session.
 
-A fit of a small problem that is not certified is refined, one that follows a y which was brought
-in is made anew on y as it is, and one with rows of hardly any weight gets the bound of the others.
+No solver is asked where y does not vary. A fit of a small problem that is not certified is refined,
+one that follows a y which was brought in is made anew on y as it is, and one with rows of hardly
+any weight gets the bound of the others.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from typing import Any
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._faint import bounded_without_faint, has_faint
 from robustreg.solvers._followed import followed
-from robustreg.solvers._report import TOL
+from robustreg.solvers._report import TOL, null_result
 from robustreg.solvers._session import MAX_ITER, Session, session_of
 from robustreg.solvers._solution import Solution, Solve
 from robustreg.solvers.refinement.refined import refined
 
 
 class Guarded:
-    """A solver with all that follows a fit.
+    """A solver with all that goes before a fit and follows it.
 
     Parameters
     ----------
@@ -34,6 +35,8 @@ class Guarded:
 
     def __call__(self, problem: Problem, **options: Any) -> Solution:
         """A fit by itself."""
+        if problem.spread == 0.0:
+            return null_result(problem)
         return self.completed(problem, self.solver(problem, **options), options)
 
     def prepare(self, problem: Problem) -> Session:
@@ -77,6 +80,8 @@ class GuardedSession(Session):
         tol: float = TOL,
     ) -> Solution:
         """The fit of a problem; see :class:`Session`."""
+        if problem.spread == 0.0:
+            return null_result(problem)
         options: dict[str, Any] = {"max_iter": max_iter, "tol": tol}
         first, self.begun = not self.begun, True
         if has_faint(problem):
@@ -96,5 +101,7 @@ class GuardedSession(Session):
         tol: float = TOL,
     ) -> list[Solution | None]:
         """Certified fits, None for the others; see :class:`Session`."""
+        if problems[0].spread == 0.0:
+            return [None] * len(problems)
         self.begun = True
         return self.own.fit_together(problems, starts, max_iter=max_iter, tol=tol)

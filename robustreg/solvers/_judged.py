@@ -20,7 +20,7 @@ from robustreg.evaluation.reading import NotFiniteError
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._ended import UNFINISHED, Ended
 from robustreg.solvers._plane import certificate_at_zero
-from robustreg.solvers._report import TOL, null_result, result
+from robustreg.solvers._report import TOL, result
 from robustreg.solvers._reported import residuals_brought_in, value_at
 from robustreg.solvers._session import MAX_ITER, Session, session_of
 from robustreg.solvers._solution import Reached, Solution, known
@@ -91,9 +91,7 @@ class Judged:
         max_iter: int,
         tol: float,
     ) -> Solution:
-        """What ``solve`` finds, judged; it is not asked where there is nothing to find."""
-        if problem.spread == 0.0:
-            return null_result(problem)
+        """What ``solve`` finds, judged."""
         if not issparse(problem.X) and not np.isfinite(problem.X).all():
             raise NotFiniteError
         answer = solve(problem, start=start, max_iter=max_iter, tol=tol)

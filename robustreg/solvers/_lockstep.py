@@ -96,7 +96,7 @@ class Lockstep:
         first = problems[0]
         found: list[Solution | None] = [None] * len(problems)
         special = issparse(first.X) or first.penalty.kinked or has_faint(first)
-        if special or len(first.far) or first.spread == 0.0:
+        if special or len(first.far):
             return found
         cells = [
             (k, problem, start)

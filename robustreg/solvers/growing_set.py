@@ -13,7 +13,7 @@ from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import LEAST_SCALE, Coefficients, Problem
 from robustreg.solvers._ended import Ended, Limits
 from robustreg.solvers._minimise import XTOL
-from robustreg.solvers._report import SLOPE_ROUNDING, null_result, result
+from robustreg.solvers._report import SLOPE_ROUNDING, result
 from robustreg.solvers._solution import Reached, Solution, known
 from robustreg.solvers.smooth import (
     PrimalDual,
@@ -38,8 +38,6 @@ def working_set(
     method ends. Cost: for every set a pass over X, O(n p), and a fit of its m columns,
     O(n m^2); a set has at most twice the columns of the one before.
     """
-    if problem.spread == 0.0:
-        return null_result(problem)
     objective = make_objective(problem, scaled(problem))
     part, columns = _grown(problem, objective, start, max_iter, tol)
     fit = _in_all_columns(problem, objective, part, columns, tol)

@@ -10,7 +10,7 @@ from robustreg.evaluation.choice import is_small, white
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import finished
-from robustreg.solvers._report import null_result, result
+from robustreg.solvers._report import result
 from robustreg.solvers._reported import value_at
 from robustreg.solvers._solution import Reached, Solution, known, reached_at
 
@@ -31,8 +31,6 @@ def direct(
     rounding, so that the digits lost in the coordinates come back. Cost: one pass of
     O(n p^2) and at least one of O(n p). ``start`` and ``max_iter`` have no effect.
     """
-    if problem.spread == 0.0:
-        return null_result(problem)
     chosen = white(problem)
     own = chosen[0]
     # Nearly collinear columns magnify the rounding of the gradient; on little data it is spared.

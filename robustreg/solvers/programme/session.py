@@ -9,7 +9,7 @@ import numpy as np
 from robustreg.evaluation.choice import Chosen, white
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.penalties import Penalty
-from robustreg.solvers._report import TOL, null_result
+from robustreg.solvers._report import TOL
 from robustreg.solvers._session import MAX_ITER, Session
 from robustreg.solvers._solution import Solution
 
@@ -33,8 +33,6 @@ class ProgrammeSession(Session):
         tol: float = TOL,
     ) -> Solution:
         """The fit of a problem, in the coordinates of the last one if these are its own."""
-        if problem.spread == 0.0:
-            return null_result(problem)
         kind = _kind(problem.penalty)
         if self.kept is None or self.kept[0] != kind:
             self.kept = None  # two are not to be held at a time
