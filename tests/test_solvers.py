@@ -12,7 +12,7 @@ from robustreg import select_solver
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.evaluation import choice
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
-from robustreg.solvers import SOLVERS, SolverSpec, smooth, solver_names
+from robustreg.solvers import SOLVERS, SolverSpec, solver_names
 from robustreg.solvers._line import Point
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._newton_steps import perspective_step
@@ -270,7 +270,7 @@ def test_coordinates_that_are_only_scaled(monkeypatch, model, container):
     X, y = contaminated(n=300, p=8)
     X[:, 0] = 100 * X[:, 0] + X[:, 1]
     expected = clone(model).fit(X, y)
-    monkeypatch.setattr("robustreg.solvers.smooth.MAX_WHITENED", 2)
+    monkeypatch.setattr("robustreg.evaluation.choice.MAX_WHITENED", 2)
     found = clone(model).fit(container(X), y)
     np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-7)
     assert found.scale_ == pytest.approx(expected.scale_, rel=1e-8)
@@ -661,6 +661,19 @@ def wide_table(kind):
     return X, y
 
 
+def recorded_coordinates(monkeypatch):
+    """A list of the coordinates that fits are going to choose."""
+    chosen, own = [], choice.quick
+
+    def recorded(problem):
+        found = own(problem)
+        chosen.append(found[0])
+        return found
+
+    monkeypatch.setattr(choice, "quick", recorded)
+    return chosen
+
+
 @pytest.mark.parametrize(
     ("kind", "single"),
     [("plain", True), ("rare", True)]
@@ -676,22 +689,24 @@ def test_single_precision_speeds_a_fit_up_and_changes_nothing(
 ):
     X, y = wide_table(kind)
     weight = np.random.default_rng(1).uniform(0.5, 2, len(y)) if weighted else None
-    chosen = []
-
-    def recorded(problem):
-        found = choice.quick(problem)
-        chosen.append(found[0])
-        return found
-
-    monkeypatch.setattr(smooth, "quick", recorded)
+    chosen = recorded_coordinates(monkeypatch)
     quick = clone(model).fit(X, y, sample_weight=weight)
     if not model.alpha:  # a ridge makes repeated columns harmless
         assert chosen[-1].single == single
-    monkeypatch.setattr(smooth, "quick", choice.white)
+    monkeypatch.setattr(choice, "quick", choice.white)
     full = clone(model).fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(quick.predict(X), full.predict(X), rtol=0, atol=1e-9 * y.std())
     assert quick.scale_ == pytest.approx(full.scale_, rel=1e-9)
     assert quick.dual_gap_ <= 1e-11 * quick.objective_
+
+
+@pytest.mark.parametrize(("n", "p", "single"), [(13_000, 20, False), (14_000, 20, True)])
+def test_single_precision_pays_for_few_columns_in_large_tables(monkeypatch, n, p, single):
+    X, y = contaminated(n=n, p=p)
+    chosen = recorded_coordinates(monkeypatch)
+    model = MRegressor("log_cosh").fit(X, y)
+    assert chosen[-1].single == single
+    assert model.dual_gap_ <= 1e-11 * model.objective_
 
 
 @pytest.mark.parametrize("huge", [1e20, 1e39, 1e100])

@@ -226,10 +226,10 @@ def dual_point(objective: Objective, here: Evaluation) -> Array:
         step = minres(hessian, -gradient, rtol=1e-12, maxiter=MAX_PRODUCTS)
     elif not np.isfinite(hessian).all():
         pass
-    elif objective.kinks is None:
-        step = lstsq(hessian, -gradient, cond=1e-12)
-    else:  # psi + psi' dz then balances the penalty's subgradient
+    elif objective.kinks is not None:  # psi + psi' dz then balances the penalty's subgradient
         step = objective.kinks.step(hessian, gradient, theta)
+    else:
+        step = lstsq(hessian, -gradient, cond=1e-12)
     if step is not None and np.isfinite(step).all():
         return after_step(objective, here, step)
     return np.asarray(objective.loss.psi(objective.residuals(theta) / objective.scale_at(theta)))

@@ -54,8 +54,15 @@ def separable(problem: Problem) -> Chosen:
     return Coordinates(rows, basis, second, np.zeros(rows.p), single=single), cross
 
 
+def for_smooth(problem: Problem, wide: bool = False) -> Chosen:
+    """Coordinates for a smooth loss; with ``wide`` very many columns are only scaled."""
+    if problem.penalty.kinked:
+        return separable(problem)
+    return scaled(problem) if wide and problem.p > MAX_WHITENED else quick(problem)
+
+
 def quick(problem: Problem) -> Chosen:
-    """Coordinates for a smooth loss: nearly white in half of the time, where that suffices."""
+    """White coordinates, or nearly so in half of the time, where that suffices."""
     rows = _read(problem)
     if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
         with suppress(NotFiniteError):  # of single precision perhaps: double precision tells

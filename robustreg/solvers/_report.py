@@ -110,13 +110,12 @@ def _rounding(problem: Problem, found: Coefficients, residual: Array, value: flo
     Where all are, that is F but for its penalty: a joint scale is one of rounding, too.
     """
     zero = exactly_fitted(problem, found, residual)
-    if zero.all():
-        return value - problem.penalty.value(found.coef)
-    sigma = problem.scale_or(found.sigma)
-    losses = problem.losses(residual[zero], sigma)
-    weight = 1.0 if problem.weight is None else problem.weight[zero]
-    total = problem.n if problem.weight is None else problem.weight.sum()
-    return float(np.sum(weight * losses)) / total
+    if not zero.all():
+        losses = problem.losses(residual[zero], problem.scale_or(found.sigma))
+        weight = 1.0 if problem.weight is None else problem.weight[zero]
+        total = problem.n if problem.weight is None else problem.weight.sum()
+        return float(np.sum(weight * losses)) / total
+    return value - problem.penalty.value(found.coef)
 
 
 def exactly_fitted(problem: Problem, found: Coefficients, residual: Array) -> Mask:

@@ -9,7 +9,7 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
 from robustreg.evaluation.certificate import dual_gap, dual_gap_from, dual_point
-from robustreg.evaluation.choice import MAX_WHITENED, Chosen, quick, scaled, separable
+from robustreg.evaluation.choice import for_smooth
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._continuation import careful
@@ -23,7 +23,7 @@ from robustreg.solvers._minimise import (
     minimise_newton,
 )
 from robustreg.solvers._optimum import Optimum, optimise, optimise_from_above
-from robustreg.solvers._report import ENOUGH, TOL, null_result, result
+from robustreg.solvers._report import ENOUGH, TOL, result
 from robustreg.solvers._session import MAX_ITER, Session
 from robustreg.solvers._solution import Reached, Solution, known, reached_at
 from robustreg.solvers._tracked import Tracked
@@ -54,8 +54,6 @@ def lbfgs(
     L-BFGS-B compares values of F, which stop changing when the coefficients are right to
     eight digits; the Newton steps at the end supply the others. Cost: O(n p) a step.
     """
-    if problem.spread == 0.0:
-        return null_result(problem)
     if start is None:
         start = _pilot(problem, max_iter)
     tracked = _opened(problem, minimise_lbfgs)
@@ -64,7 +62,8 @@ def lbfgs(
 
 def _opened(problem: Problem, minimise: Minimise) -> Tracked:
     """The objective of a problem in coordinates of its own."""
-    return Tracked(make_objective(problem, _chosen(problem, minimise)))
+    chosen = for_smooth(problem, wide=minimise is minimise_lbfgs)
+    return Tracked(make_objective(problem, chosen))
 
 
 def _solved(
@@ -105,19 +104,18 @@ class NewtonSession(Session):
         tol: float = TOL,
     ) -> Solution:
         """The fit of a problem; the first of a kind, in coordinates of its own, is ``newton``'s."""
-        if problem.spread == 0.0:
-            return null_result(problem)
-        limits, first = Limits(max_iter, tol, XTOL), _kind(problem) not in self.kept
-        kept = None if first else self.kept[_kind(problem)]
-        if kept is not None:
-            kept.go_on_with(kept.objective.of(problem.loss, problem.penalty))
-            return _certified(problem, kept, start, limits, minimise_newton)
-        if start is None:
-            start = _pilot(problem, max_iter)
-        tracked = self._opened(problem)
-        if not first:  # what is stuck is made by itself once more, and goes other ways then
-            return _certified(problem, tracked, start, limits, minimise_newton)
-        return _solved(problem, tracked, start, limits, minimise_newton)
+        limits, kind = Limits(max_iter, tol, XTOL), _kind(problem)
+        first, tracked = kind not in self.kept, self.kept.get(kind)
+        if tracked is not None:
+            tracked.go_on_with(tracked.objective.of(problem.loss, problem.penalty))
+        else:
+            if start is None:
+                start = _pilot(problem, max_iter)
+            tracked = self._opened(problem)
+        if first:
+            return _solved(problem, tracked, start, limits, minimise_newton)
+        # what is stuck is made by itself once more, and goes other ways then
+        return _certified(problem, tracked, start, limits, minimise_newton)
 
     def _opened(self, problem: Problem) -> Tracked:
         """The objective of a problem, kept where others of its kind have the same coordinates."""
@@ -229,13 +227,6 @@ def _primal_dual(tracked: Tracked, optimum: Optimum) -> PrimalDual:
     nu, residual = dual_point(objective, here), objective.residuals(here.theta)
     dual_gap_from(objective, found.coef, residual, here.value, nu)
     return PrimalDual(found, residual, here.value, nu, optimum.fit)
-
-
-def _chosen(problem: Problem, minimise: Minimise) -> Chosen:
-    if problem.penalty.kinked:
-        return separable(problem)
-    wide = minimise is minimise_lbfgs and problem.p > MAX_WHITENED
-    return scaled(problem) if wide else quick(problem)
 
 
 def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Coefficients | None:
