@@ -553,7 +553,7 @@ def test_sums_of_parts_by_their_definition(loss, turned, precise, weighted, join
     assert [again(block).curved.gram for block in blocks] == [None, None, None]
     both = sums[0] + again(blocks[0])
     np.testing.assert_array_equal(both.curved.gram, sums[0].curved.gram)
-    assert (sums[0] + Evaluate(loss, point, joint)(blocks[1])).curved is None
+    assert (sums[0] + Evaluate(loss, point, joint, precise)(blocks[1])).curved is None
 
 
 @pytest.mark.parametrize(("precise", "expected"), [(False, [0.0, 0.5]), (True, [-1.0, 0.5])])

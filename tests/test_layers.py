@@ -6,6 +6,7 @@ one fails here until somebody decides where it belongs.
 """
 
 import ast
+import dataclasses
 import graphlib
 import itertools
 import re
@@ -41,6 +42,10 @@ LAYERS = {
 # Pure mathematics: neither scikit-learn nor the units that adapt to it.
 PURE = {"losses", "penalties", "scale"}
 NOT_PURE = {"sklearn", "_compat", "_validation"}
+
+HANDED_OVER = tuple(
+    f"robustreg.{unit}" for unit in ("evaluation", "losses", "penalties", "sources", "_linalg")
+)
 
 REQUIRED = {"numpy", "scipy", "sklearn", "threadpoolctl", "robustreg"}
 # Only inside a function, so that `import robustreg` works without them.
@@ -160,6 +165,18 @@ def test_mathematics_knows_nothing_of_scikit_learn():
         f"{item.where}: {item.unit} imports {item.target or item.top}"
         for item in IMPORTS
         if item.unit in PURE and NOT_PURE & {item.top, item.target}
+    ]
+    assert wrong == []
+
+
+def test_what_is_handed_from_layer_to_layer_is_frozen():
+    wrong = [
+        f"{name}.{kind.__name__}"
+        for name, module in sorted(sys.modules.items())
+        if name.startswith(HANDED_OVER)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__ == name
+        if not kind.__dataclass_params__.frozen
     ]
     assert wrong == []
 

@@ -137,7 +137,7 @@ class Evaluate:
     loss: ConvexLoss
     point: Point
     joint: bool
-    precise: bool = False
+    precise: bool
     held: Bend | None = None
     basis: Array | None = None
     single: bool = False
@@ -244,7 +244,7 @@ class Residual:
 
     beta: Array
     intercept: float
-    precise: bool = False
+    precise: bool
 
     def __call__(self, block: Block) -> Array:
         return residual_of(block, self.beta, self.intercept, self.precise)
