@@ -6,8 +6,8 @@ from _cases import contaminated
 from _reference import Reference
 from scipy import sparse
 
-from robustreg.evaluation.choice import separable, white
-from robustreg.evaluation.hessian import after_step, hessian_at
+from robustreg.evaluation.choice import quick, separable, white
+from robustreg.evaluation.hessian import after_step, curvature_to_start_from, hessian_at
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.losses import Huber, LogCosh, PseudoHuber
@@ -114,3 +114,30 @@ def test_psi_after_a_step(case):
         psi(theta + step) - psi(theta),
     )
     np.testing.assert_allclose(change, expected, atol=2 * PSI_PRIME * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("coordinates", [quick, white])
+@pytest.mark.parametrize("left", [2, 40])
+def test_a_gram_matrix_of_single_precision_keeps_its_digits(left, coordinates):
+    """Outliers take nearly all rows of a rare column: what is left of it is summed anew."""
+    rng = np.random.default_rng(0)
+    X, rare = rng.normal(size=(2000, 60)), np.arange(2000) < 200 + left
+    X[:, 0] = np.where(rare, X[:, 0], 0.0)
+    y = rng.normal(size=2000)
+    y[:200] += 1e3
+    data = Data(X, y, None, 1)
+    problem = make_problem(data, loss=Huber(), scale=None, penalty=ElasticNet(), fit_intercept=True)
+    objective = make_objective(problem, coordinates(problem))
+    theta = np.zeros(objective.size)
+    theta[-1] = 2.0 * problem.spread
+    start = curvature_to_start_from(objective)
+    assert start.single == (coordinates is quick)
+    here = objective.evaluate(theta, start)
+    found, curvature = hessian_at(objective, here)
+    anew = start.single and left == 2
+    assert curvature.single == (start.single and not anew)
+    assert (curvature is not here.curvature) == anew
+    products, _ = hessian_at(objective, here._replace(curvature=None))
+    expected = products @ np.eye(objective.size)
+    digits = 1e-5 if curvature.single else 1e-12
+    np.testing.assert_allclose(found, expected, rtol=0, atol=digits * np.abs(expected).max())
