@@ -7,9 +7,11 @@ from _reference import Reference
 from scipy import sparse
 
 from robustreg.evaluation.choice import quick, separable, white
+from robustreg.evaluation.evaluated import SAME_HESSIAN, Curvature
 from robustreg.evaluation.hessian import after_step, curvature_to_start_from, hessian_at
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.posed import Data, make_problem
+from robustreg.evaluation.sums import Bend
 from robustreg.losses import Huber, LogCosh, PseudoHuber
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._tracked import Tracked
@@ -141,3 +143,14 @@ def test_a_gram_matrix_of_single_precision_keeps_its_digits(left, coordinates):
     expected = products @ np.eye(objective.size)
     digits = 1e-5 if curvature.single else 1e-12
     np.testing.assert_allclose(found, expected, rtol=0, atol=digits * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("scales", [SAME_HESSIAN, 0.1])
+def test_how_close_a_point_is_whose_hessian_is_the_same(scales):
+    at, away = np.array([3.0, -4.0, 2.0]), np.array([0.6, 0.0, -0.8])
+    here = Curvature(np.eye(3), Bend(Huber(), None, 1.0), False, at, sigma=2.0)
+    assert here.is_near(at, 2.0, scales)
+    assert here.is_near(at + 1.9 * scales * away, 2.0, scales)
+    assert not here.is_near(at + 2.1 * scales * away, 2.0, scales)
+    assert not here.is_near(at + np.array([np.inf, 0.0, 0.0]), 2.0, scales)
+    assert not here.elsewhere().is_near(at, 2.0, scales)
