@@ -7,9 +7,10 @@ from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import Array
 from robustreg._linalg.factors import least_pivot
+from robustreg.evaluation.along import AfterStep, Times
 from robustreg.evaluation.evaluated import Curvature, Evaluation
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.sums import AfterStep, Bend, GramOf, Point, Times
+from robustreg.evaluation.sums import Bend, GramOf, Point
 
 # A Gram matrix in single precision will do while this share of it is left in all directions.
 LEAST_LEFT = 1e-2

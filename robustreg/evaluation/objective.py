@@ -16,6 +16,7 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array
 from robustreg._cached import cached_property
+from robustreg.evaluation.along import SlopeAlong
 from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
 from robustreg.evaluation.evaluated import Curvature, Evaluation
@@ -30,7 +31,6 @@ from robustreg.evaluation.sums import (
     FirstSums,
     Point,
     Residual,
-    SlopeAlong,
     Sums,
     residual_of,
 )
