@@ -30,7 +30,7 @@ from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Coefficients
 from robustreg.evaluation.reading import Block, Reading
-from robustreg.evaluation.sums import Bend, Evaluate, Point, held, residual_of
+from robustreg.evaluation.sums import Bend, Brought, Evaluate, Point, held, residual_of
 from robustreg.losses import Absolute, HalfSquared, Huber, LogCosh, PseudoHuber
 
 COMMON = ("alpha", "l1_ratio", "positive", "fit_intercept")
@@ -536,7 +536,7 @@ def test_sums_of_parts_by_their_definition(loss, turned, precise, weighted, join
         psi, bend = share * loss.psi(z), share * held(loss, z)
         np.testing.assert_allclose(bend, share * loss.psi_prime(z), rtol=2.0**-8)
         curve = joint * bend * z
-        job = Evaluate(loss, point, joint, precise, before, basis)
+        job = Evaluate(loss, point, joint, precise, Brought(before, basis, False, False))
         sums = [job(block) for block in blocks]
         for total in (sums[0] + sums[1] + sums[2], sums[2] + sums[1] + sums[0]):
             expected = design.T @ (bend[:, None] * design)
@@ -549,7 +549,7 @@ def test_sums_of_parts_by_their_definition(loss, turned, precise, weighted, join
             assert total.curved.curve_z[3] == pytest.approx(curve.sum(), rel=1e-11, abs=1e-11)
             assert total.curved.curve_zz == pytest.approx(curve @ z, rel=1e-12)
         before, gram = Bend(loss, point), gram + total.curved.gram
-    again = Evaluate(loss, point, joint, precise, before, basis)
+    again = Evaluate(loss, point, joint, precise, Brought(before, basis, False, False))
     assert [again(block).curved.gram for block in blocks] == [None, None, None]
     both = sums[0] + again(blocks[0])
     np.testing.assert_array_equal(both.curved.gram, sums[0].curved.gram)

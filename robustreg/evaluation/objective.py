@@ -27,6 +27,7 @@ from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import (
     Bend,
+    Brought,
     Evaluate,
     FirstSums,
     Point,
@@ -182,10 +183,11 @@ class Objective:
         beta, intercept, sigma = self.unpack(theta)
         moves = before is not None and not before.is_near(theta, sigma)
         point = Point(beta, intercept, sigma)
-        bend = before.bend if before is not None and moves else None
-        single = before is not None and before.single
-        basis, one_block = self.coordinates.gram_basis, self.rows.one_block
-        job = Evaluate(self.loss, point, self.joint, self.precise, bend, basis, single, one_block)
+        brought = None
+        if before is not None and moves:
+            basis, one_block = self.coordinates.gram_basis, self.rows.one_block
+            brought = Brought(before.bend, basis, before.single, one_block)
+        job = Evaluate(self.loss, point, self.joint, self.precise, brought)
         keep = keep and self.rows.source.in_memory
         residual, sums = self._kept(job) if keep else (None, self.rows.sum(job))
         curvature = before

@@ -110,6 +110,15 @@ class Sums(FirstSums):
         return Sums(*self._plus(other), both)
 
 
+class Brought(NamedTuple):
+    """What is known of a Gram matrix that is brought from one point to the next."""
+
+    bend: Bend  # the psi' that it has of every row
+    basis: Array | None  # (p, q) of the coordinates that it is one of; None: of the columns
+    single: bool  # in single precision: products for its change are, too, in half of the time
+    one_block: bool  # all rows are one block: their psi' is handed back
+
+
 @dataclass(frozen=True)
 class Evaluate:
     """The job that sums what F and its derivatives at a point need.
@@ -124,24 +133,15 @@ class Evaluate:
         Whether the scale is a variable.
     precise : bool
         Whether residuals and slopes have twice the working precision.
-    held : Bend or None
-        The psi' that a Gram matrix has, which is to be that of this point; None: no curvature.
-    basis : ndarray of shape (p, q) or None
-        Of the coordinates that the Gram matrix is one of; None: the columns.
-    single : bool
-        Whether that is in single precision: products for its change are, too, in half of the time.
-    one_block : bool
-        Whether all rows are one block: their psi' is then handed back.
+    brought : Brought or None
+        The Gram matrix that is to be that of this point; None: no curvature.
     """
 
     loss: ConvexLoss
     point: Point
     joint: bool
     precise: bool
-    held: Bend | None = None
-    basis: Array | None = None
-    single: bool = False
-    one_block: bool = False
+    brought: Brought | None = None
 
     def __call__(self, block: Block) -> Sums:
         beta, intercept, _ = self.point
@@ -165,13 +165,13 @@ class Evaluate:
             total = float(weighted.sum())
             psi_a = product(weighted, block.X) - total * offset
         psi_z = float(weighted @ z)
-        curved = None if self.held is None else self._curved(block, z, self.held)
+        curved = None if self.brought is None else self._curved(block, z, self.brought)
         return Sums(conjugate, total, psi_psi, psi_z, psi_a, curved)
 
-    def _curved(self, block: Block, z: Array, before: Bend) -> Curved:
+    def _curved(self, block: Block, z: Array, brought: Brought) -> Curved:
         """Sums of psi', and the change of a Gram matrix by the rows whose psi' is another."""
         bend, weight, offset = held(self.loss, z), block.weight, block.reading.offset
-        gram = self._change(block, bend, before.of(block, self.precise))
+        gram = _change(block, bend, brought.bend.of(block, self.precise), brought)
         curve_z, curve_zz = np.zeros(block.reading.p + 1), 0.0
         if self.joint:
             curve = bend * z
@@ -180,39 +180,41 @@ class Evaluate:
             curve_z[-1] = curve.sum()
             curve_z[:-1] = product(curve, block.X) - curve_z[-1] * offset
             curve_zz = float(curve @ z)
-        return Curved(curve_z, curve_zz, gram, bend if self.one_block else None)
+        return Curved(curve_z, curve_zz, gram, bend if brought.one_block else None)
 
-    def _change(self, block: Block, bend: Array, before: Array | float) -> Array | None:
-        """Change of the psi'-weighted Gram matrix of [a, 1]; None where no psi' is another."""
-        index = np.flatnonzero(bend != before)
-        if not len(index):
-            return None
-        change = bend[index] - (before if isinstance(before, float) else before[index])
-        if block.weight is not None:
-            change *= block.weight[index]
-        step, gram = max(1, AT_A_TIME // block.reading.p), None
-        for first in range(0, len(index), step):
-            rows = slice(first, first + step)
-            part = self._change_by(block, index[rows], change[rows])
-            gram = part if gram is None else gram + part
-        return gram
 
-    def _change_by(self, block: Block, index: Index, change: Array) -> Array:
-        """The change by some rows, given that of their psi'."""
-        part = block.reading.centred(block.X, index)
-        if self.basis is not None:
-            part = product(part, self.basis)
-        size = part.shape[1] + 1
-        gram = np.empty((size, size))
-        gram[-1, :-1] = gram[:-1, -1] = product(change, part)
-        gram[-1, -1] = change.sum()
-        if self.single:
-            part, change = part.astype(np.float32), change.astype(np.float32)
-        if change.min() == change.max():  # a symmetric product costs half of a general one
-            gram[:-1, :-1] = change[0] * product(part.T, part)
-        else:
-            gram[:-1, :-1] = product(part.T, change[:, None] * part)
-        return gram
+def _change(block: Block, bend: Array, before: Array | float, brought: Brought) -> Array | None:
+    """Change of the psi'-weighted Gram matrix of [a, 1]; None where no psi' is another."""
+    index = np.flatnonzero(bend != before)
+    if not len(index):
+        return None
+    change = bend[index] - (before if isinstance(before, float) else before[index])
+    if block.weight is not None:
+        change *= block.weight[index]
+    step, gram = max(1, AT_A_TIME // block.reading.p), None
+    for first in range(0, len(index), step):
+        rows = slice(first, first + step)
+        part = _change_by(block, index[rows], change[rows], brought)
+        gram = part if gram is None else gram + part
+    return gram
+
+
+def _change_by(block: Block, index: Index, change: Array, brought: Brought) -> Array:
+    """The change by some rows, given that of their psi'."""
+    part = block.reading.centred(block.X, index)
+    if brought.basis is not None:
+        part = product(part, brought.basis)
+    size = part.shape[1] + 1
+    gram = np.empty((size, size))
+    gram[-1, :-1] = gram[:-1, -1] = product(change, part)
+    gram[-1, -1] = change.sum()
+    if brought.single:
+        part, change = part.astype(np.float32), change.astype(np.float32)
+    if change.min() == change.max():  # a symmetric product costs half of a general one
+        gram[:-1, :-1] = change[0] * product(part.T, part)
+    else:
+        gram[:-1, :-1] = product(part.T, change[:, None] * part)
+    return gram
 
 
 def held(loss: ConvexLoss, z: Array) -> Array:
