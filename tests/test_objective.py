@@ -11,8 +11,8 @@ from robustreg.evaluation.evaluated import SAME_HESSIAN, Curvature
 from robustreg.evaluation.hessian import after_step, curvature_to_start_from, hessian_at
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.posed import Data, make_problem
-from robustreg.evaluation.sums import Bend
-from robustreg.losses import Huber, LogCosh, PseudoHuber
+from robustreg.evaluation.sums import Bend, Fitted
+from robustreg.losses import HalfSquared, Huber, LogCosh, PseudoHuber
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._tracked import Tracked
 from robustreg.sources._array import ArraySource
@@ -154,3 +154,51 @@ def test_how_close_a_point_is_whose_hessian_is_the_same(scales):
     assert not here.is_near(at + 2.1 * scales * away, 2.0, scales)
     assert not here.is_near(at + np.array([np.inf, 0.0, 0.0]), 2.0, scales)
     assert not here.elsewhere().is_near(at, 2.0, scales)
+
+
+@pytest.mark.parametrize("coordinates", [separable, white])
+@pytest.mark.parametrize("case", CASES)
+def test_coefficients_keep_their_predictions_about_another_centre(case, coordinates):
+    loss, how = CASES[case]
+    problem, _ = posed(loss, **how)
+    objective = make_objective(problem, coordinates(problem))
+    other = objective.rows.about(np.array([3.0, -1.0, 0.5]))
+    coef, intercept = np.array([1.0, -2.0, 3.0]), 4.0 * problem.fit_intercept
+    fitted = other.collect(Fitted(coef * other.unit, intercept))
+    if not problem.fit_intercept:  # nothing is centred then
+        fitted += other.offset @ coef
+    theta = np.append(objective.carry(coef, intercept, other), 1.0)
+    np.testing.assert_allclose(objective.residuals(theta), problem.y - fitted, rtol=1e-10)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_penalised_least_squares_are_least_where_the_loss_is_its_parabola(l1_ratio, weighted):
+    X, y = contaminated()
+    weight = 1.0 + np.arange(len(y)) % 5 if weighted else None
+    problem = make_problem(
+        Data(X, y, weight, 1),
+        loss=HalfSquared(),
+        scale=2.0,
+        penalty=ElasticNet(0.3, l1_ratio),
+        fit_intercept=True,
+    )
+    objective = make_objective(problem, separable(problem))
+    theta = objective.penalised_least_squares(problem.scale)
+    assert theta.all()
+    slope = objective.kinks.excess(theta, objective(theta)[1])
+    size = objective.rms_psi(objective.evaluate(theta).sums)
+    np.testing.assert_allclose(slope, 0.0, atol=1e-5 * size)
+
+
+@pytest.mark.parametrize("coordinates", [separable, white])
+def test_reach_of_columns(coordinates):
+    """What a column varies by where the others stay: the inverse of the covariances says it."""
+    X, y = contaminated()
+    X = X @ np.array([[1.0, 0.9, 0.0], [0.0, 0.3, 0.0], [0.5, 0.0, 20.0]])
+    problem = make_problem(
+        Data(X, y, None, 1), loss=Huber(), scale=None, penalty=ElasticNet(), fit_intercept=True
+    )
+    own, _ = coordinates(problem)
+    expected = np.sqrt(np.diag(np.linalg.inv(np.cov(X.T, bias=True))))
+    np.testing.assert_allclose(own.reach_of_columns(), expected, rtol=1e-4)

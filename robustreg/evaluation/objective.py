@@ -66,8 +66,8 @@ class Objective:
     loss: ConvexLoss
     scale: float | None
     penalty: Penalty
-    rounding: float = 0.0
-    precise: bool = False
+    rounding: float
+    precise: bool
     #: Whether the scale is a variable.
     joint: bool = field(init=False)
     #: The rows, read in blocks.
