@@ -6,7 +6,7 @@ from _cases import contaminated
 from _reference import Reference
 from scipy import sparse
 
-from robustreg.evaluation.choice import quick, separable, white
+from robustreg.evaluation.choice import quick, scaled, separable, white
 from robustreg.evaluation.evaluated import SAME_HESSIAN, Curvature
 from robustreg.evaluation.hessian import after_step, curvature_to_start_from, hessian_at
 from robustreg.evaluation.objective import make_objective
@@ -202,3 +202,18 @@ def test_reach_of_columns(coordinates):
     own, _ = coordinates(problem)
     expected = np.sqrt(np.diag(np.linalg.inv(np.cov(X.T, bias=True))))
     np.testing.assert_allclose(own.reach_of_columns(), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("coordinates", [separable, white, scaled])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_changes_that_remove_a_slope(weighted, coordinates):
+    X, y = contaminated()
+    X[:, 1] += 2.0 * X[:, 0]
+    weight = 1.0 + np.arange(len(y)) % 5 if weighted else None
+    problem = make_problem(
+        Data(X, y, weight, 1), loss=Huber(), scale=None, penalty=ElasticNet(), fit_intercept=True
+    )
+    own, _ = coordinates(problem)
+    slope = np.array([0.3, -2.0, 1.0])
+    nu = own.fitted(own.expand(own.solve_gram(slope)), 0.0)
+    np.testing.assert_allclose(own.reduce(own.slopes(nu)[0]), slope, rtol=1e-9)
