@@ -710,10 +710,22 @@ def test_single_precision_pays_for_few_columns_in_large_tables(monkeypatch, n, p
 
 
 @pytest.mark.parametrize("huge", [1e20, 1e39, 1e100])
-def test_an_entry_beyond_single_precision_is_no_error(huge):
-    X, y = wide_table("plain")
+@pytest.mark.parametrize(
+    "model",
+    [
+        HuberRegressor(),
+        HuberRegressor(alpha=0.02, l1_ratio=1.0),
+        HuberRegressor(alpha=0.02, l1_ratio=1.0, solver="working_set"),
+        HuberRegressor(positive=True),
+        L2Regressor(alpha=0.02, l1_ratio=1.0),
+    ],
+    ids=["huber", "lasso", "working set", "positive", "L2 lasso"],
+)
+@pytest.mark.parametrize(("n", "p"), [(1500, 55), (14_000, 20)])
+def test_an_entry_beyond_single_precision_is_no_error(n, p, model, huge):
+    X, y = contaminated(n=n, p=p)
     X[1, 3] = huge
-    model = HuberRegressor().fit(X, y)
+    model = clone(model).fit(X, y)
     assert model.converged_
     X[1, 3] = np.nan
     with pytest.raises(ValueError, match="NaN"):

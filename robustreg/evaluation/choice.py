@@ -9,7 +9,7 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
-from robustreg.evaluation.moments import TargetMoments, column_moments, moments
+from robustreg.evaluation.moments import Moments, TargetMoments, column_moments, moments
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.evaluation.rows import RowBlocks
@@ -45,9 +45,16 @@ def separable(problem: Problem) -> Chosen:
 
     Penalties with kinks are sums over coefficients, and need coordinates that are, too.
     """
-    rows = _read(problem)
-    single = rows.single and problem.n > problem.p
-    rows, second, cross = moments(rows, _limit(problem, GROSS), single=single)
+    rows, limit = _read(problem), _limit(problem, GROSS)
+    if rows.single and problem.n > problem.p:
+        with suppress(NotFiniteError):  # of single precision perhaps: double precision tells
+            return _separable(problem, *moments(rows, limit, single=True), single=True)
+    return _separable(problem, *moments(rows, limit), single=False)
+
+
+def _separable(
+    problem: Problem, rows: RowBlocks, second: Moments, cross: TargetMoments, *, single: bool
+) -> Chosen:
     spread = second.spread(rows.total)
     width = np.sqrt(spread**2 + _pull(problem, rows))
     basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
