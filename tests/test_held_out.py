@@ -5,6 +5,7 @@ from functools import wraps
 import numpy as np
 import pytest
 from _cases import contaminated, weights_for
+from sklearn.base import clone
 from sklearn.metrics import get_scorer as sklearn_scorer
 from sklearn.metrics import make_scorer, max_error, mean_pinball_loss, mean_squared_error
 
@@ -39,7 +40,7 @@ def both_ways(held):
     """Scores of three fits, by column and cell by cell."""
     models = [HuberRegressor(alpha=alpha) for alpha in (1.0, 0.1, 0.0)]
     X, y = contaminated(n=80, p=3)
-    fits = [model.fit(X, y) for model in models]
+    fits = [clone(model).fit(X, y) for model in models]
     coefs = np.array([fit.coef_ for fit in fits])
     intercepts = np.array([fit.intercept_ for fit in fits])
     together = held.scores(models, coefs, intercepts)

@@ -96,7 +96,7 @@ class LinearPredictor(RegressorMixin, Estimator):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}.")
 
     def _read(self, X: Any, y: ArrayLike | None) -> tuple[Any, Array]:
-        """X and y as arrays, y finite; of what X is the number and names of columns are kept."""
+        """X and y as arrays, y finite. The number of columns of X is kept, and their names."""
         if _need_no_check(X, y):
             self.n_features_in_ = X.shape[1]
             if hasattr(self, "feature_names_in_"):  # of an earlier fit

@@ -9,10 +9,8 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.products import product
-from robustreg.evaluation.reading import Block, NotFiniteError, Reading
+from robustreg.evaluation.reading import COPIED, Block, NotFiniteError, Reading
 from robustreg.evaluation.rows import RowBlocks
-
-CONVERTED = 2**17  # entries at a time
 
 
 @dataclass(frozen=True)
@@ -146,19 +144,19 @@ def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
         other = block if weight is None else block.multiply(weight[:, None])
         return (block.T @ other).toarray()
     if single:
-        return single_gram(block, weight)
+        return _single_gram(block, weight)
     part = block if weight is None else block * np.sqrt(weight)[:, None]
     return product(part.T, part)
 
 
-def single_gram(block: Array, weight: Array | None = None) -> Array:
+def _single_gram(block: Array, weight: Array | None) -> Array:
     """``sum w x x'`` in single precision, converted a piece at a time, which stays in cache."""
     n, p = block.shape
-    step, gram = max(1, CONVERTED // p), np.zeros((p, p))
+    step, gram = max(1, COPIED // p), np.zeros((p, p))
     for first in range(0, n, step):
         rows = slice(first, first + step)
         part = block[rows].astype(np.float32)
         if weight is not None:
-            part *= np.sqrt(weight[rows], dtype=np.float32)[:, None]
+            part *= np.sqrt(weight[rows]).astype(np.float32)[:, None]
         gram += product(part.T, part)
     return gram

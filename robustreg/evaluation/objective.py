@@ -213,7 +213,8 @@ class Objective:
         residual, (beta, intercept, _) = np.empty(self.rows.n), job.point
 
         def keeping(block: Block) -> Sums:
-            own = residual[block.place] = residual_of(block, beta, intercept, job.precise)
+            own = residual_of(block, beta, intercept, job.precise)
+            residual[block.place] = own  # a copy: the job overwrites its own
             return job.from_residual(block, own)
 
         sums: Sums = self.rows.sum(keeping)

@@ -68,7 +68,7 @@ class Stack:
         size = objective.rows.p + 2
         self.curvature = np.zeros((count, objective.rows.n))
         self.grams = np.zeros((count, size, size))
-        self.half_norm = objective.hessian_of_half_norm()  # of all losses and penalties
+        self.half_norm = objective.hessian_of_half_norm()  # whatever the loss and the penalty
 
     def forget(self, point: int) -> None:
         """Start a Gram matrix anew: where a point has strayed, digits may be lost."""

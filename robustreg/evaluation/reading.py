@@ -17,6 +17,7 @@ from robustreg._arrays import Array, Index, Mask
 from robustreg._cached import cached_property
 
 LONG_ROW = 1024  # entries a vectorised loop over a row should have
+COPIED = 2**16  # entries of a block that are copied at a time, to stay in cache
 
 
 class NotFiniteError(ArithmeticError):

@@ -43,17 +43,18 @@ class Observed:
         return self.targets(self.source.y)
 
     @cached_property
-    def _held(self) -> ArraySource:
+    def _converted(self) -> ArraySource:
+        """The source with targets in their units."""
         assert isinstance(self.source, ArraySource)
         return replace(self.source, y=self.y)
 
     def for_a_pass(self) -> tuple[ArraySource | SurveyedSource, Targets | None]:
-        """What to read, and how targets are: None where it has those of all rows in their units.
+        """The source that a pass reads, and how its targets are read; None: as they are.
 
-        Once somebody has asked for these they are there, and converted no more.
+        Once somebody has asked for ``y`` it is kept, and targets are not converted any more.
         """
-        if "y" in vars(self):
-            return self._held, None
+        if "y" in vars(self):  # where a cached property is once it is known
+            return self._converted, None
         return self.source, self.targets
 
 

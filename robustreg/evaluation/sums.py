@@ -16,7 +16,7 @@ from robustreg._arrays import Array, Index
 from robustreg._linalg.precise import precise_residual, precise_slopes
 from robustreg._linalg.products import product
 from robustreg.evaluation.moments import weighted_gram
-from robustreg.evaluation.reading import Block
+from robustreg.evaluation.reading import COPIED, Block
 from robustreg.losses import ConvexLoss
 
 # Binary digits of psi' that a Gram matrix has where psi' varies between kinks. A row enters it
@@ -24,7 +24,6 @@ from robustreg.losses import ConvexLoss
 # step. (Steps are shares of psi' itself, not of its bound: at a small scale all of the curvature
 # may lie in the tails.)
 DIGITS = 7
-AT_A_TIME = 2**16  # entries of the rows whose psi' has changed
 _DROPPED = np.int64(52 - DIGITS)  # of the 52 of a double's mantissa
 _HALF = np.int64(1) << (_DROPPED - np.int64(1))
 _KEPT = ~((np.int64(1) << _DROPPED) - np.int64(1))
@@ -115,8 +114,8 @@ class Brought(NamedTuple):
 
     bend: Bend  # the psi' that it has of every row
     basis: Array | None  # (p, q) of the coordinates that it is one of; None: of the columns
-    single: bool  # in single precision: products for its change are, too, in half of the time
-    one_block: bool  # all rows are one block: their psi' is handed back
+    single: bool  # whether it is in single precision: its change is then, in half of the time
+    one_block: bool  # whether all rows are one block: their psi' is then handed back
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def _change(block: Block, bend: Array, before: Array | float, brought: Brought) 
     change = bend[index] - (before if isinstance(before, float) else before[index])
     if block.weight is not None:
         change *= block.weight[index]
-    step, gram = max(1, AT_A_TIME // block.reading.p), None
+    step, gram = max(1, COPIED // block.reading.p), None
     for first in range(0, len(index), step):
         rows = slice(first, first + step)
         part = _change_by(block, index[rows], change[rows], brought)

@@ -1,4 +1,4 @@
-"""What every fit has about it, whichever solver made it, and whether by itself or in a session.
+"""What surrounds every fit, whichever solver made it, and whether by itself or in a session.
 
 No solver is asked where y does not vary. A fit of a small problem that is not certified is refined,
 one that follows a y which was brought in is made anew on y as it is, and one with rows of hardly

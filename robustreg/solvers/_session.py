@@ -54,7 +54,7 @@ class Session(ABC):
         Parameters
         ----------
         problem : Problem
-            One with the rows of the session.
+            One with the rows of the session and a y that varies: none is asked for others.
         start : Coefficients or None, default=None
             Where to start, for solvers that can.
         max_iter : int, default=100_000

@@ -127,9 +127,9 @@ class TrimmedSquares:
         if table.weight is not None:  # rows at the edge seldom fit in as they are
             return _shares(table, absolute, edge, covered), None
         weights = (absolute <= edge).astype(np.float64)
-        tied = np.flatnonzero(weights.sum(axis=1) != covered)
-        if len(tied):
-            weights[tied] = _shares(table, absolute[tied], edge[tied], covered)
+        off = np.flatnonzero(weights.sum(axis=1) != covered)  # by rows that tie, for the most part
+        if len(off):
+            weights[off] = _shares(table, absolute[off], edge[off], covered)
         return weights, None
 
     def covered(self, table: Table) -> float:

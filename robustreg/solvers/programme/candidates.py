@@ -74,12 +74,17 @@ def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, Optimiz
 def _some_are_off(problem: Problem, programme: Streamed, theta: Array) -> bool:
     """Whether the losses of some rows alone are more than an exact fit leaves: no pass then."""
     step = problem.n // SURVEY_ROWS
-    if step <= 1 or problem.penalty.positive:  # which changes theta
+    if step <= 1 or problem.penalty.positive:  # which cuts coefficients off
         return False
     residual, weight = programme.objective.residuals_of_some(theta, step)
     losses = problem.loss.rho(residual)
     part = float(losses.sum() if weight is None else weight @ losses) / programme.total
-    return part > max(problem.negligible, LAST_PLACES * EPS * problem.farthest)
+    return part > _most_if_exact(problem)
+
+
+def _most_if_exact(problem: Problem) -> float:
+    """What an exact fit may leave of F."""
+    return max(problem.negligible, LAST_PLACES * EPS * problem.farthest)
 
 
 def is_exact(
@@ -88,7 +93,7 @@ def is_exact(
     """Whether a fit leaves nothing but rounding in any row; ``value`` is of the order of F."""
     if value <= problem.negligible:
         return True
-    if value > LAST_PLACES * EPS * problem.farthest:  # most often, and known without a pass
+    if value > _most_if_exact(problem):  # most often, and known without a pass
         return False
     beta, intercept, _ = objective.unpack(theta)
     own = residual[: problem.n]
