@@ -158,9 +158,13 @@ def _from_least_squares(problem: Problem, objective: Objective) -> tuple[Array, 
 def _through_all(objective: Objective, place: Array) -> Array:
     """Least squares of the targets as they are where any are fitted exactly, gross ones, too."""
     own = objective.coordinates
-    for _ in range(REFINEMENTS):
-        residual = objective.residuals(np.append(place, 1.0))
-        slope, mean = own.slopes(residual)
-        change = own.reduce(slope)
-        place = place + (np.append(change, mean) if own.rows.fit_intercept else change)
+    with np.errstate(over="ignore", invalid="ignore"):  # a place out of range is none
+        for _ in range(REFINEMENTS):
+            residual = objective.residuals(np.append(place, 1.0))
+            slope, mean = own.slopes(residual)
+            change = own.reduce(slope)
+            further = place + (np.append(change, mean) if own.rows.fit_intercept else change)
+            if not np.isfinite(own.expand(further[: own.k])).all():
+                break
+            place = further
     return place
