@@ -9,7 +9,7 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array
 from robustreg._linalg.products import product
-from robustreg.evaluation.reading import COPIED, Block, NotFiniteError, Reading
+from robustreg.evaluation.reading import Block, NotFiniteError, Reading, copied_rows
 from robustreg.evaluation.rows import RowBlocks
 
 
@@ -152,7 +152,7 @@ def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
 def _single_gram(block: Array, weight: Array | None) -> Array:
     """``sum w x x'`` in single precision, converted a piece at a time, which stays in cache."""
     n, p = block.shape
-    step, gram = max(1, COPIED // p), np.zeros((p, p))
+    step, gram = copied_rows(n, p, 4), np.zeros((p, p))
     for first in range(0, n, step):
         rows = slice(first, first + step)
         part = block[rows].astype(np.float32)

@@ -15,9 +15,10 @@ import numpy as np
 
 from robustreg._arrays import Array, Index, Mask
 from robustreg._cached import cached_property
+from robustreg.sources._array import WIDE
 
 LONG_ROW = 1024  # entries a vectorised loop over a row should have
-COPIED = 2**16  # entries of a block that are copied at a time, to stay in cache
+COPIED = 2**19  # bytes of a block that are copied at a time, to stay in cache
 
 
 class NotFiniteError(ArithmeticError):
@@ -133,6 +134,14 @@ class Reading:
         np.subtract(block[:bulk].reshape(shape), self._offsets, out=out[:bulk].reshape(shape))
         np.subtract(block[bulk:], self.offset, out=out[bulk:])
         return out
+
+
+def copied_rows(n: int, p: int, item: int) -> int:
+    """How many of n rows are copied at a time, in so many bytes an entry.
+
+    Of wide ones all: their products take longer than a copy that has left the cache.
+    """
+    return n if p >= WIDE else COPIED // (item * p)
 
 
 class Block(NamedTuple):

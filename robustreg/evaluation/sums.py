@@ -16,7 +16,7 @@ from robustreg._arrays import Array, Index
 from robustreg._linalg.precise import precise_residual, precise_slopes
 from robustreg._linalg.products import product
 from robustreg.evaluation.moments import weighted_gram
-from robustreg.evaluation.reading import COPIED, Block
+from robustreg.evaluation.reading import Block, copied_rows
 from robustreg.losses import ConvexLoss
 
 # Binary digits of psi' that a Gram matrix has where psi' varies between kinks. A row enters it
@@ -190,7 +190,7 @@ def _change(block: Block, bend: Array, before: Array | float, brought: Brought) 
     change = bend[index] - (before if isinstance(before, float) else before[index])
     if block.weight is not None:
         change *= block.weight[index]
-    step, gram = max(1, COPIED // block.reading.p), None
+    step, gram = copied_rows(len(index), block.reading.p, 8), None
     for first in range(0, len(index), step):
         rows = slice(first, first + step)
         part = _change_by(block, index[rows], change[rows], brought)
