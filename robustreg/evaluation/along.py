@@ -8,7 +8,7 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import Bend, Fitted, Point, residual_of, slopes_of
+from robustreg.evaluation.sums import Bend, Fitted, Point, residual_of, slopes_of, standardised
 from robustreg.losses import ConvexLoss
 
 
@@ -47,8 +47,7 @@ class Times:
     change: Point
 
     def __call__(self, block: Block) -> Array:
-        z = residual_of(block, self.point.beta, self.point.intercept)
-        z /= self.point.sigma
+        z = standardised(block, self.point)
         along = Fitted(self.change.beta, self.change.intercept)(block)
         along += self.change.sigma * z
         along *= self.bend.of(block)
@@ -68,13 +67,11 @@ class AfterStep:
     change: Point
 
     def __call__(self, block: Block) -> Array:
-        beta, intercept, sigma = self.point
-        z = residual_of(block, beta, intercept)
-        z /= sigma
+        z = standardised(block, self.point)
         dz = Fitted(self.change.beta, self.change.intercept)(block)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
             dz += self.change.sigma * z
             dz *= self.bend.of(block)
-            dz /= -sigma
+            dz /= -self.point.sigma
             dz += self.loss.psi(z)
         return dz

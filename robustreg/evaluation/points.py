@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from robustreg._arrays import Array, Index, Mask
+from robustreg._cached import cached_property
 from robustreg._linalg.products import product
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.reading import Block
@@ -68,7 +69,11 @@ class Stack:
         size = objective.rows.p + 2
         self.curvature = np.zeros((count, objective.rows.n))
         self.grams = np.zeros((count, size, size))
-        self.half_norm = objective.hessian_of_half_norm()  # whatever the loss and the penalty
+
+    @cached_property
+    def half_norm(self) -> Array:
+        """The Hessian of half the squared norm of the coefficients, the same of all penalties."""
+        return self.objective.hessian_of_half_norm()
 
     def forget(self, point: int) -> None:
         """Start a Gram matrix anew: where a point has strayed, digits may be lost."""

@@ -51,10 +51,7 @@ class Bend(NamedTuple):
             return self.known
         if self.point is None:
             return self.level
-        beta, intercept, sigma = self.point
-        z = residual_of(block, beta, intercept, precise)
-        z /= sigma
-        return held(self.loss, z)
+        return held(self.loss, standardised(block, self.point, precise))
 
 
 @dataclass(frozen=True)
@@ -237,6 +234,13 @@ def residual_of(block: Block, beta: Array, intercept: float, precise: bool = Fal
     found: Array = np.subtract(block.target, fitted, out=fitted)
     found -= intercept - float(offset @ beta)
     return found
+
+
+def standardised(block: Block, point: Point, precise: bool = False) -> Array:
+    """The residuals over the scale, ``z = r / sigma``."""
+    z = residual_of(block, point.beta, point.intercept, precise)
+    z /= point.sigma
+    return z
 
 
 @dataclass(frozen=True)
