@@ -162,8 +162,8 @@ def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Ar
     """
     if objective.k == objective.rows.p:
         return balanced
-    rows, basis = objective.rows, objective.coordinates.basis
-    live = basis.any(axis=1) if basis.ndim == 2 else basis > 0
+    rows = objective.rows
+    live = objective.coordinates.basis.any(axis=1)
     if rows.sparse or not rows.fit_intercept or objective.k != np.count_nonzero(live):
         return slope
     if not rows.source.in_memory:
@@ -191,11 +191,8 @@ def _beyond_signs(objective: Objective, slope: Array) -> float:
 
 def _into_l1(objective: Objective, slope: Array) -> float:
     """The factor, at most 1, with which slopes are within what an L1 norm alone can balance."""
-    penalty = objective.penalty
-    if not penalty.slope or penalty.root_curvature:
-        return 1.0
     with np.errstate(over="ignore"):  # nothing is left of nu then, and the bound is 0
-        return penalty.share_within(slope * objective.rows.unit)
+        return objective.penalty.share_within(slope * objective.rows.unit)
 
 
 def _gap(
