@@ -306,6 +306,14 @@ def test_a_penalty_without_kinks_is_a_ridge(alpha):
     assert own.dual_gap_ <= 1e-9 * own.objective_
 
 
+@pytest.mark.parametrize("penalty", [Ridge(0.3), GroupLasso(((0, 2), (1,)), 0.1)], ids=repr)
+@pytest.mark.parametrize(("unit", "scale"), [(1e-170, 1.0), (1e-170, 1e170), (1e160, 1.0)])
+def test_squares_beyond_the_range_of_float64_are_an_error(penalty, unit, scale):
+    X, y = contaminated(n=80, p=3)
+    with pytest.raises(ValueError, match="The objective of this fit cannot be represented"):
+        MRegressor("half_squared", scale=scale, penalty=penalty).fit(X, unit * y)
+
+
 def test_an_exact_plane_is_left_with_its_gap():
     """A certificate at scale 0 would take a linear programme of the penalty."""
     g = np.random.default_rng(0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from robustreg._arrays import EPS, TINY, Array, Index, root_mean_square
 from robustreg.evaluation.limits import (
+    out_of_range,
     penalty_in_range,
     scale_in_units,
     scale_of_squares,
@@ -135,8 +136,6 @@ class Targets:
 
     def brought_in(self, y: Array) -> tuple[Index, Array]:
         """The rows that are cut off, and by how much."""
-        if self.limit == math.inf:
-            return np.zeros(0, dtype=np.intp), np.zeros(0)
         found = self.units.of(y)
         far = np.flatnonzero(np.abs(found) > self.limit)
         return far, found[far] - np.clip(found[far], -self.limit, self.limit)
@@ -198,6 +197,8 @@ def converted(
                 l1_ratio, unit = unit * l1_ratio / alpha_unit, 1.0
     if not isinstance(penalty, ElasticNet):
         value_unit = objective_unit(loss, scale, units.y_unit)
+        if not 0.0 < value_unit < math.inf:
+            raise out_of_range("objective", "y must be rescaled")
         return fixed, penalty.in_units(units.y_unit, value_unit), alpha_unit
     own = replace(penalty, alpha=alpha_unit * penalty.alpha, l1_ratio=l1_ratio, unit=unit)
     return fixed, penalty_in_range(own, penalty.alpha), alpha_unit
