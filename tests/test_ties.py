@@ -1,5 +1,6 @@
 """Tied targets: counts, ratings and rounded measurements, and the zeros among their residuals."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -110,18 +111,18 @@ def test_as_many_zeros_are_left_out_as_there_are_coefficients(name, share):
     order = np.random.default_rng(1).permutation(len(y))
     fortran = np.asfortranarray(X.astype(np.float32))
     found = {
-        "itself": interpolated_share(X, y, weight, zero, rank),
-        "units": interpolated_share(X, y, 1e-3 * given, zero, rank),
-        "order": interpolated_share(X[order], y[order], given[order], zero[order], rank),
-        "twice": interpolated_share(*(np.r_[a, a] for a in (X, y, given, zero)), rank),
-        "sparse": interpolated_share(sparse.csr_array(X), y, weight, zero, rank),
-        "other storage": interpolated_share(fortran, y, weight, zero, rank),
+        "itself": interpolated_share(X, y, weight, zero, rank, True),
+        "units": interpolated_share(X, y, 1e-3 * given, zero, rank, True),
+        "order": interpolated_share(X[order], y[order], given[order], zero[order], rank, True),
+        "twice": interpolated_share(*(np.r_[a, a] for a in (X, y, given, zero)), rank, True),
+        "sparse": interpolated_share(sparse.csr_array(X), y, weight, zero, rank, True),
+        "other storage": interpolated_share(fortran, y, weight, zero, rank, True),
     }
     if name == "groups":
         repeat = np.arange(20) % 3 + 1  # whole-numbered weights against repeated rows
-        weighted = interpolated_share(X, y, repeat.astype(float), zero, rank)
+        weighted = interpolated_share(X, y, repeat.astype(float), zero, rank, True)
         rows = (np.repeat(a, repeat, axis=0) for a in (X, y))
-        again = interpolated_share(*rows, None, np.repeat(zero, repeat), rank)
+        again = interpolated_share(*rows, None, np.repeat(zero, repeat), rank, True)
         assert again == pytest.approx(weighted)
     assert found == pytest.approx(dict.fromkeys(found, share))
 
@@ -134,8 +135,57 @@ def test_equal_sparse_rows_may_be_stored_differently():
         (np.repeat(0.5 * X[:, 0], 2), np.zeros(40, int), np.arange(0, 41, 2)), shape=(20, 1)
     )
     for table in (stored, halves):
-        assert interpolated_share(table, y, None, zero, rank) == pytest.approx(4 / 16)
+        assert interpolated_share(table, y, None, zero, rank, True) == pytest.approx(4 / 16)
     assert len(halves.data) == 40
+
+
+def mixed_storage(X, rng):
+    """The same rows with some zeros as entries, some entries as two halves, in any order."""
+    data, indices, indptr = [], [], [0]
+    for row in X:
+        entries = []
+        for j in rng.permutation(len(row)):
+            halves = 1 + rng.integers(2)
+            if row[j] or rng.integers(2):
+                entries += [(row[j] / halves, j)] * halves
+        data += [value for value, _ in entries]
+        indices += [j for _, j in entries]
+        indptr.append(len(data))
+    return sparse.csr_array((np.array(data), np.array(indices, int), indptr), shape=X.shape)
+
+
+def share_by_counting(X, y, weight, zero, rank):
+    """What ``interpolated_share`` states, with rows as keys."""
+    on, missed = Counter(), Counter()
+    for x, target, own, is_zero in zip(X.tolist(), y, weight, zero, strict=True):
+        (on if is_zero else missed)[(*x, *([] if is_zero else [target]))] += own
+    shared = any(row[:-1] in on for row in missed)
+    most = max(missed.values()) if shared else np.inf
+    counted = sum(min(own, most) for own in on.values()) / sum(on.values())
+    return min(1.0, rank / len(on)) * counted
+
+
+@pytest.mark.parametrize("weights", ["none", "whole", "tenths", "one heavy"])
+@pytest.mark.parametrize("levels", [2, 3, 30])
+def test_the_share_is_the_one_by_counting(levels, weights):
+    """As under a ridge, where rows with residuals of 0 may be any."""
+    rng = np.random.default_rng(levels)
+    for rank in range(1, 8):
+        n = int(rng.integers(4, 30))
+        X = rng.integers(0, levels, (n, int(rng.integers(1, 4)))) - 1.0
+        y = rng.integers(0, 3, n).astype(float)
+        zero = rng.permutation(n) < rng.integers(1, n + 1)
+        weight = {
+            "none": np.ones(n),
+            "whole": rng.integers(1, 4, n).astype(float),
+            "tenths": rng.integers(1, 4, n) / 10.0,
+            "one heavy": np.where(np.arange(n) == n // 2, 1.5, 1.0),
+        }[weights]
+        given = None if weights == "none" else weight
+        signs = rng.choice([-0.0, 0.0], X.shape)
+        tables = [X, np.where(X == 0.0, signs, X), sparse.csr_array(X), mixed_storage(X, rng)]
+        found = [interpolated_share(table, y, given, zero, rank, False) for table in tables]
+        assert found == pytest.approx([share_by_counting(X, y, weight, zero, rank)] * 4)
 
 
 @pytest.mark.parametrize("seed", [29, 93, 228])

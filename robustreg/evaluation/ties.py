@@ -12,11 +12,11 @@ from robustreg._arrays import Array, Mask
 
 Codes = NDArray[np.uint64]
 
-SLACK = 1.0 + 1e-9  # sums of equal weights in another order
+SLACK = 1.0 + 1e-9  # sums of equal weights in another order, for which no row is looked up
 
 
 def interpolated_share(
-    X: Any, y: Array, weight: Array | None, zero: Mask, rank: int, vertex: bool = True
+    X: Any, y: Array, weight: Array | None, zero: Mask, rank: int, vertex: bool
 ) -> float:
     """Share of the zero residuals' weight that a fit of some rank has made itself.
 
