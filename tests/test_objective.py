@@ -11,7 +11,7 @@ from robustreg.evaluation.evaluated import SAME_HESSIAN, Curvature
 from robustreg.evaluation.hessian import after_step, curvature_to_start_from, hessian_at
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.posed import Data, make_problem
-from robustreg.evaluation.sums import Bend, Fitted
+from robustreg.evaluation.sums import Bend, Fitted, held
 from robustreg.losses import HalfSquared, Huber, LogCosh, PseudoHuber
 from robustreg.penalties import ElasticNet
 from robustreg.solvers._tracked import Tracked
@@ -145,6 +145,86 @@ def test_a_gram_matrix_of_single_precision_keeps_its_digits(left, coordinates):
     np.testing.assert_allclose(found, expected, rtol=0, atol=digits * np.abs(expected).max())
 
 
+def test_a_gram_matrix_in_the_coordinates_of_the_rows():
+    """Of more columns than rows, where it is summed anew from nothing."""
+    X, y = contaminated(n=10, p=12)
+    data = Data(X, y, None, 1)
+    problem = make_problem(data, loss=Huber(), scale=None, penalty=ElasticNet(), fit_intercept=True)
+    objective = make_objective(problem, white(problem))
+    assert objective.coordinates.by_rows
+    theta = np.random.default_rng(7).normal(size=objective.size)
+    theta[-1] = 1.3
+    here = objective.evaluate(theta, curvature_to_start_from(objective))
+    expected = hessian_at(objective, here._replace(curvature=None))[0] @ np.eye(objective.size)
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(hessian_at(objective, here)[0], expected, atol=1e-12 * size)
+
+
+@pytest.mark.parametrize("loss", [Huber(0.7), LogCosh(1.5), PseudoHuber(0.5)])
+def test_psi_prime_is_held_in_steps_of_less_than_a_hundredth(loss):
+    z = np.random.default_rng(8).normal(scale=3.0, size=2000)
+    exact = loss.psi_prime(z)
+    rounding = 0.004 if loss.smoothness > 1 else 0.0
+    np.testing.assert_allclose(held(loss, z), exact, rtol=rounding, atol=0)
+    # most rows keep it as a fit settles
+    assert np.mean(held(loss, z) == held(loss, z * (1 + 1e-6))) > 0.99
+
+
+@pytest.mark.parametrize("rows", [16, 1000])
+def test_a_point_next_to_another_has_its_curvature(rows, monkeypatch):
+    monkeypatch.setattr(ArraySource, "block_rows", rows)
+    problem, _ = posed(LogCosh())
+    objective = make_objective(problem, white(problem))
+    theta = np.append(np.zeros(objective.lead), 1.3)
+    first = objective.evaluate(theta, curvature_to_start_from(objective)).curvature
+    assert objective.evaluate(theta + 0.1 * SAME_HESSIAN, first).curvature is first
+    assert objective.evaluate(theta + 100 * SAME_HESSIAN, first).curvature is not first
+
+
+@pytest.mark.parametrize("rows", [16, 1000])
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_point_is_judged_by(case, rows, monkeypatch):
+    """Residuals, the size of psi, and what psi as a dual point leaves unbalanced: the gradient."""
+    monkeypatch.setattr(ArraySource, "block_rows", rows)
+    loss, how = CASES[case]
+    problem, _ = posed(loss, **how)
+    objective = make_objective(problem, white(problem))
+    theta = np.random.default_rng(9).normal(size=objective.size)
+    if objective.joint:
+        theta[-1] = 1.3
+    here = objective.evaluate(theta, keep=True)
+    found = objective.found(theta)
+    residual = problem.y - problem.X @ found.coef - found.intercept
+    np.testing.assert_allclose(here.residual, residual, rtol=1e-12, atol=1e-12)
+    assert objective.evaluate(theta).residual is None
+    psi = loss.psi(residual / objective.scale_at(theta))
+    expected = np.sqrt(np.average(psi**2, weights=problem.weight))
+    assert objective.rms_psi(here.sums) == pytest.approx(expected)
+    left = objective.imbalance(theta, psi)
+    np.testing.assert_allclose(left, -here.gradient[: objective.lead], atol=1e-12)
+    np.testing.assert_allclose(objective.pack(found), theta, rtol=1e-9)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_least_squares_need_moments(fit_intercept):
+    problem, _ = posed(HalfSquared(), scale=2.0, alpha=0.3, fit_intercept=fit_intercept)
+    objective = make_objective(problem, white(problem))
+    theta = objective.least_squares()
+    np.testing.assert_allclose(objective(theta)[1], 0.0, atol=1e-12 * np.abs(problem.y).max())
+    without = make_objective(problem, scaled(problem))
+    np.testing.assert_array_equal(without.least_squares(), np.zeros(3 + fit_intercept))
+
+
+def test_kinks_are_in_single_columns():
+    """Coordinates that mix the columns have none, nor has a ridge."""
+    problem, _ = posed(Huber(), alpha=0.3)
+    lasso = ElasticNet(0.3, 1.0)
+    single, mixed = (make_objective(problem, choice(problem)) for choice in (separable, white))
+    assert single.kinks is None
+    assert single.of(problem.loss, lasso).kinks is not None
+    assert mixed.of(problem.loss, lasso).kinks is None
+
+
 @pytest.mark.parametrize("scales", [SAME_HESSIAN, 0.1])
 def test_how_close_a_point_is_whose_hessian_is_the_same(scales):
     at, away = np.array([3.0, -4.0, 2.0]), np.array([0.6, 0.0, -0.8])
@@ -169,6 +249,10 @@ def test_coefficients_keep_their_predictions_about_another_centre(case, coordina
         fitted += other.offset @ coef
     theta = np.append(objective.carry(coef, intercept, other), 1.0)
     np.testing.assert_allclose(objective.residuals(theta), problem.y - fitted, rtol=1e-10)
+    coef[1] = np.inf  # out of range: dropped
+    infinite = objective.carry(coef, intercept, other)
+    coef[1] = 0.0
+    np.testing.assert_array_equal(infinite, objective.carry(coef, intercept, other))
 
 
 @pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
@@ -186,6 +270,24 @@ def test_penalised_least_squares_are_least_where_the_loss_is_its_parabola(l1_rat
     objective = make_objective(problem, separable(problem))
     theta = objective.penalised_least_squares(problem.scale)
     assert theta.all()
+    slope = objective.kinks.excess(theta, objective(theta)[1])
+    size = objective.rms_psi(objective.evaluate(theta).sums)
+    np.testing.assert_allclose(slope, 0.0, atol=1e-5 * size)
+
+
+def test_penalised_least_squares_share_a_slope_among_columns_that_are_alike():
+    X, y = contaminated(n=2000, p=2)
+    problem = make_problem(
+        Data(np.column_stack([X, X[:, 0]]), y, None, 1),
+        loss=HalfSquared(),
+        scale=2.0,
+        penalty=ElasticNet(0.3, 1.0),
+        fit_intercept=True,
+    )
+    objective = make_objective(problem, separable(problem))
+    theta = objective.penalised_least_squares(problem.scale)
+    assert theta.all()
+    assert theta[0] == pytest.approx(theta[2], rel=1e-7)  # of all equal sums the least squares
     slope = objective.kinks.excess(theta, objective(theta)[1])
     size = objective.rms_psi(objective.evaluate(theta).sums)
     np.testing.assert_allclose(slope, 0.0, atol=1e-5 * size)

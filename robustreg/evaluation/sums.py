@@ -245,7 +245,7 @@ def standardised(block: Block, point: Point, precise: bool = False) -> Array:
 
 @dataclass(frozen=True)
 class Residual:
-    """The residuals of rows, or with ``fitted`` what is predicted of them."""
+    """The residuals of rows."""
 
     beta: Array
     intercept: float
