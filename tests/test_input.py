@@ -284,6 +284,25 @@ def test_tables_of_any_type(name):
         assert_allclose(found.coefs, expected.coefs, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+@pytest.mark.parametrize("model", [*CONVEX, *OF_ANY_TYPE], ids=str)
+def test_several_entries_in_one_place_are_their_sum(model, form):
+    """A one for every time that a word occurs: as entries these ones are all alike."""
+    counts = np.column_stack([np.resize([2, 0, 1, 1], N), np.resize([1, 1, 3], N)])
+    row, column = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
+    major, minor = (column, row) if form is sparse.csc_matrix else (row, column)
+    ends = np.append(0, np.cumsum(np.bincount(major)))
+    index = minor[np.argsort(major, kind="stable")]
+    table = form((np.ones(len(index)), index, ends), shape=counts.shape)
+    before = table.indices.copy()
+    y = counts @ [3.0, -1.0] + 0.1 * Y
+    found, expected = (sklearn.clone(model).fit(part, y) for part in (table, 1.0 * counts))
+    assert_allclose(found.coef_, expected.coef_, atol=1e-6)
+    assert_allclose(found.intercept_, expected.intercept_, atol=1e-6)
+    assert_allclose(found.predict(table), expected.predict(counts), atol=1e-6)
+    assert_array_equal(table.indices, before)  # the user's own
+
+
 @every_model
 @pytest.mark.parametrize(("x_unit", "y_unit"), [(1e-30, 1e15), (1e30, 1e-15), (1.0, 1e45)])
 def test_coefficients_that_float32_has_no_room_for(model, x_unit, y_unit):

@@ -130,10 +130,10 @@ class LinearPredictor(RegressorMixin, Estimator):
         dtype = data.dtype if _fits(target, data.dtype) else np.dtype(np.float64)
         weight = None if sample_weight is None else check_weights(sample_weight, data)
         left_out = weight is not None and not weight.all()  # rows that no sum will see
+        if sparse.issparse(data):
+            data = _one_entry_each(data.astype(np.float64, copy=False))
         if sparse.issparse(data) or left_out:
             check_finite(data, "X", name)
-        if sparse.issparse(data):
-            data = data.astype(np.float64, copy=False)
         try:
             with one_blas_thread() as n_threads, np.errstate(under="ignore"):
                 return work(data, target, weight, dtype, n_threads)
@@ -254,6 +254,18 @@ class LinearEstimator(LinearPredictor, ABC):
     @abstractmethod
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         """Fit the model to validated data."""
+
+
+def _one_entry_each(X: Any) -> Any:
+    """A CSR matrix without several entries in one place, which stand for their sum.
+
+    Products add them up, but a column's squares, and which rows have an entry, would be wrong.
+    """
+    if X.has_canonical_format:
+        return X
+    X = X.copy()  # it may be the user's
+    X.sum_duplicates()
+    return X
 
 
 def _as_float(X: Any) -> Any:
