@@ -1,9 +1,11 @@
 """Moments of the rows against what NumPy makes of the whole table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from _cases import contaminated
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from robustreg.evaluation.moments import column_moments, moments, weighted_gram
@@ -56,21 +58,23 @@ def test_moments(form, how, weighted, fit_intercept):
     own = read - mean
     about, second, cross = moments(rows, limit)
     size = np.sqrt(weight @ own**2)
-    assert_allclose(
-        second.gram[:-1, :-1], own.T @ (weight[:, None] * own), atol=1e-9 * size.max() ** 2
-    )
-    assert second.gram[-1, -1] == pytest.approx(weight.sum())
+    whole = np.column_stack([own, np.ones(len(own))])
+    gram = whole.T @ (weight[:, None] * whole)
+    if fit_intercept:
+        gram[-1, :-1] = gram[:-1, -1] = 0.0  # but for rounding
+    assert_allclose(second.gram, gram, atol=1e-9 * size.max() ** 2)
     assert_allclose(about.offset - rows.offset, mean, atol=1e-9 * size.max())
     assert cross.mean == pytest.approx(mean_y)
     assert_allclose(cross.cross, own.T @ (weight * (cut - mean_y)), atol=1e-9 * size.max() * len(y))
     assert_allclose(second.spread(weight.sum()), size / np.sqrt(weight.sum()), rtol=1e-9)
 
 
+@pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("how", FORMS)
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
-def test_spreads_alone(form, how, fit_intercept):
-    rows, read, _, weight = table(form, how, True, fit_intercept)
+def test_spreads_alone(form, how, fit_intercept, weighted):
+    rows, read, _, weight = table(form, how, weighted, fit_intercept)
     mean = np.average(read, axis=0, weights=weight) if fit_intercept else np.zeros(3)
     about, spread = column_moments(rows)
     expected = np.sqrt(np.average((read - mean) ** 2, axis=0, weights=weight))
@@ -82,22 +86,34 @@ def test_spreads_alone(form, how, fit_intercept):
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_columns_that_count_as_constant_have_no_moments(fit_intercept):
     rows = table(np.asarray, "near", True, fit_intercept)[0]
-    _, second, _ = moments(rows.without(np.array([False, True, False])))
+    rows = rows.without(np.array([False, True, False]))
+    _, second, _ = moments(rows)
     assert not second.gram[1].any()
     assert not second.gram[:, 1].any()
     assert second.gram[0, 0] > 0.0
+    assert_array_equal(column_moments(rows)[1] > 0.0, [True, False, True])
+
+
+def test_spreads_follow_the_units_of_x():
+    rows = table(np.asarray, "near", True, True)[0]
+    table_of = ArraySource(rows.source.X * 1e-3, rows.source.y, rows.weight, 1)
+    small = read_rows(replace(rows.observed, source=table_of), True)
+    expected = 1e-3 * moments(rows)[1].spread(rows.total)
+    assert_allclose(moments(small)[1].spread(rows.total), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("how", FORMS)
 @pytest.mark.parametrize("single", [False, True])
-def test_gram_matrices_in_coordinates_and_in_single_precision(how, weighted, single):
+def test_gram_matrices_in_coordinates_and_in_single_precision(how, weighted, single, monkeypatch):
+    monkeypatch.setattr("robustreg.evaluation.reading.COPIED", 600)  # bytes: in several pieces
     rows, read, _, weight = table(np.asarray, how, weighted, True)
     block = rows.every(1)
     basis = np.array([[1.0, 0.2], [0.0, -1.0], [0.5, 0.0]])
     for turn in (None, basis):
         whole = np.column_stack([read if turn is None else read @ turn, np.ones(len(read))])
         expected = whole.T @ (weight[:, None] * whole)
-        found = weighted_gram(rows, block.X, weight if weighted else None, turn, single=single)
+        options = {"single": True} if single else {}  # double unless it is asked for
+        found = weighted_gram(rows, block.X, weight if weighted else None, turn, **options)
         digits = 1e-5 if single else 1e-9
         assert_allclose(found, expected, atol=digits * np.abs(expected).max())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import Array
 from robustreg._linalg.products import product
 from robustreg.evaluation.reading import Block, NotFiniteError, Reading, copied_rows
 from robustreg.evaluation.rows import RowBlocks
@@ -102,8 +102,7 @@ def column_moments(rows: RowBlocks) -> tuple[RowBlocks, Array]:
     if rows.fit_intercept:
         rows = rows.about(mean)
         variance = variance - mean**2
-    noise = (8 * EPS * rows.offset) ** 2
-    return rows, np.sqrt(np.where(rows.flat | (variance <= noise), 0.0, variance))
+    return rows, np.sqrt(np.where(rows.flat, 0.0, np.maximum(variance, 0.0)))
 
 
 def weighted_gram(
