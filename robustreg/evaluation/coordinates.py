@@ -79,7 +79,7 @@ class Coordinates:
     @property
     def rank(self) -> int:
         """Rank of the regressors with the intercept's column (where not known, its bound)."""
-        return min(self.k, self.rows.n - 1) + int(self.rows.fit_intercept)
+        return min(self.k + int(self.rows.fit_intercept), self.rows.n)
 
     @property
     def gram_basis(self) -> Array | None:

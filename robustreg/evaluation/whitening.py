@@ -70,12 +70,15 @@ def whiten_deficient(rows: RowBlocks, moments: Moments) -> Array | None:
     null[live] = vectors[:, ~kept] / spread[live, None]
 
     # The Gram matrix of X mixes directions that are null with some that are nearly so, the rows
-    # tell them apart: those of far columns may be noise that others must not be taken for.
+    # tell them apart. What far columns leave of one is their rounding; beside another it may be
+    # what tells near columns apart, which only an orthogonal factorisation sees to.
     square, turn = eigh(rows.sum(_SquaresAlong(null)) / rows.total)
     left = np.sqrt(np.maximum(square, 0.0))
     far = np.abs(rows.origin[live]) / spread[live]
     own = np.abs(vectors[:, ~kept] @ turn)
-    noise = EPS * (10 * np.sqrt(rows.p * values[-1]) + own.T @ far)
+    noise = EPS * 10 * np.sqrt(rows.p * values[-1])
+    if len(left) == 1:
+        noise = noise + EPS * own.T @ far
     if np.any(left > noise) or not _are_null(rows, null, spread):
         return None
     basis = np.zeros((rows.p, int(kept.sum())))
