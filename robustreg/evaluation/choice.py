@@ -61,7 +61,7 @@ def _separable(
     return Coordinates(rows, basis, second, np.zeros(rows.p), single=single), cross
 
 
-def for_smooth(problem: Problem, wide: bool = False) -> Chosen:
+def for_smooth(problem: Problem, wide: bool) -> Chosen:
     """Coordinates for a smooth loss; with ``wide`` very many columns are only scaled."""
     if problem.penalty.kinked:
         return separable(problem)
