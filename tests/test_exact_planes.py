@@ -194,3 +194,19 @@ def test_a_direction_that_moves_no_row_leads_nowhere(size):
     np.testing.assert_array_equal(
         plane_of_most_rows(Table(q, y, None, 1e-9, 1), plane[None]), plane
     )
+
+
+@every_model
+@pytest.mark.parametrize("seed", [0, 8, 11])
+def test_nearly_collinear_columns_leave_the_rows_of_a_plane_on_it(model, seed):
+    """Where coefficients cost digits, it is the rows known to be on it that make these out."""
+    g = np.random.default_rng(seed)
+    X = g.normal(size=(40, 6))
+    X[:, 1] = X[:, 0] + 1e-8 * g.normal(size=40)
+    X[-2:] *= 1e6
+    y = X @ [1.0, 0.0, 2.0, -1.0, 0.5, 0.0] - 3.5
+    y[-5:] += 50 * g.normal(size=5)
+    found = clone(model).set_params(random_state=0).fit(X, y)
+    assert found.scale_ == 0.0
+    assert np.abs(y - found.predict(X))[:-5].max() <= 1e-13
+    np.testing.assert_array_equal(found.outliers_, np.arange(40) >= 35)

@@ -254,6 +254,7 @@ def test_the_descent_finds_back_what_is_a_hundred_thousandth_too_high(name):
         10007658,  # coefficients that are no numbers on the way to a certificate
         12000998,  # directions that near columns make as well as far ones, lost with these
         11007423,  # residuals whose squares are 0, in the choice of delta
+        90000608,  # MM, S: a plane whose rows were lost with the digits of nearly collinear columns
     ],
 )
 def test_cases_that_were_wrong_once(seed):

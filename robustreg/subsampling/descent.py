@@ -235,16 +235,22 @@ def _descend(descent: _Descent, theta: Array, max_iter: int) -> Fit:
     return here.fit(max_iter, converged=False)
 
 
-def fit_on_plane(table: Table, theta: Array, steps: int = 0) -> Fit:
+def rows_on_plane(table: Table, fit: Fit) -> Mask:
+    """Rows that lie on a plane, or are off one that is far away by no more than its rounding."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = np.abs(table.y) + np.abs(table.q) @ np.abs(fit.theta)
+        found: Mask = np.abs(fit.residual) <= np.maximum(table.zero, LAST_PLACES * EPS * terms)
+    return found
+
+
+def fit_on_plane(table: Table, theta: Array, steps: int = 0, on: Mask | None = None) -> Fit:
     """Least squares on the rows that lie on a plane, most of all: its digits are theirs.
 
-    From the rows alone, where they determine it: whatever way led to them leaves no trace. Rows
-    are on a plane that is far away if its rounding is all that keeps them off.
+    From the rows alone, where they determine it: whatever way led to them leaves no trace. Which
+    ones these are may be known beforehand (``on``).
     """
     fit = Fit(theta, table.residuals(theta), 0.0, steps, converged=True)
-    with np.errstate(over="ignore", invalid="ignore"):
-        terms = np.abs(table.y) + np.abs(table.q) @ np.abs(theta)
-        on = np.abs(fit.residual) <= np.maximum(table.zero, LAST_PLACES * EPS * terms)
+    on = rows_on_plane(table, fit) if on is None else on
     if not on.any():
         return fit
     starts = np.zeros_like(theta), theta

@@ -21,6 +21,7 @@ from robustreg.subsampling.descent import (
     descend_by_trimming,
     descend_to_small_scale,
     fit_on_plane,
+    rows_on_plane,
     trim,
 )
 from robustreg.subsampling.exact import plane_of_most_rows
@@ -66,12 +67,16 @@ class Sample:
 
     def on_plane(self, start: Fit) -> Fit:
         """The plane that a fit is near, by the rows on it."""
-        return self.descend(start, fit_on_plane)
+        table = self.table_of(start)
+        fit = fit_on_plane(table, start.theta)
+        # these rows make out the digits that follow, of which few may be left at first
+        way = partial(fit_on_plane, on=rows_on_plane(table, fit))
+        return self.continued(replace(fit, base=start.base), way)
 
     def on_plane_of_most(self, exact: list[Array]) -> Fit:
         """The plane of the most rows, from fits that enough rows lie on."""
         plane = plane_of_most_rows(self.table, np.array(exact))
-        return self.continued(fit_on_plane(self.table, plane), fit_on_plane)
+        return self.on_plane(Fit(plane, self.table.residuals(plane), 0.0, 0, converged=True))
 
     def continued(self, fit: Fit, way: Callable[[Table, Array], Fit]) -> Fit:
         """Where a way down has ended, with the digits that the rows near the fit need.
