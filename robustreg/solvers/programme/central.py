@@ -107,8 +107,9 @@ def centred(
         return programme.gram(point.barrier) + programme.ridge
 
     def largest_change(_: Array, step: Array) -> float:
-        change = point.barrier * programme.fitted(step) / np.minimum(point.up, point.down)
-        return float(np.abs(change).max())
+        with np.errstate(over="ignore", invalid="ignore"):  # a step out of range is not taken
+            change = point.barrier * programme.fitted(step) / np.minimum(point.up, point.down)
+            return float(np.abs(change).max())
 
     fit = minimize(
         value,
