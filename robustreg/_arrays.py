@@ -35,6 +35,18 @@ def two_valued(X: Array) -> Mask:
     return ((low == X) | (high == X)).all(axis=0) & (low < high)
 
 
+def one_entry_each(X: Any) -> Any:
+    """A CSR matrix without several entries in one place, which stand for their sum.
+
+    Products add them up, but a column's squares, and which rows have an entry, would be wrong.
+    """
+    if X.has_canonical_format:
+        return X
+    X = X.copy()  # it may be the user's
+    X.sum_duplicates()
+    return X
+
+
 def in_precision(dtype: np.dtype, coef: Array, intercept: Any) -> tuple[NDArray[np.floating], Any]:
     """Coefficients and intercepts in the precision of X, or in float64 where that has no room.
 

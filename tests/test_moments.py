@@ -1,6 +1,7 @@
 """Moments of the rows against what NumPy makes of the whole table."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -37,16 +38,19 @@ def table(form, how, weighted, fit_intercept):
     return rows, read, problem.y, weight / weight.max() if weighted else weight
 
 
+every_table = pytest.mark.parametrize(
+    ("form", "how", "weighted", "fit_intercept"),
+    list(product([np.asarray, sparse.csr_matrix], FORMS, [True, False], [True, False])),
+)
+
+
 @pytest.fixture(params=[16, 1000], autouse=True)
 def block_rows(request, monkeypatch):
     """Of many blocks, and of one."""
     monkeypatch.setattr(ArraySource, "block_rows", request.param)
 
 
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("how", FORMS)
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@every_table
 def test_moments(form, how, weighted, fit_intercept):
     rows, read, y, weight = table(form, how, weighted, fit_intercept)
     limit = 1.5 * np.abs(y).mean()
@@ -69,11 +73,8 @@ def test_moments(form, how, weighted, fit_intercept):
     assert_allclose(second.spread(weight.sum()), size / np.sqrt(weight.sum()), rtol=1e-9)
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("how", FORMS)
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
-def test_spreads_alone(form, how, fit_intercept, weighted):
+@every_table
+def test_spreads_alone(form, how, weighted, fit_intercept):
     rows, read, _, weight = table(form, how, weighted, fit_intercept)
     mean = np.average(read, axis=0, weights=weight) if fit_intercept else np.zeros(3)
     about, spread = column_moments(rows)

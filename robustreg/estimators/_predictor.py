@@ -16,7 +16,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, one_entry_each
 from robustreg._compat import (
     CALLBACK_STATE,
     Estimator,
@@ -131,7 +131,7 @@ class LinearPredictor(RegressorMixin, Estimator):
         weight = None if sample_weight is None else check_weights(sample_weight, data)
         left_out = weight is not None and not weight.all()  # rows that no sum will see
         if sparse.issparse(data):
-            data = _one_entry_each(data.astype(np.float64, copy=False))
+            data = one_entry_each(data.astype(np.float64, copy=False))
         if sparse.issparse(data) or left_out:
             check_finite(data, "X", name)
         try:
@@ -254,18 +254,6 @@ class LinearEstimator(LinearPredictor, ABC):
     @abstractmethod
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         """Fit the model to validated data."""
-
-
-def _one_entry_each(X: Any) -> Any:
-    """A CSR matrix without several entries in one place, which stand for their sum.
-
-    Products add them up, but a column's squares, and which rows have an entry, would be wrong.
-    """
-    if X.has_canonical_format:
-        return X
-    X = X.copy()  # it may be the user's
-    X.sum_duplicates()
-    return X
 
 
 def _as_float(X: Any) -> Any:

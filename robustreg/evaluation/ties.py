@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import Array, Mask, one_entry_each
 
 Codes = NDArray[np.uint64]
 
@@ -60,9 +60,7 @@ def _codes(X: Any) -> Codes:
     """
     key = np.random.default_rng(0).integers(0, 2**64, X.shape[1], dtype=np.uint64)
     if issparse(X):
-        if not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
+        X = one_entry_each(X)
         ends = np.append(np.uint64(0), np.cumsum(_scrambled(X.data, key[X.indices])))
         return ends[X.indptr[1:]] - ends[X.indptr[:-1]]
     codes = np.zeros(len(X), dtype=np.uint64)

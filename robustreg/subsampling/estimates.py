@@ -67,16 +67,18 @@ class Sample:
 
     def on_plane(self, start: Fit) -> Fit:
         """The plane that a fit is near, by the rows on it."""
-        table = self.table_of(start)
-        fit = fit_on_plane(table, start.theta)
-        # these rows make out the digits that follow, of which few may be left at first
-        way = partial(fit_on_plane, on=rows_on_plane(table, fit))
-        return self.continued(replace(fit, base=start.base), way)
+        return self._by_its_rows(self.table_of(start), start.theta, start.base)
 
     def on_plane_of_most(self, exact: list[Array]) -> Fit:
         """The plane of the most rows, from fits that enough rows lie on."""
-        plane = plane_of_most_rows(self.table, np.array(exact))
-        return self.on_plane(Fit(plane, self.table.residuals(plane), 0.0, 0, converged=True))
+        return self._by_its_rows(self.table, plane_of_most_rows(self.table, np.array(exact)), None)
+
+    def _by_its_rows(self, table: Table, theta: Array, base: Base | None) -> Fit:
+        """The plane of a table that a theta is, or is near."""
+        fit = fit_on_plane(table, theta)
+        # these rows make out the digits that follow, of which few may be left at first
+        way = partial(fit_on_plane, on=rows_on_plane(table, fit))
+        return self.continued(replace(fit, base=base), way)
 
     def continued(self, fit: Fit, way: Callable[[Table, Array], Fit]) -> Fit:
         """Where a way down has ended, with the digits that the rows near the fit need.
