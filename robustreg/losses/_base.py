@@ -5,6 +5,7 @@ Nothing here knows what a loss is computed from; a kind of losses says so in thr
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -12,15 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from robustreg.losses._arrays import (
+    REDUCTIONS,
     FloatArray,
+    Shape,
     apply_weight,
     check_reduction,
     check_weight,
     divided,
+    total_of,
     total_weight,
 )
-
-Shape = tuple[int, ...]
 
 
 class Loss(ABC):
@@ -35,8 +37,12 @@ class Loss(ABC):
 
     Attributes
     ----------
+    n_targets : int
+        How many arrays of targets the loss takes: 1, or 0 where it compares predictions alone.
     n_predictions : int
         How many arrays of predictions the loss takes after the targets.
+    reductions : tuple of str
+        The reductions that it has.
 
     Notes
     -----
@@ -45,12 +51,19 @@ class Loss(ABC):
     ``D = sum w_i`` ("mean"). D does not depend on the predictions, so the derivative by one of
     them is ``sum w_i dv_i`` ("none" and "sum") or this over D ("mean").
 
+    Arrays may be NumPy's, or all of another kind that follows the array API standard: tensors of
+    PyTorch, arrays of CuPy or JAX. The result is of the same kind then, on the same device and in
+    the same precision, and automatic differentiation goes through it. Everything else, lists and
+    frames for example, becomes an array of NumPy's.
+
     A new kind of losses implements the hooks ``_check``, ``_values`` and ``_derivatives``, and
     ``_divisor`` where its mean is not over the sum of the weights. The formulas run with
     floating-point warnings off.
     """
 
+    n_targets: ClassVar[int] = 1
     n_predictions: ClassVar[int] = 1
+    reductions: ClassVar[tuple[str, ...]] = REDUCTIONS
 
     def __call__(
         self,
@@ -74,20 +87,28 @@ class Loss(ABC):
             Non-negative weights, of the shape of the losses or one for each of their rows. Weight k
             counts as k repetitions.
         reduction : {"mean", "sum", "none"}, default="mean"
-            "mean" divides the weighted sum by the sum of the weights; "none" returns the weighted
-            losses elementwise.
+            "mean" divides the weighted sum by the sum of the weights, where the loss does not say
+            otherwise; "none" returns the weighted losses elementwise.
 
         Returns
         -------
-        float or ndarray
-            A number; for "none" an array, one loss for each element.
+        float or array
+            A number, for arrays that are not NumPy's one of theirs without dimensions; for "none"
+            an array, one loss for each element.
+
+        Raises
+        ------
+        ValueError
+            If an argument has a wrong shape or wrong values; the message names it.
+        TypeError
+            If there are too few or too many arrays, or arrays of several kinds.
         """
         inputs, weight, divisor = self._checked((y_true, y_pred, *others), sample_weight, reduction)
         with np.errstate(all="ignore"):
             values = apply_weight(self._values(inputs), weight)
             if reduction == "none":
                 return values
-            total = np.sum(values, dtype=np.float64)
+            total = total_of(values)
         return divided(total, divisor)
 
     def gradient(
@@ -105,7 +126,7 @@ class Loss(ABC):
 
         Returns
         -------
-        ndarray or tuple of ndarrays
+        array or tuple of arrays
             Of the shape of `y_pred`; for losses of several predictions one for each.
 
         Examples
@@ -124,16 +145,29 @@ class Loss(ABC):
         self, arguments: tuple[ArrayLike, ...], sample_weight: ArrayLike | None, reduction: str
     ) -> tuple[Any, FloatArray | None, float | None]:
         """Return what the formulas take, the elements' weights, and what sums are divided by."""
-        check_reduction(reduction)
-        given = len(arguments) - 1
+        check_reduction(reduction, self.reductions)
+        given = len(arguments) - self.n_targets
         if given != self.n_predictions:
+            targets = "y_true and " if self.n_targets else ""
             raise TypeError(
-                f"{type(self).__name__} takes y_true and {self.n_predictions} array(s) of "
+                f"{type(self).__name__} takes {targets}{self.n_predictions} array(s) of "
                 f"predictions, got {given}; sample_weight and reduction are given by name."
             )
         inputs, shape = self._check(*arguments)
-        weight = check_weight(sample_weight, shape)
-        return inputs, weight, self._divisor(inputs, weight, shape) if reduction == "mean" else None
+        weight = check_weight(sample_weight, shape, arguments)
+        inputs = self._weighted(inputs, weight)
+        if reduction in ("none", "sum"):
+            return inputs, weight, None
+        if reduction == "batchmean":
+            divisor = total_weight(weight, shape) / math.prod(shape[1:])
+        else:
+            divisor = self._divisor(inputs, weight, shape)
+        if divisor <= 0.0:
+            raise ValueError(
+                f"reduction={reduction!r} of {type(self).__name__} divides by {divisor:g}: no "
+                "element that counts has a weight."
+            )
+        return inputs, weight, divisor
 
     @abstractmethod
     def _check(self, y_true: ArrayLike, *y_pred: ArrayLike) -> tuple[Any, Shape]:
@@ -157,6 +191,10 @@ class Loss(ABC):
 
         `weight` has the shape of the values; None stands for weights of 1.
         """
+
+    def _weighted(self, inputs: Any, weight: FloatArray | None) -> Any:
+        """Return the inputs, or what becomes of them where they depend on the weights."""
+        return inputs
 
     def _divisor(self, inputs: Any, weight: FloatArray | None, shape: Shape) -> float:
         """Return what "mean" divides the weighted sum by: the sum of the weights."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from robustreg._numbers import as_number
 from robustreg.losses._arrays import FloatArray
+from robustreg.losses._namespace import absolute, at_least, cast, namespace_of
 from robustreg.losses._residual import ConvexLoss, check_constant
 
 
@@ -53,7 +54,7 @@ class Squared(ConvexLoss):
         return 2.0 * r
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        return np.full_like(r, 2.0)
+        return namespace_of(r).full_like(r, 2.0)
 
     _psi_prime = _weights
 
@@ -97,10 +98,10 @@ class HalfSquared(ConvexLoss):
         return 0.5 * r * r
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        return r.copy()
+        return +r
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        return np.ones_like(r)
+        return namespace_of(r).ones_like(r)
 
     _psi_prime = _weights
 
@@ -142,16 +143,16 @@ class Absolute(ConvexLoss):
         return (0.0,)
 
     def _rho(self, r: FloatArray) -> FloatArray:
-        return np.abs(r)
+        return absolute(r)
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        return np.sign(r)
+        return namespace_of(r).sign(r)
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        return 1.0 / np.abs(r)
+        return 1.0 / namespace_of(r).abs(r)
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
-        return np.zeros_like(r)
+        return namespace_of(r).zeros_like(r)
 
     def _conjugate(self, v: FloatArray) -> FloatArray:
         return 0.0 * v
@@ -210,16 +211,19 @@ class Quantile(ConvexLoss):
         return (0.0,)
 
     def _rho(self, r: FloatArray) -> FloatArray:
-        return np.maximum(self.q * r, (self.q - 1.0) * r)
+        if type(r) is np.ndarray:
+            return np.maximum(self.q * r, (self.q - 1.0) * r)
+        return self._psi(r) * r  # where automatic differentiation finds psi at 0, too
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        return np.where(r > 0, self.q, np.where(r < 0, self.q - 1.0, 0.0 * r))
+        xp = namespace_of(r)
+        return xp.where(r > 0, self.q, xp.where(r < 0, self.q - 1.0, 0.0 * r))
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        return np.where(r == 0, np.inf, self._psi(r) / r)
+        return namespace_of(r).where(r == 0, np.inf, self._psi(r) / r)
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
-        return np.zeros_like(r)
+        return namespace_of(r).zeros_like(r)
 
     def _conjugate(self, v: FloatArray) -> FloatArray:
         return 0.0 * v
@@ -277,18 +281,20 @@ class EpsilonInsensitive(ConvexLoss):
         return (-self.epsilon, self.epsilon) if self.epsilon else (0.0,)
 
     def _rho(self, r: FloatArray) -> FloatArray:
-        return np.maximum(np.abs(r) - self.epsilon, 0.0)
+        return at_least(namespace_of(r).abs(r) - self.epsilon, 0.0)
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        return np.sign(r) * (np.abs(r) > self.epsilon)
+        xp = namespace_of(r)
+        return xp.sign(r) * cast(xp.abs(r) > self.epsilon, r)
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        size = np.abs(r)
+        xp = namespace_of(r)
+        size = xp.abs(r)
         inside = 0.0 if self.epsilon else np.inf
-        return np.where(size > self.epsilon, 1.0 / size, inside)
+        return xp.where(size > self.epsilon, 1.0 / size, inside)
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
-        return np.zeros_like(r)
+        return namespace_of(r).zeros_like(r)
 
     def _conjugate(self, v: FloatArray) -> FloatArray:
-        return self.epsilon * np.abs(v)
+        return self.epsilon * namespace_of(v).abs(v)

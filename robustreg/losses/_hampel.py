@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from robustreg.losses._arrays import FloatArray
+from robustreg.losses._namespace import at_most, between, cast, namespace_of
 from robustreg.losses._residual import ResidualLoss, check_constant
 
 
@@ -76,22 +75,23 @@ class Hampel(ResidualLoss):
 
     def _rho(self, r: FloatArray) -> FloatArray:
         # The area under psi, part by part.
-        size = np.abs(r)
-        rise = np.minimum(size, self.a)
-        flat = np.clip(size - self.a, 0.0, self.b - self.a)
-        fall = np.clip(size - self.b, 0.0, self.c - self.b)
+        size = namespace_of(r).abs(r)
+        rise = at_most(size, self.a)
+        flat = between(size - self.a, 0.0, self.b - self.a)
+        fall = between(size - self.b, 0.0, self.c - self.b)
         mean_height = 1.0 - 0.5 * fall / (self.c - self.b)
         return 0.5 * rise * rise + self.a * (flat + fall * mean_height)
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        size = np.abs(r)
-        height = np.clip((self.c - size) / (self.c - self.b), 0.0, 1.0)
-        return np.sign(r) * np.minimum(size, self.a * height)
+        xp = namespace_of(r)
+        size = xp.abs(r)
+        height = between((self.c - size) / (self.c - self.b), 0.0, 1.0)
+        return xp.sign(r) * xp.minimum(size, self.a * height)
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
-        size = np.abs(r)
+        size = namespace_of(r).abs(r)
         slope = -self.a / (self.c - self.b)
-        return 1.0 * (size <= self.a) + slope * ((size > self.b) & (size <= self.c))
+        return cast(size <= self.a, r) + slope * cast((size > self.b) & (size <= self.c), r)
 
 
 @dataclass(frozen=True)
@@ -143,17 +143,19 @@ class Andrews(ResidualLoss):
         return (-math.pi * self.c, math.pi * self.c)
 
     def _ratio(self, r: FloatArray) -> FloatArray:
-        return np.clip(r / self.c, -math.pi, math.pi)
+        return between(r / self.c, -math.pi, math.pi)
 
     def _rho(self, r: FloatArray) -> FloatArray:
         # 1 - cos u = 2 sin^2(u / 2), so that small residuals do not cancel.
-        return self.sup_rho * np.sin(0.5 * self._ratio(r)) ** 2
+        return self.sup_rho * namespace_of(r).sin(0.5 * self._ratio(r)) ** 2
 
     def _psi(self, r: FloatArray) -> FloatArray:
         u = self._ratio(r)
         # The sine of the rounded pi is 1e-16, but rejected residuals must have no influence at all.
-        return np.where(np.abs(u) >= math.pi, 0.0, self.c * np.sin(u))
+        xp = namespace_of(r)
+        return xp.where(xp.abs(u) >= math.pi, 0.0, self.c * xp.sin(u))
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
         u = self._ratio(r)
-        return np.where(np.abs(u) >= math.pi, 0.0, np.cos(u))
+        xp = namespace_of(r)
+        return xp.where(xp.abs(u) >= math.pi, 0.0, xp.cos(u))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from robustreg.losses._arrays import FloatArray
 from robustreg.losses._classical import Absolute
+from robustreg.losses._namespace import at_least, at_most, between, cast, namespace_of
 from robustreg.losses._residual import ConvexLoss, check_constant
 
 # Where r / delta exceeds this, sqrt(1 + (r / delta)^2) equals r / delta in float64, while the
@@ -34,7 +33,8 @@ class Huber(ConvexLoss):
     ----------
     delta : float, default=1.345
         The largest influence of an observation, and where the parabola ends, in units of the scale.
-        The default has 95 % efficiency at the Gaussian.
+        The default has 95 % efficiency at the Gaussian. `robustreg.metrics.mean_huber_loss`,
+        PyTorch's HuberLoss and Keras' Huber have 1.0, in units of y.
 
     See Also
     --------
@@ -72,17 +72,17 @@ class Huber(ConvexLoss):
 
     def _rho(self, r: FloatArray) -> FloatArray:
         # Both branches at once: q (r - q / 2) with q the part of r between -delta and delta.
-        inner = np.clip(r, -self.delta, self.delta)
+        inner = between(r, -self.delta, self.delta)
         return inner * (r - 0.5 * inner)
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        return np.clip(r, -self.delta, self.delta)
+        return between(r, -self.delta, self.delta)
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        return self.delta / np.maximum(np.abs(r), self.delta)
+        return self.delta / at_least(namespace_of(r).abs(r), self.delta)
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
-        return (np.abs(r) <= self.delta).astype(r.dtype)
+        return cast(namespace_of(r).abs(r) <= self.delta, r)
 
     def _conjugate(self, v: FloatArray) -> FloatArray:
         return 0.5 * v * v
@@ -160,7 +160,7 @@ class SmoothL1(ConvexLoss):
         if self.beta == 0.0:
             return loss._rho(r)
         # Huber's formula with the factor inside, since it overflows before it where beta is large.
-        inner = np.clip(r, -self.beta, self.beta)
+        inner = between(r, -self.beta, self.beta)
         return factor * inner * (r - 0.5 * inner)
 
     def _psi(self, r: FloatArray) -> FloatArray:
@@ -224,28 +224,29 @@ class PseudoHuber(ConvexLoss):
         return (-self.delta, self.delta)
 
     def _rho(self, r: FloatArray) -> FloatArray:
-        size = np.abs(r)
-        u = np.minimum(size / self.delta, _FAR)
+        xp = namespace_of(r)
+        size = xp.abs(r)
+        u = at_most(size / self.delta, _FAR)
         # h - 1 = u (u / (1 + h)): no cancellation for small u, no overflow for large r.
-        return self.delta * size * (u / (1.0 + np.sqrt(1.0 + u * u)))
+        return self.delta * size * (u / (1.0 + xp.sqrt(1.0 + u * u)))
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        u = np.clip(r / self.delta, -_FAR, _FAR)
-        return self.delta * (u / np.sqrt(1.0 + u * u))
+        u = between(r / self.delta, -_FAR, _FAR)
+        return self.delta * (u / namespace_of(r).sqrt(1.0 + u * u))
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
         u = r / self.delta
-        h = np.sqrt(1.0 + u * u)
+        h = namespace_of(r).sqrt(1.0 + u * u)
         return 1.0 / (h * h * h)
 
     def _conjugate(self, v: FloatArray) -> FloatArray:
         t = v / self.delta
-        return v * v / (1.0 + np.sqrt((1.0 - t) * (1.0 + t)))
+        return v * v / (1.0 + namespace_of(v).sqrt((1.0 - t) * (1.0 + t)))
 
     def _conjugate_of_psi(self, r: FloatArray) -> FloatArray:
         # delta^2 (1 - 1 / h); from psi itself, which rounds to delta, most digits would be lost.
-        u = np.clip(r / self.delta, -_FAR, _FAR)
-        h = np.sqrt(1.0 + u * u)
+        u = between(r / self.delta, -_FAR, _FAR)
+        h = namespace_of(r).sqrt(1.0 + u * u)
         return self.delta**2 * (u / h) * (u / (1.0 + h))
 
 
@@ -293,23 +294,26 @@ class LogCosh(ConvexLoss):
         return (-self.c, self.c)
 
     def _rho(self, r: FloatArray) -> FloatArray:
-        size = np.abs(r)
+        xp = namespace_of(r)
+        size = xp.abs(r)
         # log cosh u = log(1 + sinh^2 u) / 2 keeps its digits near 0; from u = 19 on the slope is 1.
-        inner = np.minimum(size / self.c, 19.0)
-        tail = self.c * np.maximum(size - 19.0 * self.c, 0.0)
-        return 0.5 * self.c**2 * np.log1p(np.sinh(inner) ** 2) + tail
+        inner = at_most(size / self.c, 19.0)
+        tail = self.c * at_least(size - 19.0 * self.c, 0.0)
+        return 0.5 * self.c**2 * xp.log1p(xp.sinh(inner) ** 2) + tail
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        return self.c * np.tanh(r / self.c)
+        return self.c * namespace_of(r).tanh(r / self.c)
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
-        decay = np.exp(np.abs(r) * (-2.0 / self.c))
+        xp = namespace_of(r)
+        decay = xp.exp(xp.abs(r) * (-2.0 / self.c))
         return 4.0 * decay / (1.0 + decay) ** 2
 
     def _conjugate(self, v: FloatArray) -> FloatArray:
-        t = np.abs(v) / self.c
-        up, down = np.log1p(t), np.log1p(-t)
+        xp = namespace_of(v)
+        t = xp.abs(v) / self.c
+        up, down = xp.log1p(t), xp.log1p(-t)
         # One form keeps its digits as t goes to 0, the other as t goes to 1, where it has a limit.
-        near_zero = t * (up - down) + np.log1p(-t * t)
-        near_one = (1.0 + t) * up + np.where(t < 1.0, (1.0 - t) * down, 0.0)
-        return 0.5 * self.c**2 * np.where(t < 0.5, near_zero, near_one)
+        near_zero = t * (up - down) + xp.log1p(-t * t)
+        near_one = (1.0 + t) * up + xp.where(t < 1.0, (1.0 - t) * down, 0.0)
+        return 0.5 * self.c**2 * xp.where(t < 0.5, near_zero, near_one)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustreg.losses._arrays import FloatArray
+from robustreg.losses._namespace import at_least, at_most, between, namespace_of
 from robustreg.losses._residual import ResidualLoss, check_constant
 
 
@@ -60,7 +61,7 @@ class Bisquare(ResidualLoss):
         return (-self.c, self.c)
 
     def _ratio(self, r: FloatArray) -> FloatArray:
-        return np.clip(r / self.c, -1.0, 1.0)
+        return between(r / self.c, -1.0, 1.0)
 
     def _rho(self, r: FloatArray) -> FloatArray:
         return self._rho_of_square(self._ratio(r) ** 2)
@@ -132,21 +133,21 @@ class Welsch(ResidualLoss):
 
     def _ratio(self, r: FloatArray) -> FloatArray:
         # At 40 the exponential is exactly 0, and clipping there keeps 0 * inf out of the products.
-        return np.clip(r / self.c, -40.0, 40.0)
+        return between(r / self.c, -40.0, 40.0)
 
     def _rho(self, r: FloatArray) -> FloatArray:
-        return -self.sup_rho * np.expm1(-(self._ratio(r) ** 2))
+        return -self.sup_rho * namespace_of(r).expm1(-(self._ratio(r) ** 2))
 
     def _psi(self, r: FloatArray) -> FloatArray:
         u = self._ratio(r)
-        return self.c * u * np.exp(-u * u)
+        return self.c * u * namespace_of(r).exp(-u * u)
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        return np.exp(-(self._ratio(r) ** 2))
+        return namespace_of(r).exp(-(self._ratio(r) ** 2))
 
     def _psi_prime(self, r: FloatArray) -> FloatArray:
         s = self._ratio(r) ** 2
-        return (1.0 - 2.0 * s) * np.exp(-s)
+        return (1.0 - 2.0 * s) * namespace_of(r).exp(-s)
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,10 @@ class Cauchy(ResidualLoss):
     def _rho(self, r: FloatArray) -> FloatArray:
         # Beyond 1e18, where u^2 might overflow, log(1 + u^2) is 2 log u to the last digit; r / c
         # itself may overflow, but its logarithm does not.
-        far = 1e18
-        inner = np.minimum(np.abs(r) / self.c, far)
-        beyond = 2.0 * np.maximum(np.log(np.abs(r)) - math.log(far * self.c), 0.0)
-        return 0.5 * self.c**2 * (np.log1p(inner * inner) + beyond)
+        far, xp = 1e18, namespace_of(r)
+        inner = at_most(xp.abs(r) / self.c, far)
+        beyond = 2.0 * at_least(_log_size(r, min(self.c, 1.0)) - math.log(far * self.c), 0.0)
+        return 0.5 * self.c**2 * (xp.log1p(inner * inner) + beyond)
 
     def _psi(self, r: FloatArray) -> FloatArray:
         # u / (1 + u^2) without the square, which might overflow; r = 0 gives 1 / inf.
@@ -209,3 +210,11 @@ class Cauchy(ResidualLoss):
         # (1 - u^2) / (1 + u^2)^2 in terms of the weight, which is 0 where u^2 is infinite.
         w = self._weights(r)
         return w * (2.0 * w - 1.0)
+
+
+def _log_size(r: FloatArray, least: float) -> FloatArray:
+    """``log |r|``; where that may be differentiated at 0, too, at least ``log least``."""
+    if type(r) is np.ndarray:
+        return np.log(np.abs(r))
+    xp = namespace_of(r)
+    return xp.log(at_least(xp.abs(r), least))

@@ -20,11 +20,13 @@ from scipy.optimize import brentq
 from robustreg._numbers import as_number
 from robustreg.losses._arrays import (
     FloatArray,
+    Shape,
     apply_elementwise,
     apply_weight,
     check_residual,
 )
-from robustreg.losses._base import Loss, Shape
+from robustreg.losses._base import Loss
+from robustreg.losses._namespace import between, namespace_of
 from robustreg.losses._quadrature import gaussian_expectation
 
 # Formulas square the tuning constants; between these bounds the squares are in float64's range.
@@ -154,17 +156,17 @@ class ResidualLoss(Loss):
     def _psi_prime(self, r: FloatArray) -> FloatArray: ...
 
     def _weights(self, r: FloatArray) -> FloatArray:
-        at_zero = r == 0
-        return np.where(at_zero, self._psi_prime(r), self._psi(r) / np.where(at_zero, 1, r))
+        xp, at_zero = namespace_of(r), r == 0
+        return xp.where(at_zero, self._psi_prime(r), self._psi(r) / xp.where(at_zero, 1, r))
 
     def _rho_and_lever(self, r: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return rho(r) and r psi(r) of a bounded loss: what equations for a scale are made of."""
-        r = np.clip(r, -1e300, 1e300)  # far out psi is 0, and infinity times 0 is not
+        r = between(r, -1e300, 1e300)  # far out psi is 0, and infinity times 0 is not
         return self._rho(r), r * self._psi(r)
 
     def _check(self, y_true: ArrayLike, *y_pred: ArrayLike) -> tuple[FloatArray, Shape]:
         r = check_residual(y_true, *y_pred)
-        return r, r.shape
+        return r, tuple(r.shape)
 
     def _values(self, inputs: FloatArray) -> FloatArray:
         return self.rho(inputs)
@@ -214,7 +216,8 @@ class ConvexLoss(ResidualLoss):
 
         def formula(v: FloatArray) -> FloatArray:
             outside = (v < low) | (v > high)
-            return np.where(outside, np.inf, self._conjugate(np.clip(v, low, high)))
+            inside = self._conjugate(between(v, low, high))
+            return namespace_of(v).where(outside, np.inf, inside)
 
         return apply_elementwise(formula, v)
 

@@ -52,6 +52,7 @@ def mean_huber_loss(
         Where the loss turns straight, from 1e-150 to 1e150, in the units of y: a metric knows no
         scale of the noise. 1 is right for none but standardised targets. Take the size from which
         an error is gross, or ``1.345 * model.scale_`` of one fit for all that are compared.
+        (`robustreg.losses.Huber` has another default, 1.345, in units of a scale.)
 
     Returns
     -------
