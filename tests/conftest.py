@@ -10,3 +10,6 @@ if not os.environ.get("WITHOUT_ARRAY_API"):
 
 # Draw without a screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# What made the golden values is no test, and needs PyTorch.
+collect_ignore = ["golden/make_torch_losses.py"]

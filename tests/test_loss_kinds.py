@@ -20,7 +20,6 @@ from robustreg.losses import (
     Loss,
     ResidualLoss,
     check_loss,
-    get_loss,
     tuning_constant,
 )
 from robustreg.plotting import LossDisplay
@@ -248,14 +247,13 @@ def test_an_estimator_says_that_it_needs_a_loss_of_a_residual(scale):
 @pytest.mark.parametrize(
     "needs_residual",
     [
-        get_loss,
         check_loss,
         LossDisplay,
         lambda loss: select_solver(loss, n_features=2),
         lambda loss: m_scale(np.arange(5.0), loss=loss),
         lambda loss: tuning_constant(type(loss), efficiency=0.9),
     ],
-    ids=["get_loss", "check_loss", "LossDisplay", "select_solver", "m_scale", "tuning_constant"],
+    ids=["check_loss", "LossDisplay", "select_solver", "m_scale", "tuning_constant"],
 )
 def test_what_needs_a_residual_names_it(needs_residual):
     with pytest.raises(TypeError, match=r"must be .*ResidualLoss.*got .*Bernoulli"):

@@ -756,16 +756,6 @@ def test_defaults_that_are_conventions():
     assert [type(loss)() for loss in defaults] == defaults
 
 
-def test_get_loss():
-    loss = Huber(3.0)
-    assert get_loss(loss) is loss
-    with pytest.raises(ValueError, match=r"one of 'squared', .*'andrews'; got 'hubert'"):
-        get_loss("hubert")
-    for wrong in (Huber, None, 3):
-        with pytest.raises(TypeError, match="loss must be a name or a ResidualLoss such as"):
-            get_loss(wrong)
-
-
 @dataclass(frozen=True)
 class Fair(ConvexLoss):
     """A loss as a user would add it: three formulas, a conjugate and its domain."""

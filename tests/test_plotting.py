@@ -1,12 +1,13 @@
 """LossDisplay: what is drawn are the losses' own values."""
 
+import itertools
 import sys
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from robustreg.losses import LOSSES, EpsilonInsensitive, Huber, ResidualLoss
+from robustreg.losses import LOSSES, CrossEntropy, EpsilonInsensitive, Huber, ResidualLoss
 from robustreg.plotting import LossDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -64,6 +65,69 @@ def test_own_axes_and_line_properties():
     assert LossDisplay.from_loss("huber", ax=axes).axes_[0] is axes[0]
 
 
+# ------------------------------------------------------------------ side by side
+
+
+def test_a_grid_has_a_panel_for_each_loss():
+    display = LossDisplay.from_loss(*LOSSES, kind="grid")
+    assert display.axes_.shape == (14,)
+    assert display.lines_.shape == (14, 3)
+    assert set(display.figure_.axes) == set(display.axes_)  # no empty cells
+    windows = {(*panel.get_xlim(), *panel.get_ylim()) for panel in display.axes_}
+    assert len(windows) == 1
+    for panel, lines, loss in zip(display.axes_, display.lines_, display.losses, strict=True):
+        assert panel.get_title().startswith(f"{type(loss).__name__}(")
+        assert list(lines) == panel.get_lines()
+        for line, curve in zip(lines, (loss.rho, loss.psi, loss.weights), strict=True):
+            r, values = line.get_data()
+            assert_array_equal(values, curve(r))
+    # in grey the curves still differ
+    assert len({line.get_linestyle() for line in display.lines_[0]}) == 3
+    (legend,) = display.figure_.legends
+    assert [text.get_text().split()[0] for text in legend.get_texts()] == [
+        "loss",
+        "influence",
+        "weight",
+    ]
+    display.figure_.canvas.draw()
+    renderer = display.figure_.canvas.get_renderer()
+    titles = [panel.title.get_window_extent(renderer) for panel in display.axes_]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(titles, 2))
+
+
+@pytest.mark.parametrize(
+    ("count", "rows"), [(1, [1]), (4, [4]), (5, [3, 2]), (9, [3, 3, 3]), (14, [4, 4, 4, 2])]
+)
+def test_rows_of_a_grid(count, rows):
+    display = LossDisplay.from_loss(*list(LOSSES)[:count], kind="grid")
+    display.figure_.canvas.draw()
+    tops = [round(panel.get_position().y0, 3) for panel in display.axes_]
+    assert [len(list(group)) for _, group in itertools.groupby(tops)] == rows
+    # residuals can be read off below every column
+    for column in range(rows[0]):
+        lowest = display.axes_[column :: rows[0]][-1]
+        assert any(label.get_visible() for label in lowest.get_xticklabels())
+
+
+def test_own_axes_of_a_grid():
+    figure, axes = plt.subplots(1, 2)
+    display = LossDisplay("huber", "tukey", r=[-3.0, 0.0, 1.0]).plot(axes, kind="grid", lw=3.0)
+    assert display.figure_ is figure
+    assert list(display.axes_) == list(axes)
+    assert {line.get_linewidth() for line in display.lines_.ravel()} == {3.0}
+    assert [panel.get_xlabel() for panel in axes] == ["residual / scale"] * 2
+    assert axes[0].get_legend() is not None
+    bottom, top = axes[1].get_ylim()
+    assert bottom < -1.0
+    assert top >= 3.0
+    with pytest.raises(ValueError, match="ax must hold 3 matplotlib Axes, got 2"):
+        LossDisplay.from_loss("huber", "tukey", "cauchy", ax=axes, kind="grid")
+
+
+def test_a_grid_of_the_residual_0_alone():
+    LossDisplay.from_loss("huber", r=[0.0, 0.0], kind="grid").figure_.canvas.draw()
+
+
 def test_a_loss_that_is_zero_everywhere_in_sight():
     display = LossDisplay.from_loss(EpsilonInsensitive(50.0))
     assert display.axes_[2].get_ylim()[1] == pytest.approx(1.1)
@@ -91,6 +155,7 @@ def test_a_loss_that_is_no_dataclass():
     [
         ((), {}, "at least one loss"),
         (("hubert",), {}, "got 'hubert'"),
+        (("cross_entropy",), {}, "must be a function of the residual, .* got 'cross_entropy'"),
         (("huber",), {"r": [1.0]}, "r must be a one-dimensional array"),
         (("huber",), {"r": [[1.0, 2.0]]}, "r must be a one-dimensional array"),
         (("huber",), {"r": [1.0, np.nan]}, "finite numbers"),
@@ -99,6 +164,16 @@ def test_a_loss_that_is_no_dataclass():
 def test_bad_arguments(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         LossDisplay(*arguments, **options)
+
+
+def test_only_losses_of_the_residual_are_drawn():
+    with pytest.raises(TypeError, match=r"ResidualLoss .* got CrossEntropy\("):
+        LossDisplay("huber", CrossEntropy())
+
+
+def test_bad_kind():
+    with pytest.raises(ValueError, match="kind must be 'overlay' or 'grid', got 'list'"):
+        LossDisplay.from_loss("huber", kind="list")
 
 
 def test_bad_axes():

@@ -22,8 +22,9 @@ from robustreg.estimators._subsampling import (
 )
 from robustreg.evaluation.limits import scale_in_units
 from robustreg.evaluation.posed import Data
-from robustreg.losses import LOSSES, ConvexLoss, ResidualLoss, get_loss
+from robustreg.losses import LOSSES, ConvexLoss, ResidualLoss
 from robustreg.losses._check import check_once
+from robustreg.losses._names import get_residual_loss
 from robustreg.penalties import Penalty
 from robustreg.penalties._check import check_once as check_penalty_once
 from robustreg.scale._median import residual_mad
@@ -237,7 +238,7 @@ class MRegressor(ScaledRegressor):
             )
 
     def _get_loss(self) -> ConvexLoss:
-        loss = get_loss(self.loss)
+        loss = get_residual_loss(self.loss)
         if not isinstance(loss, ConvexLoss) or loss.smoothness < 1:
             raise ValueError(
                 f"MRegressor needs a smooth loss; {loss!r} is not smooth. "
@@ -264,7 +265,7 @@ class MRegressor(ScaledRegressor):
             super()._fit(X, y, weight, dtype, n_threads)
             return
         data, kept = rows_that_count(X, y, weight, n_threads)
-        loss = get_loss(self.loss)
+        loss = get_residual_loss(self.loss)
 
         def estimate(sample: Sample) -> tuple[Sample, tuple[Fit, ...]]:
             start = s_estimate(sample, _start_loss())

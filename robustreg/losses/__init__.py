@@ -13,6 +13,7 @@ from robustreg.losses._classical import (
 )
 from robustreg.losses._hampel import Andrews, Hampel
 from robustreg.losses._huber_family import Huber, LogCosh, PseudoHuber, SmoothL1
+from robustreg.losses._names import LOSSES, get_loss
 from robustreg.losses._redescending import Bisquare, Cauchy, Welsch
 from robustreg.losses._residual import ConvexLoss, ResidualLoss
 from robustreg.losses._tuning import (
@@ -20,25 +21,53 @@ from robustreg.losses._tuning import (
     gaussian_efficiency,
     tuning_constant,
 )
+from robustreg.losses.classification import (
+    NLL,
+    AdaptiveLogSoftmax,
+    BinaryCrossEntropy,
+    BinaryCrossEntropyWithLogits,
+    CrossEntropy,
+    KLDivergence,
+    MultiLabelMargin,
+    SoftMargin,
+)
+from robustreg.losses.embedding import (
+    CosineEmbedding,
+    HingeEmbedding,
+    MarginRanking,
+    TripletMargin,
+)
 
 __all__ = [
     "LOSSES",
+    "NLL",
     "Absolute",
+    "AdaptiveLogSoftmax",
     "Andrews",
+    "BinaryCrossEntropy",
+    "BinaryCrossEntropyWithLogits",
     "Bisquare",
     "Cauchy",
     "ConvexLoss",
+    "CosineEmbedding",
+    "CrossEntropy",
     "EpsilonInsensitive",
     "HalfSquared",
     "Hampel",
+    "HingeEmbedding",
     "Huber",
+    "KLDivergence",
     "LogCosh",
     "Loss",
+    "MarginRanking",
+    "MultiLabelMargin",
     "PseudoHuber",
     "Quantile",
     "ResidualLoss",
     "SmoothL1",
+    "SoftMargin",
     "Squared",
+    "TripletMargin",
     "Welsch",
     "check_loss",
     "gaussian_breakdown_point",
@@ -46,44 +75,3 @@ __all__ = [
     "get_loss",
     "tuning_constant",
 ]
-
-LOSSES: dict[str, type[ResidualLoss]] = {
-    "squared": Squared,
-    "half_squared": HalfSquared,
-    "absolute": Absolute,
-    "huber": Huber,
-    "smooth_l1": SmoothL1,
-    "pseudo_huber": PseudoHuber,
-    "log_cosh": LogCosh,
-    "quantile": Quantile,
-    "epsilon_insensitive": EpsilonInsensitive,
-    "bisquare": Bisquare,
-    "welsch": Welsch,
-    "cauchy": Cauchy,
-    "hampel": Hampel,
-    "andrews": Andrews,
-}
-
-
-def get_loss(spec: str | ResidualLoss) -> ResidualLoss:
-    """Return the loss of a residual that `spec` names, or `spec` itself if it is one.
-
-    Examples
-    --------
-    >>> from robustreg.losses import Huber, get_loss
-    >>> get_loss("huber")
-    Huber(delta=1.345)
-    >>> get_loss(Huber(delta=2.0))
-    Huber(delta=2.0)
-    """
-    if isinstance(spec, ResidualLoss):
-        return spec
-    if isinstance(spec, str):
-        if spec not in LOSSES:
-            names = ", ".join(repr(name) for name in LOSSES)
-            raise ValueError(f"loss must be a ResidualLoss or one of {names}; got {spec!r}.")
-        return LOSSES[spec]()
-    raise TypeError(
-        "loss must be a name or a ResidualLoss such as Huber(delta=2.0), a function of the "
-        f"residual; got {spec!r}, a {type(spec).__name__}."
-    )

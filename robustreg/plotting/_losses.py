@@ -8,17 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from robustreg.losses import ResidualLoss, get_loss
+from robustreg.losses import ResidualLoss
+from robustreg.losses._names import get_residual_loss
 from robustreg.plotting._axes import import_pyplot, merge_style
+
+KINDS = ("overlay", "grid")
+CURVES = (r"loss $\rho$", r"influence $\psi = \rho'$", r"weight $\psi(r) / r$")
+RESIDUAL = "residual / scale"
+LINES = ("-", "--", "-.", ":")  # so that curves can be told apart in grey, too
+COLUMNS = 4  # of a grid
+WINDOW = (-0.4, 1.05)  # what a grid shows of the curves, in multiples of the largest residual
 
 
 class LossDisplay:
-    """Plot of one or several losses: rho, psi and weights side by side.
+    """Plot of one or several losses: rho, psi and weights.
+
+    Losses are drawn over each other in three panels, one for rho, one for psi and one for weights,
+    which shows where a few losses differ; or side by side in a grid, each in a panel of its own
+    with all three curves, which shows what each of many looks like.
 
     Parameters
     ----------
     *losses : ResidualLoss or str
-        Losses, or their names in `robustreg.losses.LOSSES`.
+        Losses, or names of theirs that `robustreg.losses.get_loss` knows.
     r : array-like of shape (n_points,), default=None
         Standardised residuals at which to evaluate. By default 1001 points from -6 to 6.
 
@@ -30,10 +42,10 @@ class LossDisplay:
         Where, in increasing order.
     figure_ : matplotlib Figure
         The figure, after `plot`.
-    axes_ : ndarray of 3 matplotlib Axes
-        The panels of rho, psi and weights.
+    axes_ : ndarray of matplotlib Axes
+        The three panels of rho, psi and weights, or for a grid one panel for each loss.
     lines_ : ndarray of matplotlib Line2D of shape (n_losses, 3)
-        The curves.
+        The curves of rho, psi and weights.
 
     See Also
     --------
@@ -41,22 +53,28 @@ class LossDisplay:
 
     Examples
     --------
+    >>> from robustreg.losses import LOSSES
     >>> from robustreg.plotting import LossDisplay
     >>> display = LossDisplay.from_loss("huber", "bisquare")  # doctest: +SKIP
-    >>> display.figure_.savefig("losses.png")  # doctest: +SKIP
+    >>> catalogue = LossDisplay.from_loss(*LOSSES, kind="grid")  # doctest: +SKIP
+    >>> catalogue.figure_.savefig("losses.png")  # doctest: +SKIP
     """
 
     def __init__(self, *losses: ResidualLoss | str, r: ArrayLike | None = None) -> None:
         if not losses:
             raise ValueError("LossDisplay needs at least one loss.")
-        self.losses = tuple(get_loss(loss) for loss in losses)
+        self.losses = tuple(get_residual_loss(loss) for loss in losses)
         self.r = np.linspace(-6.0, 6.0, 1001) if r is None else np.sort(np.asarray(r, dtype=float))
         if self.r.ndim != 1 or self.r.size < 2 or not np.all(np.isfinite(self.r)):
             raise ValueError("r must be a one-dimensional array of at least two finite numbers.")
 
     @classmethod
     def from_loss(
-        cls, *losses: ResidualLoss | str, r: ArrayLike | None = None, ax: Any = None
+        cls,
+        *losses: ResidualLoss | str,
+        r: ArrayLike | None = None,
+        ax: Any = None,
+        kind: str = "overlay",
     ) -> Any:
         """Create a display and draw it.
 
@@ -66,22 +84,30 @@ class LossDisplay:
             Losses, or their names.
         r : array-like of shape (n_points,), default=None
             Standardised residuals at which to evaluate.
-        ax : array-like of 3 matplotlib Axes, default=None
-            Where to draw; by default in a new figure.
+        ax : array-like of matplotlib Axes, default=None
+            Where to draw, see `plot`; by default in a new figure.
+        kind : {"overlay", "grid"}, default="overlay"
+            All losses in three panels, or each loss in one of its own.
 
         Returns
         -------
         LossDisplay
         """
-        return cls(*losses, r=r).plot(ax)
+        return cls(*losses, r=r).plot(ax, kind=kind)
 
-    def plot(self, ax: Any = None, **line_kwargs: Any) -> LossDisplay:
-        """Draw the three panels.
+    def plot(self, ax: Any = None, *, kind: str = "overlay", **line_kwargs: Any) -> LossDisplay:
+        """Draw the losses.
 
         Parameters
         ----------
-        ax : array-like of 3 matplotlib Axes, default=None
-            Where to draw; by default in a new figure.
+        ax : array-like of matplotlib Axes, default=None
+            Where to draw: three panels, or for a grid one for each loss. By default in a new
+            figure.
+        kind : {"overlay", "grid"}, default="overlay"
+            "overlay" draws all losses over each other, in one panel for rho, one for psi and one
+            for weights. "grid" draws the three curves of each loss in a panel of its own. All
+            panels of a grid have the same axes, whose vertical one ends at the largest residual
+            or a little above, so that steep losses leave them.
         **line_kwargs
             Passed to matplotlib's ``Axes.plot`` for every curve.
 
@@ -89,36 +115,74 @@ class LossDisplay:
         -------
         LossDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If `kind` is not one of the two, or `ax` holds another number of panels.
         """
-        axes = _three_axes(ax)
-        curves = [self._draw(axes, number, line_kwargs) for number in range(len(self.losses))]
-        labels = (r"loss $\rho$", r"influence $\psi = \rho'$", r"weight $\psi(r) / r$")
-        for panel, label in zip(axes, labels, strict=True):
-            panel.set(xlabel="residual / scale", ylabel=label)
+        if kind not in KINDS:
+            raise ValueError(f"kind must be 'overlay' or 'grid', got {kind!r}.")
+        if kind == "grid":
+            self._plot_grid(ax, line_kwargs)
+        else:
+            self._plot_overlay(ax, line_kwargs)
+        return self
+
+    def _plot_overlay(self, ax: Any, line_kwargs: dict[str, Any]) -> None:
+        axes = _new_row() if ax is None else _given(ax, 3, "three")
+        lines = []
+        for number, loss in enumerate(self.losses):
+            style = {"label": _label(loss), "linestyle": LINES[number % len(LINES)]}
+            lines.append(self._draw(loss, axes, [style] * 3, line_kwargs))
+        for panel, label in zip(axes, CURVES, strict=True):
+            panel.set(xlabel=RESIDUAL, ylabel=label)
             panel.grid(alpha=0.3)
         # A loss with a kink has an infinite weight at 0, which must not flatten the other curves.
         top = max(self._visible_weight(loss) for loss in self.losses)
         axes[2].set_ylim(-0.05 * top, 1.1 * top)
-        self.figure_, self.axes_, self.lines_ = axes[0].figure, axes, np.array(curves)
-        if ax is None:
-            columns = min(len(self.losses), 4)
-            handles = [line for line, *_ in curves]
-            self.figure_.legend(handles=handles, loc="outside upper center", ncols=columns)
-        else:
-            axes[0].legend()
-        return self
+        self._finish(axes, lines, [line for line, *_ in lines], new=ax is None)
 
-    def _draw(self, axes: Any, number: int, line_kwargs: dict[str, Any]) -> list[Any]:
-        loss = self.losses[number]
+    def _plot_grid(self, ax: Any, line_kwargs: dict[str, Any]) -> None:
+        count = len(self.losses)
+        axes = _new_grid(count) if ax is None else _given(ax, count, str(count))
+        styles = [{"label": CURVES[k], "linestyle": LINES[k]} for k in range(3)]
+        largest = np.abs(self.r).max() or 1.0
+        lines = []
+        for panel, loss in zip(axes, self.losses, strict=True):
+            lines.append(self._draw(loss, [panel] * 3, styles, line_kwargs))
+            panel.set_title(_label(loss), fontsize="small")
+            panel.set_ylim(WINDOW[0] * largest, WINDOW[1] * largest)
+            panel.grid(alpha=0.3)
+            if ax is not None:  # a new figure has one label for all
+                panel.set_xlabel(RESIDUAL)
+        self._finish(axes, lines, lines[0], new=ax is None)
+
+    def _draw(
+        self,
+        loss: ResidualLoss,
+        panels: Any,
+        styles: list[dict[str, Any]],
+        line_kwargs: dict[str, Any],
+    ) -> list[Any]:
+        """Draw rho, psi and weights of a loss, each into its panel."""
         # Both sides of every kink, so that jumps are vertical and corners sharp on any grid.
         kinks = np.array([k for k in loss.kinks() if self.r[0] < k < self.r[-1]])
         sides = [np.nextafter(kinks, -np.inf), np.nextafter(kinks, np.inf)]
         r = np.sort(np.concatenate([self.r, *sides]))
-        style = {"label": _label(loss), "linestyle": ("-", "--", "-.", ":")[number % 4]}
+        curves = (loss.rho, loss.psi, loss.weights)
         return [
             panel.plot(r, curve(r), **merge_style(style, line_kwargs))[0]
-            for panel, curve in zip(axes, (loss.rho, loss.psi, loss.weights), strict=True)
+            for panel, curve, style in zip(panels, curves, styles, strict=True)
         ]
+
+    def _finish(self, axes: Any, lines: list[list[Any]], handles: list[Any], new: bool) -> None:
+        self.figure_, self.axes_, self.lines_ = axes[0].figure, axes, np.array(lines)
+        if new:
+            columns = min(len(handles), 4)
+            self.figure_.legend(handles=handles, loc="outside upper center", ncols=columns)
+        else:
+            axes[0].legend()
 
     def _visible_weight(self, loss: ResidualLoss) -> float:
         """Return the largest weight to show: the one at 0, or where that is infinite, beside it."""
@@ -134,10 +198,34 @@ def _label(loss: object) -> str:
     return f"{type(loss).__name__}({', '.join(f'{name}={value:.4g}' for name, value in values)})"
 
 
-def _three_axes(ax: Any) -> Any:
-    if ax is None:
-        return import_pyplot().subplots(1, 3, figsize=(12.0, 3.8), layout="constrained")[1]
+def _new_row() -> Any:
+    return import_pyplot().subplots(1, 3, figsize=(12.0, 3.8), layout="constrained")[1]
+
+
+def _new_grid(count: int) -> Any:
+    """Return axes for so many losses, in rows of nearly equal length, from a new figure."""
+    n_rows = -(-count // COLUMNS)
+    n_columns = -(-count // n_rows)
+    figure, cells = import_pyplot().subplots(
+        n_rows,
+        n_columns,
+        figsize=(2.4 * n_columns, 2.1 * n_rows + 0.8),
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    axes = cells.ravel()
+    for unused in axes[count:]:
+        unused.remove()
+    for panel in axes[max(count - n_columns, 0) : count]:
+        panel.tick_params(labelbottom=True)  # nothing below it, not even an empty cell's labels
+    figure.supxlabel(RESIDUAL, fontsize="small")
+    return axes[:count]
+
+
+def _given(ax: Any, count: int, word: str) -> Any:
     axes = np.asarray(ax, dtype=object).ravel()
-    if axes.size != 3:
-        raise ValueError(f"ax must hold three matplotlib Axes, got {axes.size}.")
+    if axes.size != count:
+        raise ValueError(f"ax must hold {word} matplotlib Axes, got {axes.size}.")
     return axes

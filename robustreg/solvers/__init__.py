@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 
 from robustreg.evaluation.problem import Problem
-from robustreg.losses import ConvexLoss, ResidualLoss, get_loss
+from robustreg.losses import ConvexLoss, ResidualLoss
+from robustreg.losses._names import get_residual_loss
 from robustreg.penalties import Penalty
 from robustreg.solvers._guarded import Guarded
 from robustreg.solvers._judged import Estimate, Judged
@@ -258,7 +259,7 @@ def select_solver(
     >>> select_solver("absolute", n_features=20, scale=1.0)
     'interior'
     """
-    loss = get_loss(loss)
+    loss = get_residual_loss(loss)
     if solver != "auto" and solver not in SOLVERS:
         raise ValueError(f"solver must be one of {solver_names()}, got {solver!r}.")
     missing: dict[str, str] = {}
