@@ -20,9 +20,9 @@ from robustreg import (
     huber_path,
     l1_path,
 )
+from robustreg._median import residual_mad
 from robustreg._parallel import map_ordered, one_blas_thread
 from robustreg.model_selection import L1RegressorCV
-from robustreg.scale._median import residual_mad
 from robustreg.subsampling.criteria import off_plane
 from robustreg.subsampling.descent import Fit, fit_on_plane
 from robustreg.subsampling.exact import plane_of_most_rows

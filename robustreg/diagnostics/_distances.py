@@ -13,6 +13,7 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 
 from robustreg._arrays import EPS, SQUARABLE, Array, Index, two_valued
 from robustreg._linalg.factors import eigh, lstsq
+from robustreg._median import mad, residual_mad, weighted_median
 from robustreg._numbers import real_values
 from robustreg._parallel import map_ordered, one_blas_thread, slices
 from robustreg.diagnostics._mcd import (
@@ -21,7 +22,6 @@ from robustreg.diagnostics._mcd import (
     consistency_factor,
     minimum_covariance_determinant,
 )
-from robustreg.scale._median import mad, residual_mad, weighted_median
 
 TRUSTED = 0.975  # share of Gaussian rows that the final location and scatter are made of
 MAX_SAMPLES = 10_000

@@ -16,7 +16,7 @@ from scipy.stats import chi2
 
 from robustreg._arrays import Array, Mask
 from robustreg._linalg.factors import eigh
-from robustreg.scale._median import mad
+from robustreg._median import mad
 
 # Variance that every direction is given, for rows whose columns have the scale 1. It keeps the
 # determinant above 0 where most rows lie in a plane: such a plane is then the tightest place, ...

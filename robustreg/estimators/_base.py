@@ -17,6 +17,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
+from robustreg._median import residual_mad, weighted_median
 from robustreg._parallel import map_ordered, slices
 from robustreg.estimators._from_source import fit_source
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
@@ -25,7 +26,6 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.ties import interpolated_share
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
-from robustreg.scale._median import residual_mad, weighted_median
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
 from robustreg.solvers._solution import Made, Residuals, Solution
 from robustreg.sources import RowSource

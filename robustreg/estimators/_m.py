@@ -10,6 +10,7 @@ from numpy.random import RandomState
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
+from robustreg._median import residual_mad
 from robustreg.estimators._base import Rows, rows_that_count
 from robustreg.estimators._scaled import ScaledRegressor
 from robustreg.estimators._subsampling import (
@@ -27,7 +28,6 @@ from robustreg.losses._check import check_once
 from robustreg.losses._names import get_residual_loss
 from robustreg.penalties import Penalty
 from robustreg.penalties._check import check_once as check_penalty_once
-from robustreg.scale._median import residual_mad
 from robustreg.sources._surveyed import SurveyedSource
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, s_estimate

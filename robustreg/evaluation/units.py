@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from robustreg._arrays import EPS, TINY, Array, Index, root_mean_square
+from robustreg._median import mad, weighted_median
 from robustreg.evaluation.limits import (
     out_of_range,
     penalty_in_range,
@@ -18,7 +19,6 @@ from robustreg.evaluation.limits import (
 )
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
-from robustreg.scale._median import mad, weighted_median
 
 # An error of more spreads than a double has digits is taken for one of so many, and so is an entry
 # of X where outliers are sought in it: nothing but its sign matters to a loss with bounded psi

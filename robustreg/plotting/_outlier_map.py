@@ -13,12 +13,12 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from robustreg._arrays import EPS, Array, Mask
+from robustreg._median import mad
 from robustreg._numbers import real_values
 from robustreg.diagnostics._distances import MAX_SAMPLES, TRUSTED, measure
 from robustreg.estimators._base import OUTLIER_CUTOFF
 from robustreg.evaluation.units import EXACT
 from robustreg.plotting._axes import merge_style, one_axes, show_literally
-from robustreg.scale._median import mad
 
 REGULAR, VERTICAL, GOOD, BAD = REGIONS = (
     "regular observation",

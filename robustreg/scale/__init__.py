@@ -7,9 +7,10 @@ where half of the weight or more is infinite, so are the scales.
 
 from __future__ import annotations
 
-from robustreg.scale import _m_scale, _median, _qn, _tau
+from robustreg import _median
+from robustreg._median import MAD_FACTOR
+from robustreg.scale import _m_scale, _qn, _tau
 from robustreg.scale._checked import checked
-from robustreg.scale._median import MAD_FACTOR
 
 __all__ = [
     "MAD_FACTOR",

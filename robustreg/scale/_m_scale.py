@@ -7,8 +7,8 @@ import functools
 import numpy as np
 
 from robustreg._arrays import SUMMED, Array, Mask
+from robustreg._median import MAD_FACTOR, weighted_median
 from robustreg.losses import Bisquare, ResidualLoss, gaussian_breakdown_point, tuning_constant
-from robustreg.scale._median import MAD_FACTOR, weighted_median
 
 # Newton's steps shrink quadratically: after L0 and L1 one of about L1 (L1 / L0)^2 would follow.
 # Iterations end where this and L1^2 are below this share of 1 / scale^2.

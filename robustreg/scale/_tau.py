@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from robustreg._arrays import Array
+from robustreg._median import MAD_FACTOR, mad, weighted_median
 from robustreg.losses import Bisquare, Huber
-from robustreg.scale._median import MAD_FACTOR, mad, weighted_median
 
 # Maronna and Zamar's constants of the tau-scale. They count medians of absolute deviations without
 # the factor; the losses count standard deviations.

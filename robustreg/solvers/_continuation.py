@@ -15,11 +15,11 @@ import numpy as np
 from scipy.optimize import brentq
 
 from robustreg._arrays import EPS, Array
+from robustreg._median import mad
 from robustreg.evaluation.choice import is_small
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.units import SURVEY_ROWS
-from robustreg.scale._median import mad
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._minimise import XTOL, minimise_newton, width
 from robustreg.solvers._plane import Limit

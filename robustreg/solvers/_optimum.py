@@ -9,10 +9,10 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
+from robustreg._median import mad
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.units import SURVEY_ROWS
-from robustreg.scale._median import mad
 from robustreg.solvers._continuation import approach, from_above
 from robustreg.solvers._ended import Ended, Limits, finished
 from robustreg.solvers._minimise import SMALL_SCALES, Minimise, minimise_newton, width

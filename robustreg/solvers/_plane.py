@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.factors import length, lstsq
+from robustreg._median import mad
 from robustreg.evaluation.certificate import dual_gap_from
 from robustreg.evaluation.choice import white
 from robustreg.evaluation.objective import Objective, make_objective
@@ -24,7 +25,6 @@ from robustreg.evaluation.problem import Problem
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
-from robustreg.scale._median import mad
 from robustreg.solvers._minimise import width
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._report import LAST_PLACES, is_certified, is_rounding

@@ -13,6 +13,7 @@ from robustreg._arrays import TINY, Array, Index
 from robustreg._linalg.factors import lstsq
 from robustreg._linalg.precise import Precise
 from robustreg._linalg.products import product
+from robustreg._median import mad, weighted_median
 from robustreg._parallel import map_ordered, slices
 from robustreg.evaluation.choice import white
 from robustreg.evaluation.limits import out_of_range
@@ -22,7 +23,6 @@ from robustreg.evaluation.reading import Block
 from robustreg.evaluation.units import EXACT, FARTHEST, SURVEY_ROWS
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
-from robustreg.scale._median import mad, weighted_median
 
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
 # larger one is shrunk to it.

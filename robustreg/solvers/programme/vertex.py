@@ -19,7 +19,7 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg._linalg.factors import lstsq
-from robustreg.scale._median import weighted_median
+from robustreg._median import weighted_median
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._report import LAST_PLACES, SAME_VALUE
 from robustreg.solvers.programme.balance import REFINEMENTS, balanced, bounded

@@ -16,8 +16,8 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.precise import Precise
+from robustreg._median import weighted_median
 from robustreg.evaluation.problem import Problem
-from robustreg.scale._median import weighted_median
 from robustreg.solvers.refinement.columns import Columns
 from robustreg.solvers.refinement.envelope import Smoothed
 from robustreg.solvers.refinement.steps import JAMMED, Place, Steps
