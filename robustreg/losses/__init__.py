@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robustreg.losses._base import Loss
+from robustreg.losses._booster import BoosterObjective, booster_objective
 from robustreg.losses._check import check_loss
 from robustreg.losses._classical import (
     Absolute,
@@ -47,6 +48,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "Bisquare",
+    "BoosterObjective",
     "Cauchy",
     "ConvexLoss",
     "CosineEmbedding",
@@ -69,6 +71,7 @@ __all__ = [
     "Squared",
     "TripletMargin",
     "Welsch",
+    "booster_objective",
     "check_loss",
     "gaussian_breakdown_point",
     "gaussian_efficiency",
