@@ -88,7 +88,10 @@ def real_array(values: Any, name: str) -> NDArray[np.floating[Any]]:
 
 def as_number(value: object) -> float:
     """Return a real number as a float and everything else as NaN, which no range contains."""
-    return float(value) if isinstance(value, Real) else math.nan
+    try:
+        return float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:  # of an integer
+        return math.inf
 
 
 def _other_columns(frame: Any) -> Iterator[tuple[Any, Any]]:
@@ -126,7 +129,7 @@ def _is_temporal(dtype: Any) -> bool:
 def _from_anything(values: Any, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError, OverflowError) as error:  # rows of different lengths
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # uneven rows; tensors
         raise ValueError(f"{name} must be an array of real numbers: {error}") from error
     kind = array.dtype.kind
     if kind in NUMERIC:

@@ -12,9 +12,21 @@ import sys
 import numpy as np
 import pytest
 from _loss_cases import CASES
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from robustreg.losses import CrossEntropy, Huber, KLDivergence, ResidualLoss
+from robustreg.losses import (
+    NLL,
+    BinaryCrossEntropy,
+    BinaryCrossEntropyWithLogits,
+    CrossEntropy,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MultiLabelMargin,
+    ResidualLoss,
+    SoftMargin,
+    Squared,
+)
 
 HOOKS = ("rho", "psi", "weights", "psi_prime", "conjugate", "conjugate_of_psi")
 
@@ -42,6 +54,11 @@ class Torch(Strict):
     def read(self, array):
         return array.detach().numpy()
 
+    def curvatures(self, total, x):
+        x = x.clone().requires_grad_()
+        (slope,) = self.module.autograd.grad(total(x), x, create_graph=True)
+        return self.module.autograd.grad(slope.sum(), x)[0]
+
     def slopes(self, total, arguments, k):
         tensors = [a.clone().requires_grad_(i >= k) for i, a in enumerate(arguments)]
         total(*tensors).backward()
@@ -59,6 +76,9 @@ class Jax(Strict):
 
     def read(self, array):
         return np.asarray(array)
+
+    def curvatures(self, total, x):
+        return self.grad(lambda x: self.grad(total)(x).sum())(x)
 
     def slopes(self, total, arguments, k):
         return self.grad(total, argnums=tuple(range(k, len(arguments))))(*arguments)
@@ -193,6 +213,75 @@ def test_lists_become_what_is_beside_them(kind):
     assert_allclose(kind.read(found), expected, rtol=1e-14)
 
 
+def test_lists_keep_their_digits(kind):
+    target = kind.make(np.zeros(1))
+    assert kind.read(Squared()([0.1], target)) == 0.1 * 0.1
+    found = Squared()([1.0], target, sample_weight=[0.1], reduction="none")
+    assert kind.read(found)[0] == 0.1
+    for wrong in (["a"], [None], [[1.0], [1.0, 2.0]]):
+        with pytest.raises(ValueError, match="y_true must"):
+            Squared()(wrong, target)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
+def test_labels_may_be_of_any_integer_type(kind, dtype):
+    scores = np.random.default_rng(0).normal(size=(3, 300))
+    labels, end = np.array([0, 99, 5]), np.array([[0, 99, -1]] * 3)
+    for loss, target in (
+        (CrossEntropy(weight=np.linspace(1.0, 2.0, 300), ignore_index=-1), labels),
+        (NLL(), labels),
+        (MultiLabelMargin(), np.pad(end, ((0, 0), (0, 297)))),
+    ):
+        if dtype == "uint8" and isinstance(loss, MultiLabelMargin):
+            continue  # which has no -1
+        log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        given = kind.make(target.astype(dtype)), kind.make(log_p)
+        assert_allclose(kind.read(loss(*given)), loss(target, log_p), rtol=1e-12)
+        assert_allclose(kind.read(loss.gradient(*given)), loss.gradient(target, log_p), rtol=1e-12)
+
+
+def test_unsigned_labels_have_no_minus_one(kind):
+    labels = kind.make(np.full((1, 300), 255, dtype="uint8"))
+    found = MultiLabelMargin()(labels, kind.make(np.zeros((1, 300))))
+    assert kind.read(found) > 0.0
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_half_precision_is_computed_in_single(name):
+    torch = pytest.importorskip("torch")
+    dtype = getattr(torch, name)
+    zero, ten = torch.zeros(1000, dtype=dtype), torch.full((1000,), 10.0, dtype=dtype)
+    for loss, expected in ((Squared(), 100.0), (LogCosh(), 10.0 - np.log(2.0))):
+        found = loss(zero, ten)
+        assert found.dtype == dtype
+        assert float(found) == pytest.approx(expected, rel=1e-2)
+        assert loss.rho(ten).dtype == dtype
+        slope = loss.gradient(zero, ten, reduction="sum")
+        assert slope.dtype == dtype
+        assert float(slope[0]) == pytest.approx(float(loss.psi(10.0)), rel=1e-2)
+    at_end = torch.tensor([0.0, 1.0], dtype=dtype)
+    assert float(BinaryCrossEntropy()(1 - at_end, at_end)) == 100.0
+
+
+def test_second_derivatives_of_logits_are_those_of_the_sigmoid(differentiating):
+    """Newton's method for the logistic loss starts at 0, and goes where exponentials overflow."""
+    kind = differentiating
+    x = np.array([0.0, 1.0, -1.0, 100.0, -100.0, 800.0, -800.0])
+    share = 1.0 / (1.0 + np.exp(-np.minimum(np.abs(x), 700.0)))
+    for loss in (BinaryCrossEntropyWithLogits(), SoftMargin()):
+        found = kind.curvatures(
+            lambda t, loss=loss: loss(kind.make(np.ones(7)), t, reduction="sum"), kind.make(x)
+        )
+        assert_allclose(kind.read(found), share * (1.0 - share), rtol=1e-9, atol=1e-15)
+
+
+def test_no_labels_leave_the_graph_whole(differentiating):
+    kind = differentiating
+    given = [kind.make(np.array([[-1, 0]])), kind.make(np.array([[0.1, 0.2]]))]
+    (slope,) = kind.slopes(MultiLabelMargin(), given, 1)
+    assert_array_equal(kind.read(slope), [[0.0, 0.0]])
+
+
 def test_weights_of_classes_may_be_arrays_of_any_kind(kind):
     assert CrossEntropy(weight=kind.make(np.array([1.0, 3.0]))) == CrossEntropy(weight=[1, 3])
 
@@ -202,9 +291,9 @@ def test_kinds_do_not_mix(kind):
     name = type(array).__qualname__
     with pytest.raises(TypeError, match=rf"y_pred is a .*{name} and y_true a numpy\.ndarray"):
         Huber()(numpy_array, array)
-    with pytest.raises(TypeError, match=r"y_pred is a .* and sample_weight a numpy\.ndarray"):
+    with pytest.raises(TypeError, match=r"predictions is a .* and sample_weight a numpy\.nd"):
         Huber()(array, array, sample_weight=numpy_array)
-    with pytest.raises(TypeError, match=r"but sample_weight is a .* and y_pred a numpy"):
+    with pytest.raises(TypeError, match=r"but sample_weight is a .* and predictions a numpy"):
         Huber()(numpy_array, numpy_array, sample_weight=array)
 
 

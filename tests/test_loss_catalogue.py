@@ -37,6 +37,7 @@ from robustreg.losses import (
     TripletMargin,
 )
 
+RNG = np.random.default_rng(3)
 every_case = pytest.mark.parametrize("name", CASES)
 every_smooth_case = pytest.mark.parametrize("name", SMOOTH)
 
@@ -182,7 +183,74 @@ def test_a_class_that_is_ruled_out_costs_nothing_unless_it_is_the_target():
     assert log_target([[0.0, -np.inf]], [[0.0, -np.inf]]) == 0.0
 
 
+@pytest.mark.parametrize("case", ["kl", "cross_entropy", "soft_margin", "cosine 0.3"])
+def test_losses_are_silent_whatever_numpy_is_told(case):
+    case = CASES[case]
+    with np.errstate(all="raise"):
+        case.loss(*case.arguments)
+        case.loss.gradient(*case.arguments)
+        assert MarginRanking()([1.0], [1e308], [-1e308]) == 0.0
+        assert KLDivergence(log_target=True)([[-1e3]], [[-1e3]]) == 0.0
+
+
+def test_small_numbers_keep_their_digits():
+    small = 1e-20
+    assert BinaryCrossEntropy()([0.0], [small]) == small
+    assert BinaryCrossEntropyWithLogits()([1.0], [46.0]) == pytest.approx(np.exp(-46.0), rel=1e-12)
+    slope = BinaryCrossEntropyWithLogits().gradient([1.0], [46.0])
+    assert slope[0] == pytest.approx(-np.exp(-46.0), rel=1e-12)
+    short = 1e-6 * np.array([[3.0, 4.0]])  # beside what is added to the squares
+    square = 25e-12 + np.float64(np.float32(1e-12))
+    assert CosineEmbedding()([1], short, short) == pytest.approx(1.0 - 25e-12 / square, rel=1e-9)
+
+
+def test_scalars_are_losses_of_one_element():
+    assert HingeEmbedding().gradient(1.0, 0.5) == 1.0
+    assert_array_equal(MarginRanking().gradient(1.0, 2.0, 3.0), [-1.0, 1.0])
+    with pytest.raises(ValueError, match="weight is for columns of y_pred, which is one number"):
+        BinaryCrossEntropy(weight=[1.0])(1.0, 0.5)
+
+
+def test_at_the_margin_a_hinge_has_the_slope_of_the_side_that_costs():
+    """As in PyTorch: training from equal scores moves."""
+    assert_array_equal(MarginRanking().gradient([1.0], [2.0], [2.0]), [[-1.0], [1.0]])
+    assert_array_equal(HingeEmbedding(margin=0.5).gradient([-1.0], [0.5]), [-1.0])
+    across = CosineEmbedding().gradient([-1.0], [[1.0, 0.0]], [[0.0, 1.0]])
+    assert_allclose(across[0], [[0.0, 1.0]], rtol=1e-11)
+    level = TripletMargin(margin=1.0, eps=0.0).gradient([[0.0]], [[1.0]], [[2.0]])
+    assert_array_equal(np.ravel(level), [0.0, 1.0, -1.0])
+    label_margin = MultiLabelMargin().gradient([[0, -1]], [[1.0, 0.0]])
+    assert_array_equal(label_margin, [[0.0, 0.0]])
+
+
 # ------------------------------------------------------------------ classes
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint16", "int64", "uint64"])
+def test_labels_may_be_of_any_integer_type(dtype):
+    labels = LABELS.astype(dtype)
+    for loss in (CrossEntropy(weight=WEIGHT, ignore_index=-1), NLL()):
+        scores = np.log(SHARES)
+        assert loss(labels, scores) == loss(LABELS, scores)
+        assert_array_equal(loss.gradient(labels, scores), loss.gradient(LABELS, scores))
+    largest = np.array([np.iinfo(dtype).max], dtype=dtype)
+    with pytest.raises(ValueError, match=r"y_true must hold labels (from 0 to 3|below)"):
+        CrossEntropy()(largest, np.zeros((1, 4)))
+
+
+def test_what_has_no_weight_costs_nothing_even_where_it_is_ruled_out():
+    nothing = CrossEntropy(weight=[0.0, 1.0])
+    assert nothing([0, 1], [[-np.inf, 0.0], [0.0, 0.0]]) == pytest.approx(np.log(2.0))
+    assert NLL(weight=[0.0, 1.0])([0, 1], [[-np.inf, 0.0], [0.0, -1.0]]) == 1.0
+    assert CrossEntropy()([[0.0, 1.0]], [[-np.inf, 0.0]]) == 0.0
+
+
+def test_balanced_classes_do_not_count_what_is_ignored():
+    labels, scores = np.array([0, 0, 1, -1, -1]), RNG.normal(size=(5, 2))
+    some = CrossEntropy(weight="balanced", ignore_index=-1)
+    assert some(labels, scores) == pytest.approx(
+        CrossEntropy(weight="balanced")(labels[:3], scores[:3]), rel=1e-14
+    )
 
 
 def test_cross_entropy_is_the_likelihood_of_the_softmax():
@@ -214,9 +282,6 @@ def test_balanced_classes_weigh_the_same():
     assert balanced(labels, scores) == pytest.approx(np.mean(means), rel=1e-14)
 
 
-RNG = np.random.default_rng(3)
-
-
 @pytest.mark.parametrize("loss", [NLL, CrossEntropy])
 def test_ignored_elements_have_no_part(loss):
     scores = np.log(SHARES)
@@ -238,6 +303,8 @@ def test_the_divergence_of_a_batch_is_the_mean_of_its_rows():
     found = KLDivergence()(SHARES, log_q, sample_weight=weight, reduction="batchmean")
     assert found == pytest.approx(np.average(rows, weights=weight), rel=1e-13)
     assert KLDivergence()(SHARES, log_q) == pytest.approx(rows.mean() / C, rel=1e-13)
+    block = KLDivergence()(SHARES.reshape(N, 2, 2), log_q.reshape(N, 2, 2), reduction="batchmean")
+    assert block == pytest.approx(rows.mean(), rel=1e-13)
     cross = CrossEntropy()(SHARES, log_q)
     entropy = -np.sum(SHARES * np.log(SHARES)) / N
     assert cross == pytest.approx(entropy + rows.mean(), rel=1e-13)
@@ -367,7 +434,7 @@ def test_bad_arguments_are_named(name, method):
     [
         (lambda: NLL(weight=[1.0, -1.0]), "NLL: weight must be a vector of finite numbers"),
         (lambda: NLL(weight="auto"), "NLL: weight must be a vector or \"balanced\", got 'auto'"),
-        (lambda: NLL(ignore_index=1.5), "NLL: ignore_index must be an integer, got 1.5"),
+        (lambda: NLL(ignore_index=1.5), "NLL: ignore_index must be an integer of 32 bits, got 1.5"),
         (lambda: CrossEntropy(weight=[0.0, 0.0]), "CrossEntropy: weight must be a vector"),
         (lambda: CrossEntropy(label_smoothing=1.5), "label_smoothing must be .* got 1.5"),
         (lambda: BinaryCrossEntropyWithLogits(pos_weight=-1), "pos_weight must be .* got -1"),

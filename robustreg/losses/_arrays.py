@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustreg._numbers import real_array
+from robustreg._numbers import real_array, real_values
 from robustreg.losses._namespace import (
+    as_type,
     constant,
     describe,
     device_of,
     is_foreign,
+    is_half,
     namespace_of,
 )
 
@@ -30,7 +32,8 @@ def as_float_array(values: Any, name: str, dtype: Any = None) -> Any:
     """Return a floating array of the kind of `values`, without a copy where it is one.
 
     Of NumPy's kind float32 and float64 stay what they are, and everything else becomes float64. Of
-    other kinds every floating type stays, and integers become `dtype`, by default float64.
+    other kinds integers become `dtype`, by default float64, and floats of 16 bits float32, in
+    which losses of them are computed; other floating types stay.
     """
     if type(values) is np.ndarray and values.dtype in (np.float64, np.float32):
         return values
@@ -38,10 +41,11 @@ def as_float_array(values: Any, name: str, dtype: Any = None) -> Any:
         return real_array(values, name)
     xp = namespace_of(values)
     if xp.isdtype(values.dtype, "real floating"):
-        return values
+        return xp.astype(values, xp.float32) if is_half(values) else values
     if not xp.isdtype(values.dtype, ("bool", "integral")):
         raise ValueError(f"{name} must hold real numbers, got the dtype {values.dtype}.")
-    return xp.astype(values, xp.float64 if dtype is None else dtype)
+    # JAX has no float64 unless that is switched on
+    return xp.astype(values, xp.result_type(xp.float64) if dtype is None else dtype)
 
 
 def of_one_kind(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -73,11 +77,21 @@ def of_one_kind(arguments: dict[str, Any]) -> dict[str, Any]:
                     "arrays must be on one."
                 )
             found[name] = values
-        elif isinstance(values, (list, tuple, int, float)):
-            found[name] = xp.asarray(values, device=device)
+        elif isinstance(values, (list, tuple, int, float, np.generic)):
+            found[name] = _from_list(values, name, xp, device, foreign.values())
         else:
             raise TypeError(_several_kinds(first, like, name, values))
     return found
+
+
+def _from_list(values: Any, name: str, xp: Any, device: Any, beside: Iterable[Any]) -> Any:
+    """Return a list or a number as an array, floats in the precision of those beside it."""
+    array = np.asarray(real_values(values, name))
+    if array.dtype.kind != "f":
+        return xp.asarray(array.tolist(), device=device)
+    dtype = floating_dtype(beside)
+    dtype = xp.result_type(xp.float64) if dtype is None else dtype
+    return xp.asarray(array.tolist(), dtype=dtype, device=device)
 
 
 def _several_kinds(first: str, like: Any, name: str, values: Any) -> str:
@@ -100,8 +114,19 @@ def floating_dtype(arrays: Iterable[Any]) -> Any:
     """Return the first floating type among foreign arrays, which integers beside it become."""
     for values in arrays:
         if is_foreign(values) and namespace_of(values).isdtype(values.dtype, "real floating"):
-            return values.dtype
+            return namespace_of(values).float32 if is_half(values) else values.dtype
     return None
+
+
+def half_type(arrays: Iterable[Any]) -> Any:
+    """Return the type of floats of 16 bits that results are to have, None if another."""
+    floats = [
+        values
+        for values in arrays
+        if is_foreign(values) and namespace_of(values).isdtype(values.dtype, "real floating")
+    ]
+    halves = [values.dtype for values in floats if is_half(values)]
+    return halves[0] if len(halves) == len(floats) > 0 else None
 
 
 def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:
@@ -112,7 +137,7 @@ def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:
     array = as_float_array(values, "the argument of a loss")
     with np.errstate(all="ignore"):
         if type(array) is not np.ndarray and is_foreign(array):
-            return formula(array)
+            return as_type(formula(array), half_type([values]))
         if array.ndim and array.dtype == np.float64:  # nothing to convert
             return formula(array)
         # At least one dimension: NumPy 1 promotes zero-dimensional float32 to float64.
@@ -122,7 +147,7 @@ def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:
 
 def check_reduction(reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
     """Refuse what is no reduction."""
-    if reduction not in allowed:
+    if not (isinstance(reduction, str) and reduction in allowed):
         raise ValueError(f"reduction must be one of {', '.join(allowed)}; got {reduction!r}.")
 
 
@@ -134,7 +159,7 @@ def check_weight(sample_weight: Any, shape: Shape, arguments: tuple[Any, ...]) -
     if sample_weight is None:
         return None
     like = next((values for values in arguments if is_foreign(values)), np.empty(0))
-    given = of_one_kind({"y_pred": like, "sample_weight": sample_weight})["sample_weight"]
+    given = of_one_kind({"predictions": like, "sample_weight": sample_weight})["sample_weight"]
     weight = constant(_finite(given, "sample_weight", floating_dtype(arguments)))
     if tuple(weight.shape) not in (shape, shape[:1]):
         raise ValueError(
@@ -142,7 +167,10 @@ def check_weight(sample_weight: Any, shape: Shape, arguments: tuple[Any, ...]) -
             f"their rows; got shape {tuple(weight.shape)}."
         )
     xp = namespace_of(weight)
-    if bool(xp.any(weight < 0)) or not bool(xp.any(weight > 0)):
+    if bool(xp.any(weight < 0)):
+        least = float(xp.min(weight))
+        raise ValueError(f"sample_weight must be non-negative and not all zero, got {least:g}.")
+    if not bool(xp.any(weight > 0)):
         raise ValueError("sample_weight must be non-negative and not all zero.")
     per_row = xp.reshape(weight, tuple(weight.shape) + (1,) * (len(shape) - weight.ndim))
     return xp.broadcast_to(per_row, shape)
@@ -152,8 +180,7 @@ def check_residual(y_true: Any, y_pred: Any) -> Any:
     """Return the residuals of predictions, target minus prediction."""
     target, prediction = real_arrays({"y_true": y_true, "y_pred": y_pred})
     check_same_shape({"y_true": target, "y_pred": prediction})
-    with np.errstate(over="ignore"):
-        return target - prediction
+    return target - prediction
 
 
 def check_same_shape(arrays: dict[str, Any]) -> Shape:

@@ -20,9 +20,11 @@ from robustreg.losses._arrays import (
     check_reduction,
     check_weight,
     divided,
+    half_type,
     total_of,
     total_weight,
 )
+from robustreg.losses._namespace import as_type
 
 
 class Loss(ABC):
@@ -53,7 +55,8 @@ class Loss(ABC):
 
     Arrays may be NumPy's, or all of another kind that follows the array API standard: tensors of
     PyTorch, arrays of CuPy or JAX. The result is of the same kind then, on the same device and in
-    the same precision, and automatic differentiation goes through it. Everything else, lists and
+    the same precision, and automatic differentiation goes through it, but not by the weights.
+    Floats of 16 bits are computed in 32. Everything else, lists and
     frames for example, becomes an array of NumPy's.
 
     A new kind of losses implements the hooks ``_check``, ``_values`` and ``_derivatives``, and
@@ -103,13 +106,13 @@ class Loss(ABC):
         TypeError
             If there are too few or too many arrays, or arrays of several kinds.
         """
-        inputs, weight, divisor = self._checked((y_true, y_pred, *others), sample_weight, reduction)
+        arguments = (y_true, y_pred, *others)
         with np.errstate(all="ignore"):
+            inputs, weight, divisor = self._checked(arguments, sample_weight, reduction)
             values = apply_weight(self._values(inputs), weight)
-            if reduction == "none":
-                return values
-            total = total_of(values)
-        return divided(total, divisor)
+            if reduction != "none":
+                values = divided(total_of(values), divisor)
+        return as_type(values, half_type(arguments))
 
     def gradient(
         self,
@@ -135,10 +138,13 @@ class Loss(ABC):
         >>> print(Absolute().gradient([1.0, 2.0], [0.0, 5.0]))
         [-0.5  0.5]
         """
-        inputs, weight, divisor = self._checked((y_true, y_pred, *others), sample_weight, reduction)
+        arguments = (y_true, y_pred, *others)
         with np.errstate(all="ignore"):
+            inputs, weight, divisor = self._checked(arguments, sample_weight, reduction)
             derivatives = self._derivatives(inputs, weight)
-        reduced = tuple(divided(derivative, divisor) for derivative in derivatives)
+            reduced = tuple(divided(derivative, divisor) for derivative in derivatives)
+        half = half_type(arguments)
+        reduced = tuple(as_type(derivative, half) for derivative in reduced)
         return reduced if self.n_predictions > 1 else reduced[0]
 
     def _checked(

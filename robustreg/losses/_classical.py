@@ -98,7 +98,7 @@ class HalfSquared(ConvexLoss):
         return 0.5 * r * r
 
     def _psi(self, r: FloatArray) -> FloatArray:
-        return +r
+        return r.copy() if type(r) is np.ndarray else 1.0 * r
 
     def _weights(self, r: FloatArray) -> FloatArray:
         return namespace_of(r).ones_like(r)

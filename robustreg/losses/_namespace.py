@@ -74,9 +74,18 @@ def constant(array: Any) -> Any:
 
 def cast(array: Any, like: Any) -> Any:
     """An array, of truth values for example, in the precision of another."""
-    if type(array) is np.ndarray:
-        return array.astype(like.dtype)
-    return namespace_of(array).astype(array, like.dtype)
+    xp = namespace_of(array)
+    return np.asarray(array).astype(like.dtype) if xp is np else xp.astype(array, like.dtype)
+
+
+def is_half(array: Any) -> bool:
+    """Whether a foreign array holds floats of 16 bits, whose sums and squares soon overflow."""
+    return bool(namespace_of(array).finfo(array.dtype).bits == 16)
+
+
+def as_type(array: Any, dtype: Any) -> Any:
+    """A foreign array in another type; None is its own."""
+    return array if dtype is None else namespace_of(array).astype(array, dtype)
 
 
 # What has a corner. Automatic differentiation takes the slope of the part below at a bound itself,
@@ -94,6 +103,13 @@ def at_least(x: Any, low: float) -> Any:
     if type(x) is np.ndarray:
         return np.maximum(x, low)
     return namespace_of(x).where(x <= low, low, x)
+
+
+def positive_part(x: Any) -> Any:
+    """``max(x, 0)``, with the slope 1 at 0: what hinge losses are made of."""
+    if type(x) is np.ndarray:
+        return np.maximum(x, 0.0)
+    return namespace_of(x).where(x >= 0, x, 0)
 
 
 def at_most(x: Any, high: float) -> Any:

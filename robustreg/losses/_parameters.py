@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustreg._numbers import as_number, real_array
-from robustreg.losses._namespace import as_kind, is_foreign
+from robustreg.losses._namespace import as_kind, constant, is_foreign
 
 
 def keep_number(loss: Any, name: str, low: float = -math.inf, high: float = math.inf) -> None:
@@ -35,9 +35,11 @@ def keep_flag(loss: Any, name: str) -> None:
 def keep_weights(loss: Any, name: str) -> None:
     """Keep a vector of weights as a tuple, which is hashable and equal to another one."""
     given = getattr(loss, name)
-    foreign = is_foreign(given) and given.ndim == 1
-    entries = [float(given[i]) for i in range(given.shape[0])] if foreign else given
-    values = real_array(entries, name)
+    entries = given
+    if is_foreign(given) and given.ndim == 1:
+        fixed = constant(given)
+        entries = [float(fixed[i]) for i in range(fixed.shape[0])]
+    values = real_array(entries, f"{name} of {type(loss).__name__}")
     finite = bool(np.isfinite(values).all())
     if values.ndim != 1 or not finite or (values < 0.0).any() or not values.any():
         raise ValueError(
@@ -52,6 +54,10 @@ def along_last_axis(loss: Any, name: str, like: Any) -> Any:
     values = getattr(loss, name)
     if values is None or isinstance(values, float):
         return values
+    if not like.ndim:
+        raise ValueError(
+            f"{type(loss).__name__}: {name} is for columns of y_pred, which is one number."
+        )
     if len(values) != like.shape[-1]:
         raise ValueError(
             f"{type(loss).__name__}: {name} must have one entry for each column of y_pred, "

@@ -170,12 +170,21 @@ class BinaryCrossEntropyWithLogits(Loss):
 
     def _values(self, inputs: _Truths) -> Any:
         target, x, by_column, positive = inputs
-        value = target * positive * softplus(-x) + (1 - target) * softplus(x)
-        return _times(value, by_column)
+        side, size = _side_and_size(x)
+        tail = namespace_of(x).log1p(namespace_of(x).exp(-size))
+        # log(1 + exp(x)) is the positive part of x and a tail that is the same of -x
+        below, above = 0.5 * (side - 1.0) * x + tail, 0.5 * (side + 1.0) * x + tail
+        return _times(target * positive * below + (1 - target) * above, by_column)
 
     def _derivatives(self, inputs: _Truths, weight: Any) -> tuple[Any, ...]:
         target, x, by_column, positive = inputs
-        slope = (1 - target) * sigmoid(x) - target * positive * sigmoid(-x)
+        side, size = _side_and_size(x)
+        xp = namespace_of(x)
+        small = xp.exp(-size)
+        share, rest = 1.0 / (1.0 + small), small / (1.0 + small)
+        above = xp.where(side > 0, share, rest)  # 1 / (1 + exp(-x))
+        below = xp.where(side > 0, rest, share)
+        slope = (1 - target) * above - target * positive * below
         return (apply_weight(_times(slope, by_column), weight),)
 
 
@@ -227,15 +236,24 @@ class SoftMargin(Loss):
 
 def softplus(x: Any) -> Any:
     """``log(1 + exp(x))``."""
+    side, size = _side_and_size(x)
     xp = namespace_of(x)
-    return xp.logaddexp(xp.zeros_like(x), x)
+    return 0.5 * (side + 1.0) * x + xp.log1p(xp.exp(-size))
 
 
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))``, by an exponential that does not overflow."""
+    side, size = _side_and_size(x)
     xp = namespace_of(x)
-    small = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1.0, small) / (1.0 + small)
+    small = xp.exp(-size)
+    return xp.where(side > 0, 1.0, small) / (1.0 + small)
+
+
+def _side_and_size(x: Any) -> tuple[Any, Any]:
+    """1 or -1 by the sign of x, and ``|x|`` as their product: both derivatives are right at 0."""
+    xp = namespace_of(x)
+    side = xp.where(x >= 0, xp.ones_like(x), -xp.ones_like(x))
+    return side, side * x
 
 
 def _times(values: Any, by_column: Any) -> Any:

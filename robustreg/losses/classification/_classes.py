@@ -20,8 +20,20 @@ def labels_and_scores(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     target, scores = given["y_true"], given["y_pred"]
     if not is_foreign(target):
         target = np.asarray(real_values(target, "y_true"))
+    if is_integral(target):  # short and unsigned ones cannot be compared with all labels
+        target = as_indices(target)
     scores = as_float_array(scores, "y_pred", floating_dtype([scores, target]))
     return target, scores
+
+
+def as_indices(labels: Any) -> Any:
+    """Labels in the type that arrays are indexed by; unsigned ones beyond it are refused."""
+    xp = namespace_of(labels)
+    if xp is np:
+        if labels.size and labels.dtype == np.uint64 and labels.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"y_true must hold labels below 2^63, got {labels.max()}.")
+        return labels.astype(np.int64, copy=False)
+    return xp.astype(labels, xp.arange(1).dtype)
 
 
 def is_integral(array: Any) -> bool:

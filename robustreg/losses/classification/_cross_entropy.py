@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from robustreg.losses._arrays import Shape, apply_weight, total_of
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import as_kind, cast, constant, namespace_of
+from robustreg.losses._namespace import as_kind, cast, constant, is_foreign, namespace_of
 from robustreg.losses._parameters import keep_number, keep_weights
 from robustreg.losses.classification._classes import (
     check_classes,
@@ -98,11 +99,12 @@ class NLL(Loss):
             keep_weights(self, "weight")
         index = self.ignore_index
         if index is not None:
-            if not hasattr(index, "__index__"):
+            if not isinstance(index, Integral) or abs(int(index)) >= 2**31:
                 raise ValueError(
-                    f"{type(self).__name__}: ignore_index must be an integer, got {index!r}."
+                    f"{type(self).__name__}: ignore_index must be an integer of 32 bits, "
+                    f"got {index!r}."
                 )
-            object.__setattr__(self, "ignore_index", index.__index__())
+            object.__setattr__(self, "ignore_index", int(index))
 
     def _check(self, y_true: Any, *y_pred: Any) -> tuple[_Elements, Shape]:
         target, scores = labels_and_scores(y_true, *y_pred)
@@ -313,7 +315,8 @@ def _balanced(inputs: _Elements, weight: Any) -> list[float]:
         target = _spread(counted, labels, scores)
     axes = tuple(axis for axis in range(scores.ndim) if axis != 1)
     counts = namespace_of(scores).sum(_by_element(target, weight), axis=axes)
-    each = [float(counts[c]) for c in range(scores.shape[1])]
+    foreign = range(scores.shape[1]) if is_foreign(counts) else ()
+    each = [float(counts[c]) for c in foreign] or counts.tolist()
     if min(each) == 0.0:
         raise ValueError(
             f'weight="balanced" needs elements of every class, but of class {each.index(0.0)} '

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from robustreg.losses._arrays import Shape, apply_weight, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import arange, at_least, cast, namespace_of
+from robustreg.losses._namespace import arange, cast, namespace_of
 from robustreg.losses.classification._classes import check_classes, check_labels, labels_and_scores
 
 
@@ -22,7 +22,8 @@ class _Labelled(NamedTuple):
 class MultiLabelMargin(Loss):
     """Hinge loss between each label of a row and each class that is none of its labels.
 
-    With the scores x_1, ..., x_C of a row and the set T of its labels,
+    With the scores x_1, ..., x_C of a row and its labels T, of which one that is there twice counts
+    twice,
 
     ========  ===================================================================
     value     ``sum_(j in T) sum_(i not in T) max(0, 1 - x_j + x_i) / C``
@@ -73,9 +74,10 @@ class MultiLabelMargin(Loss):
         xp, total = namespace_of(scores), 0.0
         for j in range(len(labels)):
             _, short = _shortfall(inputs, j)
-            total = total + xp.sum(at_least(short, 0.0) * inputs.others, axis=1)
+            counts = (short > 0) & (inputs.others > 0)
+            total = total + xp.sum(xp.where(counts, short, 0), axis=1)
         if not labels:
-            return xp.zeros_like(scores[:, 0])
+            return 0.0 * scores[:, 0]
         return total / scores.shape[1]
 
     def _derivatives(self, inputs: _Labelled, weight: Any) -> tuple[Any, ...]:

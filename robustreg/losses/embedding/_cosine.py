@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from robustreg.losses._arrays import Shape, apply_weight, check_same_shape, check_signs, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import at_least, cast, constant, namespace_of
+from robustreg.losses._namespace import at_least, cast, constant, namespace_of, positive_part
 from robustreg.losses._parameters import keep_number
 
-LEAST_SQUARE = 1e-12  # is added to squared lengths, so that a vector of zeros has a cosine: 0
+# Is added to squared lengths, so that a vector of zeros has a cosine: 0. It is PyTorch's 1e-12, in
+# single precision.
+LEAST_SQUARE = float(np.float32(1e-12))
 
 
 class _Pairs(NamedTuple):
@@ -37,7 +41,7 @@ class CosineEmbedding(Loss):
     ..        y = 1          y = -1
     ========  =============  =====================
     value     ``1 - c``      ``max(0, c - margin)``
-    by c      -1             1 above the margin, else 0
+    by c      -1             1 from the margin on, else 0
     ========  =============  =====================
 
     and c has the derivative ``b / sqrt((a'a + 1e-12) (b'b + 1e-12)) - c a / (a'a + 1e-12)`` by a.
@@ -87,14 +91,14 @@ class CosineEmbedding(Loss):
 
     def _values(self, inputs: _Pairs) -> Any:
         cosine = _cosine(_scaled(inputs.first), _scaled(inputs.second))
-        apart = at_least(cosine - self.margin, 0.0)
+        apart = positive_part(cosine - self.margin)
         return namespace_of(cosine).where(inputs.target > 0, 1.0 - cosine, apart)
 
     def _derivatives(self, inputs: _Pairs, weight: Any) -> tuple[Any, ...]:
         first, second = _scaled(inputs.first), _scaled(inputs.second)
         cosine = _cosine(first, second)
         xp = namespace_of(cosine)
-        beyond = cast(cosine - self.margin > 0, cosine)
+        beyond = cast(cosine - self.margin >= 0, cosine)
         slope = apply_weight(xp.where(inputs.target > 0, -1.0, beyond), weight)[:, None]
         length = xp.sqrt(first.square) * xp.sqrt(second.square)
         return tuple(

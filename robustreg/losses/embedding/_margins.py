@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from robustreg.losses._arrays import Shape, apply_weight, check_same_shape, check_signs, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import at_least, cast, namespace_of
+from robustreg.losses._namespace import cast, namespace_of, positive_part
 from robustreg.losses._parameters import keep_number
 
 
@@ -19,7 +19,7 @@ class HingeEmbedding(Loss):
     ..        y = 1       y = -1
     ========  ==========  ======================
     value     x           ``max(0, margin - x)``
-    by x      1           -1 below the margin, 0 from there on
+    by x      1           -1 up to the margin, 0 beyond
     ========  ==========  ======================
 
     "mean" divides by the sum of the sample weights over all entries.
@@ -58,11 +58,11 @@ class HingeEmbedding(Loss):
 
     def _values(self, inputs: tuple[Any, Any]) -> Any:
         target, x = inputs
-        return namespace_of(x).where(target > 0, x, at_least(self.margin - x, 0.0))
+        return namespace_of(x).where(target > 0, x, positive_part(self.margin - x))
 
     def _derivatives(self, inputs: tuple[Any, Any], weight: Any) -> tuple[Any, ...]:
         target, x = inputs
-        near = -cast(self.margin - x > 0, x)
+        near = -cast(self.margin - x >= 0, x)
         return (apply_weight(namespace_of(x).where(target > 0, 1.0, near), weight),)
 
 
@@ -74,8 +74,8 @@ class MarginRanking(Loss):
 
     ========  =============================================
     value     ``max(0, d)``
-    by x1     ``-y`` where d > 0, else 0
-    by x2     ``y`` where d > 0, else 0
+    by x1     ``-y`` where d >= 0, else 0
+    by x2     ``y`` where d >= 0, else 0
     ========  =============================================
 
     "mean" divides by the sum of the sample weights over all entries.
@@ -121,9 +121,9 @@ class MarginRanking(Loss):
         return (target, self.margin - target * (first - second)), shape
 
     def _values(self, inputs: tuple[Any, Any]) -> Any:
-        return at_least(inputs[1], 0.0)
+        return positive_part(inputs[1])
 
     def _derivatives(self, inputs: tuple[Any, Any], weight: Any) -> tuple[Any, ...]:
         target, short = inputs
-        slope = apply_weight(target * cast(short > 0, target), weight)
+        slope = apply_weight(target * cast(short >= 0, target), weight)
         return -slope, slope

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from robustreg._numbers import as_number
 from robustreg.losses._arrays import Shape, apply_weight, check_same_shape, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import absolute, at_least, cast, constant, namespace_of
+from robustreg.losses._namespace import absolute, cast, constant, namespace_of, positive_part
 from robustreg.losses._parameters import keep_flag, keep_number
 
 
@@ -27,8 +27,8 @@ class TripletMargin(Loss):
 
     ========  =================================================================
     value     ``max(0, D)``
-    by a      where D > 0 the derivative of d(a, p) by a, less that of d(a, n)
-    by p, n   where D > 0 minus the derivative of d(a, p), and that of d(a, n)
+    by a      where D >= 0 the derivative of d(a, p) by a, less that of d(a, n)
+    by p, n   where D >= 0 minus the derivative of d(a, p), and that of d(a, n)
     ========  =================================================================
 
     A distance has the derivative ``sign(z_k) |z_k|^(p-1) / d^(p-1)`` by u_k, with z = u - v + eps,
@@ -133,12 +133,12 @@ class TripletMargin(Loss):
         return near - namespace_of(far).where(swapped, other, far) + self.margin, swapped
 
     def _values(self, inputs: _Triplets) -> Any:
-        return at_least(self._parts(inputs)[0], 0.0)
+        return positive_part(self._parts(inputs)[0])
 
     def _derivatives(self, inputs: _Triplets, weight: Any) -> tuple[Any, ...]:
         anchor, positive, negative = inputs
         short, swapped = self._parts(inputs)
-        active = apply_weight(cast(short > 0, short), weight)[:, None]
+        active = apply_weight(cast(short >= 0, short), weight)[:, None]
         near = active * self._direction(anchor, positive)
         far = active * self._direction(anchor, negative)
         if swapped is None:
