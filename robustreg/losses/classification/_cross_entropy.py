@@ -97,7 +97,7 @@ class NLL(Loss):
                 )
         elif self.weight is not None:
             keep_weights(self, "weight")
-        index = self.ignore_index
+        index: Any = self.ignore_index
         if index is not None:
             if not isinstance(index, Integral) or abs(int(index)) >= 2**31:
                 raise ValueError(
