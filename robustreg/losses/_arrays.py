@@ -126,7 +126,7 @@ def half_type(arrays: Iterable[Any]) -> Any:
         if is_foreign(values) and namespace_of(values).isdtype(values.dtype, "real floating")
     ]
     halves = [values.dtype for values in floats if is_half(values)]
-    return halves[0] if len(halves) == len(floats) > 0 else None
+    return halves[0] if halves and len(halves) == len(floats) else None
 
 
 def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:
@@ -147,7 +147,8 @@ def apply_elementwise(formula: Formula, values: ArrayLike) -> FloatArray:
 
 def check_reduction(reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
     """Refuse what is no reduction."""
-    if not (isinstance(reduction, str) and reduction in allowed):
+    given: Any = reduction
+    if not (isinstance(given, str) and given in allowed):
         raise ValueError(f"reduction must be one of {', '.join(allowed)}; got {reduction!r}.")
 
 
