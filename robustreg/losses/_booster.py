@@ -243,7 +243,8 @@ def _residuals(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """Return residuals in float64; the libraries hold targets in single precision."""
     target = real_array(y_true, "y_true").astype(np.float64, copy=False)
     prediction = real_array(y_pred, "y_pred").astype(np.float64, copy=False)
-    r = check_residual(target, prediction)
+    with np.errstate(over="ignore"):
+        r = check_residual(target, prediction)
     if r.ndim != 1:
         raise ValueError(
             f"y_true and y_pred must be one-dimensional, got shape {r.shape}: an objective has one "
