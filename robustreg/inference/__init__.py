@@ -1,0 +1,8 @@
+"""How sure a fit is: standard errors, intervals and tests."""
+
+from __future__ import annotations
+
+from robustreg.inference._infer import infer
+from robustreg.inference._result import Inference, TestResult
+
+__all__ = ["Inference", "TestResult", "infer"]

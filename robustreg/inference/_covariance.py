@@ -1,0 +1,152 @@
+"""Covariance matrices of the coefficients of smooth convex fits: algebra of a few sums.
+
+Scores are ``psi(z) x`` with z = r / s, A = sum w psi' x x', Q = sum w x x', k the rank, W the sum
+of the weights, which count rows. Everything is in coordinates in which the regressors are
+orthonormal, in units of y.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from robustreg._arrays import Array
+from robustreg._linalg.factors import eigh
+from robustreg.inference._rows import FittedRows
+from robustreg.inference._sums import Leave, Middle, Score, Scored
+
+# Share of the curvature of all rows below which a direction has none, the rows in the centre of the
+# loss being too few; and leverage from which on the fit cannot do without a row.
+NO_CURVATURE = 1e-10
+ALL_LEVERAGE = 1.0 - 1e-8
+
+POWERS = {"HC0": 0.0, "HC1": 0.0, "HC2": 0.5, "HC3": 1.0}
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """A covariance matrix of K coordinates, and where it says nothing.
+
+    Attributes
+    ----------
+    matrix : ndarray of shape (K, K)
+        The matrix, in squared units of y.
+    unknown : ndarray of shape (K, d)
+        Directions along which the estimate moves by an amount that is not known.
+    alone : tuple of int
+        Rows that the fit cannot do without, which is why.
+    scale_error : float
+        Standard error of a joint scale; NaN where there is none.
+    df : float or None
+        Degrees of freedom of t; None: as many as rows less coefficients.
+    """
+
+    matrix: Array
+    unknown: Array
+    alone: tuple[int, ...] = ()
+    scale_error: float = math.nan
+    df: float | None = None
+
+
+@dataclass(frozen=True)
+class Bread:
+    """The derivative A of the estimating equations, inverted where it can be."""
+
+    inverse: Array  # (K, K)
+    root: Array  # (K, d) R with R R' the inverse
+    unknown: Array  # (K, K - d) directions without curvature
+
+    @classmethod
+    def of(cls, matrix: Array, total: float) -> Bread:
+        """Invert a matrix whose eigenvalues are shares of `total`, or 0."""
+        values, vectors = eigh(matrix / total)
+        kept = values > NO_CURVATURE * max(float(values.max(initial=0.0)), 1e-300)
+        root = vectors[:, kept] / np.sqrt(values[kept] * total)
+        return cls(root @ root.T, root, vectors[:, ~kept])
+
+
+def score(fitted: FittedRows) -> Scored:
+    """The sums of the scores and of their derivatives: one pass over the rows."""
+    own, kappa = fitted.coordinates, fitted.loss.kappa if fitted.joint else 0.0
+    return fitted.rows.sum(Score(fitted.loss, fitted.point, own.gram_basis, kappa))
+
+
+def slope_of_equations(fitted: FittedRows, scored: Scored) -> Array:
+    """``A = sum w psi' x x'`` in the K coordinates."""
+    if scored.bread.size:
+        return fitted.lead(scored.bread)
+    return scored.bend / fitted.rows.total * fitted.every
+
+
+def classical(fitted: FittedRows, scored: Scored) -> Covariance:
+    """Errors that do not depend on x (Huber 1973; 1981, section 7.6).
+
+    ``s^2 K^2 [sum w psi^2 / (W - k)] / m^2 Q^-1`` with ``m = sum w psi' / W`` and
+    ``K = 1 + (k / W) var(psi') / m^2``; of least squares K and m are 1.
+    """
+    total, rank = fitted.rows.total, fitted.size
+    bend = scored.bend / total
+    variance = max(scored.bend_square / total - bend * bend, 0.0)
+    correction = 1.0 + rank / fitted.total * variance / bend**2
+    noise = scored.psi_square / (fitted.total - rank) * (correction / bend) ** 2
+    bread = Bread.of(fitted.every, total)
+    return Covariance(_unit(fitted) ** 2 * noise * bread.inverse, bread.unknown)
+
+
+def sandwich(fitted: FittedRows, scored: Scored, kind: str) -> Covariance:
+    """Independent rows, whatever the noise (White 1980; MacKinnon and White 1985).
+
+    ``s^2 A^-1 [sum w f^2 psi^2 x x'] A^-1``, with f = 1 (HC0), f^2 = W / (W - k) (HC1), and of the
+    leverage ``h = psi' x' A^-1 x`` of one Newton step ``1 / sqrt(1 - h)`` (HC2) and ``1 / (1 - h)``
+    (HC3), which is the jackknife to second order. Of a joint scale the equations are stacked with
+    the scale's, ``sum w [rho*(psi) - kappa] = 0`` (Stefanski and Boos 2002).
+    """
+    derivative = slope_of_equations(fitted, scored)
+    bread = Bread.of(derivative, fitted.rows.total)
+    sums = _left_out(fitted, bread, POWERS[kind])
+    middle, own = fitted.lead(sums.middle), bread
+    if fitted.joint:
+        curve, crossed = fitted.lead_of(scored.curve_z), fitted.lead_of(sums.crossed)
+        own = Bread.of(_bordered(derivative, curve, scored.curve_zz), fitted.rows.total)
+        middle = _bordered(middle, crossed, sums.conjugate_square)
+    factor = _unit(fitted) ** 2 / fitted.weight_unit
+    if kind == "HC1":
+        factor *= fitted.total / (fitted.total - fitted.size)
+    matrix = factor * own.inverse @ middle @ own.inverse
+    found = Covariance(matrix, own.unknown)
+    if fitted.joint:
+        found = Covariance(
+            matrix[:-1, :-1], own.unknown[:-1], scale_error=math.sqrt(max(matrix[-1, -1], 0.0))
+        )
+    moved = [bread.root @ row for _, row in sums.alone]
+    alone = tuple(index for index, _ in sums.alone)
+    return replace(found, unknown=np.column_stack([found.unknown, *moved]), alone=alone)
+
+
+def _left_out(fitted: FittedRows, bread: Bread, power: float) -> Middle:
+    """The sums of squared scores over a power of 1 - h: another pass over the rows."""
+    own, root = fitted.coordinates, bread.root / math.sqrt(fitted.weight_unit)
+    k = own.k
+    return fitted.rows.sum(
+        Leave(
+            loss=fitted.loss,
+            point=fitted.point,
+            basis=own.gram_basis,
+            kappa=fitted.loss.kappa if fitted.joint else 0.0,
+            root=own.basis @ root[:k],
+            root_one=root[k] if fitted.has_intercept else np.zeros(root.shape[1]),
+            power=power,
+            most=ALL_LEVERAGE,
+        )
+    )
+
+
+def _bordered(matrix: Array, side: Array, corner: float) -> Array:
+    return np.block([[matrix, side[:, None]], [side[None, :], np.array([[corner]])]])
+
+
+def _unit(fitted: FittedRows) -> float:
+    """What turns steps of the estimating equations into units of y: the scale."""
+    return fitted.point.sigma * fitted.y_unit

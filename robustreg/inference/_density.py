@@ -1,0 +1,200 @@
+"""How dense the noise of a quantile fit is at the fit, which its standard errors rest on.
+
+With the quantile tau, residuals r of the fit, weights w that count rows, their sum W, the rank k
+and a bandwidth h. Residuals are in the units of the blocks of rows, densities in one over these.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from sklearn.exceptions import ConvergenceWarning
+
+from robustreg._arrays import SUMMED, Array
+from robustreg.estimators import QuantileRegressor
+from robustreg.evaluation.posed import Data
+from robustreg.evaluation.sums import Fitted, Point, Residual
+from robustreg.inference._rows import FittedRows
+from robustreg.losses import Quantile
+from robustreg.solvers import SOLVERS
+
+BOFINGER, HALL_SHEATHER = "bofinger", "hall-sheather"
+INNER = 1.34  # quartiles of a standard Gaussian are this far from each other
+ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+
+
+def bandwidth(tau: float, total: float, rule: str = BOFINGER) -> float:
+    """How far to go from a quantile to see how dense the noise is there.
+
+    Bofinger (1975): ``W^(-1/5) [4.5 phi(q)^4 / (2 q^2 + 1)^2]^(1/5)`` with ``q = Phi^-1(tau)``,
+    best for the density. Hall and Sheather (1988): ``W^(-1/3) z^(2/3)
+    [1.5 phi(q)^2 / (2 q^2 + 1)]^(1/3)``, z the 97.5 % quantile of a Gaussian, best for intervals of
+    a sample's quantile.
+    """
+    q = float(ndtri(tau))
+    phi, bend = math.exp(-0.5 * q * q) / ROOT_TWO_PI, 2.0 * q * q + 1.0
+    if rule == BOFINGER:
+        return float(total**-0.2 * (4.5 * phi**4 / bend**2) ** 0.2)
+    z = float(ndtri(0.975))
+    return float(total ** (-1.0 / 3.0) * z ** (2.0 / 3.0) * (1.5 * phi**2 / bend) ** (1.0 / 3.0))
+
+
+def bandwidth_within(tau: float, total: float, rule: str = BOFINGER) -> float:
+    """The bandwidth, halved until ``tau - h`` and ``tau + h`` are quantiles."""
+    h = bandwidth(tau, total, rule)
+    while tau - h <= 0.0 or tau + h >= 1.0:
+        h *= 0.5
+    return h
+
+
+def exact_size(fitted: FittedRows) -> float:
+    """Up to what size residuals are 0, in the units of the blocks: 1e-9 of the spread of y."""
+    return fitted.rows.observed.targets.units.exact
+
+
+def residuals_of(fitted: FittedRows) -> Array:
+    """The residuals of the fit in the units of the blocks, shape (n,)."""
+    point = fitted.point
+    return fitted.rows.collect(Residual(point.beta, point.intercept, False))
+
+
+def weights_of(fitted: FittedRows) -> Array:
+    """How many rows each row counts for, shape (n,)."""
+    own = fitted.rows.weight
+    return np.ones(fitted.rows.n) if own is None else own * fitted.weight_unit
+
+
+def in_double_precision(fitted: FittedRows, tau: float) -> FittedRows:
+    """The rows at a fit in double precision, for coefficients that were rounded to single.
+
+    Rows that a rounded fit has passed through would not be told from others next to it.
+    """
+    (fit,), unit = _fits_at(fitted, (tau,))
+    beta = fit[:-1] * unit * fitted.rows.unit
+    intercept = 0.0
+    if fitted.has_intercept:
+        intercept = float(fit[-1] * unit + beta @ fitted.rows.origin)
+    return replace(fitted, point=Point(beta, intercept, fitted.point.sigma))
+
+
+def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
+    """One over the density of noise that does not depend on x, at the fit.
+
+    The slope of a median fit of the ordered residuals nearest 0 on their ranks over W - k:
+    ``max(k + 1, ceil(W h)) + 1`` of them, those left out that are 0. A row of weight w stands in
+    the middle of its w ranks.
+
+    Raises
+    ------
+    ValueError
+        If these residuals are all alike.
+    """
+    r, w = residuals_of(fitted), weights_of(fitted)
+    size = np.abs(r)
+    order = np.argsort(size, kind="stable")
+    zero = float(w[size <= exact_size(fitted)].sum())
+    count = max(fitted.size + 1, math.ceil(fitted.total * bandwidth(tau, fitted.total, rule))) + 1
+    before = np.cumsum(w[order]) - w[order]
+    slack = SUMMED * fitted.total
+    near = order[(before >= zero - slack) & (before < zero + count - slack)]
+    near = near[np.argsort(r[near], kind="stable")]
+    own = w[near]
+    rank = zero + np.cumsum(own) - 0.5 * (own - 1.0)
+    place = (rank / (fitted.total - fitted.size))[:, None]
+    slope = 0.0
+    if len(near) > 1 and r[near[-1]] - r[near[0]] > exact_size(fitted):
+        problem, _, fit = QuantileRegressor(0.5)._solve(Data(place, r[near], own, 1))
+        slope = float(fit.coef[0]) * problem.y_unit
+    if not slope > 0.0:
+        raise ValueError(
+            "covariance='iid' needs the density of the noise at the fit, but the residuals nearest "
+            "to 0 are all alike. Take covariance='kernel' or 'bootstrap'."
+        )
+    return slope
+
+
+def nid_density(
+    fitted: FittedRows, tau: float, rule: str = BOFINGER, least: float | None = None
+) -> Array:
+    """Densities of the noise at every row, by how far apart the fits next to this one are.
+
+    ``f = max(0, 2 h / (x'[beta(tau + h) - beta(tau - h)] - least))`` (Hendricks and Koenker 1992);
+    by default ``least`` is `exact_size`. The fits are to X as it is: they do not copy it, keep it
+    sparse, and see to collinear columns themselves.
+    """
+    h = bandwidth_within(tau, fitted.total, rule)
+    (low, high), unit = _fits_at(fitted, (tau - h, tau + h))
+    rows = fitted.rows
+    beta = (high[:-1] - low[:-1]) * unit * rows.unit
+    intercept = (high[-1] - low[-1]) * unit + float(beta @ rows.origin)
+    apart = rows.collect(Fitted(beta, intercept if rows.fit_intercept else 0.0))
+    apart -= exact_size(fitted) if least is None else least
+    return np.divide(2.0 * h, apart, out=np.zeros(rows.n), where=apart > 0.0)
+
+
+def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Array:
+    """Densities of the noise at every row by a Gaussian kernel at its residual (Powell 1991).
+
+    ``f = phi(r / c) / c``, ``c = [Phi^-1(tau + h) - Phi^-1(tau - h)] min(sd r, IQR r / 1.34)``.
+
+    Raises
+    ------
+    ValueError
+        If half of the residuals are alike.
+    """
+    h = bandwidth_within(tau, fitted.total, rule)
+    r, w = residuals_of(fitted), weights_of(fitted)
+    mean = float(w @ r) / fitted.total
+    deviation = math.sqrt(float(w @ (r - mean) ** 2) / (fitted.total - 1.0))
+    low, high = _sample_quantiles(r, w, (0.25, 0.75))
+    spread = min(deviation, (high - low) / INNER)
+    if not spread > exact_size(fitted):
+        raise ValueError(
+            "covariance='kernel' needs residuals that vary, but half of them are alike. Take "
+            "covariance='bootstrap'."
+        )
+    width = float(ndtri(tau + h) - ndtri(tau - h)) * spread
+    with np.errstate(under="ignore"):
+        return np.exp(-0.5 * np.square(r / width)) / (ROOT_TWO_PI * width)
+
+
+def _fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], float]:
+    """Coefficients and intercept at some quantiles, and their unit of y in that of the blocks."""
+    source: Any = fitted.rows.source
+    data = Data(source.X, source.y, source.weight, source.n_threads)
+    model = QuantileRegressor(levels[0], fit_intercept=fitted.has_intercept)
+    problem, solver = model._prepare(data)
+    session, start, found = SOLVERS[solver].prepare(problem), None, []
+    for level in levels:
+        own = problem.with_loss(Quantile(level))
+        fit = session.fit(own, start=start, max_iter=model.max_iter, tol=model.tol)
+        if not fit.converged:
+            warnings.warn(
+                f"The fit at the quantile {level:g}, which covariance='nid' compares with another "
+                f"one, did not converge: {fit.message}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        start = fit.start
+        found.append(np.append(fit.coef, fit.intercept))
+    return found, problem.y_unit / fitted.y_unit
+
+
+def _sample_quantiles(x: Array, w: Array, levels: Sequence[float]) -> list[float]:
+    """Quantiles of a sample in which x is w times, between the two next to ``(W - 1) level``."""
+    order = np.argsort(x, kind="stable")
+    values, cumulated = x[order], np.cumsum(w[order])
+    total, found = float(cumulated[-1]), []
+    for level in levels:
+        at = max((total - 1.0) * level, 0.0)
+        below = math.floor(at + SUMMED * total)
+        ends = np.searchsorted(cumulated, [below + SUMMED * total, below + 1 + SUMMED * total])
+        low, high = values[np.minimum(ends, len(x) - 1)]
+        found.append(float(low + (at - below) * (high - low)))
+    return found

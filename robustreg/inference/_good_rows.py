@@ -1,0 +1,180 @@
+"""Rows in coordinates that are white for the good ones, for estimates that reject the others.
+
+In those of all rows, bad leverage points leave the good rows few digits, or none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from robustreg._arrays import Array, Index
+from robustreg.evaluation.choice import white
+from robustreg.evaluation.posed import Data
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import RowBlocks
+from robustreg.evaluation.sums import Point, standardised
+from robustreg.evaluation.survey import read_rows
+from robustreg.inference._covariance import ALL_LEVERAGE
+from robustreg.inference._rows import FittedRows
+from robustreg.inference._sums import FEW, Fit
+from robustreg.subsampling.table import least_absolute_problem
+
+OFF, OFF_SINGLE = 1e-6, 1e-3  # by which estimating equations may miss 0, of coefficients in float32
+ROUNDED, MOST_OFF = 4.0, 1e-2  # units in the last place of the terms of a prediction, and a limit
+# What rejected rows weigh in the coordinates: of columns that only they tell apart these keep a
+# direction, and of the others they are no measure, at 1e12 spreads or nearer.
+LEAST_SHARE = 1e-16
+STEEP = 0.9  # leverage of a Newton step that is too long to say what leaving a row out does
+FAR = 1e100  # scales: beyond, all losses that redescend are flat
+
+
+def problem_of(fitted: FittedRows) -> Problem:
+    """The rows with y in units that outliers have no say in."""
+    source = fitted.rows.source
+    data = Data(source.X, source.y, source.weight, source.n_threads)
+    return least_absolute_problem(data, fitted.has_intercept)
+
+
+def point_of(problem: Problem, rows: RowBlocks, coef: Any, intercept: Any, sigma: float) -> Point:
+    """A user's fit in the units of the blocks of rows, its intercept at their centre."""
+    own, at_zero = problem.in_own_units(np.asarray(coef, dtype=np.float64), float(intercept))
+    beta = own * rows.unit
+    if rows.fit_intercept:
+        at_zero = at_zero + float(beta @ rows.origin)
+    return Point(beta, at_zero, sigma)
+
+
+def in_good_coordinates(
+    fitted: FittedRows,
+    problem: Problem,
+    point: Callable[[RowBlocks], Point],
+    weigh: Callable[[Array], Array],
+) -> FittedRows:
+    """Rows in coordinates in which ``sum w v q q'`` is proportional to I.
+
+    Here v are the weights that standardised residuals from a point are given.
+    """
+    rows = read_rows(problem.observed, problem.fit_intercept)
+    there = point(rows)
+    share = np.maximum(weigh(rows.collect(lambda block: residuals(block, there))), LEAST_SHARE)
+    if problem.weight is not None:
+        share *= problem.weight
+    coordinates, _ = white(problem.with_weight(share))
+    rows = replace(coordinates.rows, observed=problem.observed, total=fitted.rows.total)
+    return replace(
+        fitted,
+        coordinates=replace(coordinates, rows=rows),
+        point=point(rows),
+        y_unit=problem.y_unit,
+        exact=problem.exact,
+    )
+
+
+def residuals(block: Block, point: Point) -> Array:
+    """Standardised residuals, within bounds in which their products have numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.nan_to_num(np.clip(standardised(block, point), -FAR, FAR), nan=FAR)
+
+
+def share_of(slope: Array, square: float) -> float:
+    """The largest entry of a slope, of what rows that do not balance would make it."""
+    return float(np.abs(slope).max(initial=0.0)) / math.sqrt(square) if square > 0.0 else math.inf
+
+
+def refuse_other_rows(model: Any, fitted: FittedRows, miss: float, psi_square: float) -> None:
+    """Refuse rows at which the equations of a fit miss 0 by more than rounding.
+
+    That is at least the rounding of the coefficients, times the terms of predictions in units of
+    the scores, whose sum of squares is `psi_square`.
+    """
+    dtype, rows, point = np.asarray(model.coef_).dtype, fitted.rows, fitted.point
+    allowed = OFF if dtype == np.float64 else OFF_SINGLE
+    if psi_square > 0.0:
+        size, at_zero = np.abs(point.beta), point.intercept - float(point.beta @ rows.origin)
+        terms = abs(at_zero) + float(size @ (fitted.coordinates.spread + np.abs(rows.origin)))
+        noise = point.sigma * math.sqrt(psi_square / rows.total)
+        rounding = ROUNDED * float(np.finfo(dtype).eps) * terms / noise
+        allowed = max(allowed, min(rounding, MOST_OFF))
+    if not miss <= allowed and (model.converged_ or not np.isfinite(miss)):
+        raise ValueError(
+            f"X, y and sample_weight are not the rows that {type(model).__name__} was fitted to: "
+            f"its estimating equations miss 0 by {miss:.2g} there."
+        )
+
+
+def check_noise(model: Any) -> None:
+    """Refuse a fit whose scale is 0."""
+    if not model.scale_ > 0.0:
+        on = int(np.sum(model.weights_ >= 1.0 - OFF))
+        raise ValueError(
+            f"{type(model).__name__} passes through {on} of {len(model.weights_)} rows exactly: "
+            "there is no noise to judge the fit by."
+        )
+
+
+def leave_out(
+    block: Block,
+    bend: Array,
+    root: Array,
+    root_one: Array,
+    power: float,
+    own: Callable[[Index], Array] | None = None,
+) -> tuple[Array, list[tuple[int, Array]]]:
+    """``(1 - h)^-power`` of the leverages ``h = bend |R'[a, 1]|^2``.
+
+    It is 0 for the rows that the fit cannot do without; which they are, and their ``R'[a, 1]``.
+    Where curvatures of either sign make up R, a leverage may be large though the fit can do without
+    the row: `own` gives leverages among the good rows, which tell, and h then is `STEEP`.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # of far rows, which are rejected
+        rows = block.X @ root + (root_one - block.reading.offset @ root)
+        h = np.where(bend == 0.0, 0.0, bend * np.einsum("ij,ij->i", rows, rows))
+    alone = h >= ALL_LEVERAGE
+    if own is not None:
+        steep = np.flatnonzero(h > STEEP)
+        alone[steep] = own(steep) >= ALL_LEVERAGE
+        h[steep] = STEEP
+    found = [(block.place.start + int(i), rows[i]) for i in np.flatnonzero(alone)]
+    return np.where(alone, 0.0, np.where(alone, 1.0, 1.0 - h) ** -power), found
+
+
+@dataclass(frozen=True)
+class Explain:
+    """The job that sums what R squared is made of, of rows that count by shares."""
+
+    point: Point
+    share: Callable[[Block], Array]
+
+    def __call__(self, block: Block) -> Fit:
+        share, r = self.share(block), self.point.sigma * residuals(block, self.point)
+        v = share if block.weight is None else block.weight * share
+        counts = v > 0.0
+        y, r, v = block.target[counts], r[counts], v[counts]
+        return Fit(
+            weight=float(v.sum()),
+            y=float(v @ y),
+            yy=float(v @ (y * y)),
+            rr=float(v @ (r * r)),
+            n=float(len(share)),
+            few=float(np.sum(share < FEW)),
+        )
+
+
+def r_squared(fitted: FittedRows, rank: int, found: Fit, ratio: float) -> tuple[float, float, int]:
+    """The shares of the variance that sums tell of, and the count of rows that hardly count."""
+    mean = found.y / found.weight if fitted.has_intercept else 0.0
+    yy = found.yy - found.weight * mean * mean
+    r2 = (yy - found.rr) / (yy + found.rr * (ratio - 1.0))
+    degrees = fitted.total - (1.0 if fitted.has_intercept else 0.0)
+    return r2, 1.0 - (1.0 - r2) * degrees / (fitted.total - rank), int(found.few)
+
+
+def unit_of(fitted: FittedRows) -> float:
+    """What turns steps of the estimating equations into units of y: the scale."""
+    return fitted.point.sigma * fitted.y_unit

@@ -1,0 +1,338 @@
+"""Covariance matrices of S-, MM- and redescending M-estimates: by influence functions.
+
+Such an estimate solves ``sum w psi(z) x = 0``, with z = r / s. The scale s solves an equation of
+its own, ``sum w [chi(z0) - b (1 - k / W)] = 0``, whose residuals r0 are those of the S-estimate
+that an MM-estimate began at, and the estimate's own where both are estimated together.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from robustreg._arrays import Array, Index
+from robustreg.estimators import MMRegressor, MRegressor, SRegressor
+from robustreg.estimators._subsampling import tuned
+from robustreg.evaluation.moments import weighted_gram
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.sums import Point
+from robustreg.inference._covariance import POWERS, Bread, Covariance
+from robustreg.inference._good_rows import (
+    Explain,
+    in_good_coordinates,
+    leave_out,
+    point_of,
+    problem_of,
+    r_squared,
+    refuse_other_rows,
+    residuals,
+    share_of,
+    unit_of,
+)
+from robustreg.inference._rows import FittedRows
+from robustreg.inference._sums import Added, Middle, slopes
+from robustreg.losses import ResidualLoss
+from robustreg.losses._quadrature import gaussian_expectation
+from robustreg.scale._m_scale import expected_rho
+
+
+@dataclass(frozen=True)
+class Start:
+    """What determines the scale of an estimate.
+
+    Attributes
+    ----------
+    psi : ResidualLoss
+        The loss of the estimate.
+    chi : ResidualLoss or None
+        The loss whose mean the scale is determined by; None: the scale was given.
+    point : Point or None
+        Where the residuals of `chi` are those of; None: the estimate's own.
+    rank : int
+        k, the rank of the regressors.
+    """
+
+    psi: ResidualLoss
+    chi: ResidualLoss | None
+    point: Point | None
+    rank: int
+
+
+@dataclass(frozen=True)
+class Solved(Added):
+    """The sums that the equations and their derivatives are made of, at z and z0.
+
+    Gram matrices have the shape (q + 1, q + 1) of ``coordinates.of_gram``, slopes (p + 1,).
+    """
+
+    bread: Array  # sum w psi' [a, 1][a, 1]'
+    psi: Array  # sum w psi [a, 1]
+    psi_square: float  # sum w psi^2
+    bend: float  # sum w psi'
+    bend_square: float  # sum w psi'^2
+    weight: float  # sum w weights(z) / weights(0)
+    curve_z: Array  # sum w psi' z [a, 1]
+    chi: float  # sum w chi(z0)
+    lever: float  # sum w chi'(z0) z0
+    chi_slope: Array  # sum w chi'(z0) [a, 1]
+    chi_slope_square: float  # sum w chi'(z0)^2
+
+
+def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Start]:
+    """The rows in coordinates that are white for the good ones, and what determines the scale."""
+    problem = problem_of(fitted)
+    sigma, loss = model.loss_scale_ / problem.y_unit, model.loss_
+    own = in_good_coordinates(
+        fitted,
+        problem,
+        lambda rows: point_of(problem, rows, model.coef_, model.intercept_, sigma),
+        lambda z: loss.weights(z) / float(loss.weights(0.0)),
+    )
+    chi, separate = _scale_loss(model)
+    point = None
+    if separate:
+        coef, intercept = model.initial_coef_, model.initial_intercept_
+        point = point_of(problem, own.rows, coef, intercept, sigma)
+    return own, Start(loss, chi, point, int(model.rank_))
+
+
+def _scale_loss(model: Any) -> tuple[ResidualLoss | None, bool]:
+    """The loss that determines a model's scale, and whether of other residuals than its own."""
+    if isinstance(model, SRegressor):
+        return model.loss_, False
+    if isinstance(model, MMRegressor):
+        return tuned(model.loss, breakdown_point=model.breakdown_point), True
+    assert isinstance(model, MRegressor)
+    if model.scale in ("joint", "s"):
+        # that of the S-estimates that MRegressor begins at, whatever its own loss
+        return tuned("bisquare", breakdown_point=0.5), model.scale == "s"
+    return None, False
+
+
+def score(fitted: FittedRows, start: Start) -> Solved:
+    """The sums of the scores and of their derivatives: one pass over the rows."""
+    return fitted.rows.sum(_Score(start, fitted.point, fitted.coordinates.gram_basis))
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The job that sums them."""
+
+    start: Start
+    point: Point
+    basis: Array | None
+
+    def __call__(self, block: Block) -> Solved:
+        loss, z = self.start.psi, residuals(block, self.point)
+        w = 1.0 if block.weight is None else block.weight
+        psi, bend = loss.psi(z), loss.psi_prime(z)
+        chi, slope, z0 = _of_scale(self.start, block, z)
+        return Solved(
+            bread=signed_gram(block, w * bend, self.basis),
+            psi=slopes(block, w * psi),
+            psi_square=float(np.sum(w * psi * psi)),
+            bend=float(np.sum(w * bend)),
+            bend_square=float(np.sum(w * bend * bend)),
+            weight=float(np.sum(w * loss.weights(z))) / float(loss.weights(0.0)),
+            curve_z=slopes(block, w * bend * z),
+            chi=float(np.sum(w * chi)),
+            lever=float(np.sum(w * slope * z0)),
+            chi_slope=slopes(block, w * slope),
+            chi_slope_square=float(np.sum(w * slope * slope)),
+        )
+
+
+def _of_scale(start: Start, block: Block, z: Array) -> tuple[Array, Array, Array]:
+    """``chi(z0)``, ``chi'(z0)`` and z0 of a block; 0 where the scale was given."""
+    if start.chi is None:
+        zero = np.zeros(len(z))
+        return zero, zero, zero
+    z0 = z if start.point is None else residuals(block, start.point)
+    return start.chi.rho(z0), start.chi.psi(z0), z0
+
+
+def signed_gram(block: Block, weight: Array, basis: Array | None) -> Array:
+    """``sum v [a, 1][a, 1]'`` over a block, v of any sign."""
+    gram = weighted_gram(block.reading, block.X, np.maximum(weight, 0.0), basis)
+    negative = np.flatnonzero(weight < 0.0)
+    if len(negative):
+        gram -= weighted_gram(block.reading, block.X[negative], -weight[negative], basis)
+    return gram
+
+
+def check_equations(model: Any, fitted: FittedRows, start: Start, solved: Solved) -> None:
+    """Refuse rows at which the equations of the estimate, and of its scale, do not hold."""
+    total = fitted.rows.total
+    misses = [share_of(fitted.lead_of(solved.psi), total * solved.psi_square)]
+    if start.chi is not None:
+        target = expected_rho(start.chi) * (1.0 - start.rank / fitted.total)
+        misses.append(abs(solved.chi / total / target - 1.0))
+    if start.point is not None:
+        misses.append(share_of(fitted.lead_of(solved.chi_slope), total * solved.chi_slope_square))
+    refuse_other_rows(model, fitted, max(misses), solved.psi_square)
+
+
+def covariance_of(
+    model: Any, fitted: FittedRows, start: Start, solved: Solved, kind: str
+) -> Covariance:
+    """A covariance matrix of the kind "classical", or "HC0" to "HC3"."""
+    if kind == "classical":
+        return by_weights(fitted, start, solved)
+    return stacked(fitted, start, solved, kind)
+
+
+def by_weights(fitted: FittedRows, start: Start, solved: Solved) -> Covariance:
+    """Errors that do not depend on x (Koller and Stahel 2011; robustbase's ``.vcov.w``).
+
+    ``s^2 mean(q) W / (W - k) [mean psi^2 / m^2] K^2 (sum w q x x')^-1`` with robustness weights
+    ``q = weights(z) / weights(0)``, ``m = mean psi'`` and ``K = 1 + (k / W) var(psi') / m^2``. The
+    regressors count by these weights: rejected ones add nothing to what is known.
+    """
+    total, loss, basis = fitted.rows.total, start.psi, fitted.coordinates.gram_basis
+
+    def gram_of(block: Block) -> Array:
+        q = loss.weights(residuals(block, fitted.point)) / float(loss.weights(0.0))
+        own = q if block.weight is None else block.weight * q
+        return weighted_gram(block.reading, block.X, own, basis)
+
+    bend = solved.bend / total
+    variance = max(solved.bend_square / total - bend * bend, 0.0)
+    correction = 1.0 + start.rank / fitted.total * variance / bend**2
+    noise = solved.psi_square / total * (correction / bend) ** 2
+    noise *= solved.weight / total * fitted.total / (fitted.total - start.rank)
+    bread = Bread.of(fitted.lead(fitted.rows.sum(gram_of)), total)
+    return Covariance(
+        unit_of(fitted) ** 2 * noise / fitted.weight_unit * bread.inverse, bread.unknown
+    )
+
+
+def stacked(fitted: FittedRows, start: Start, solved: Solved, kind: str) -> Covariance:
+    """Independent rows, whatever the noise: outer products of influence functions.
+
+    With ``A = sum w psi' x x'``, ``p = sum w psi' z x``, ``c = sum w chi'(z0) x`` (0 unless the
+    residuals of the scale are the estimate's own), ``d = sum w chi'(z0) z0``, a row moves estimate
+    and scale by s times ``J^-1 [psi x, chi - mean chi]``, where ``J = [[A, p], [c', d]]`` (Croux,
+    Dhaene and Hoorelbeke 2003, who expand the products). "HC0" sums their squares; "HC1" to "HC3"
+    make up for few rows as in `sandwich`, where the leverage ``h = psi' x' A^-1 x`` is negative for
+    rows on their way to rejection.
+    """
+    total = fitted.rows.total
+    bread = Bread.of(fitted.lead(solved.bread), total)
+    sums = _left_out(fitted, start, bread, solved, POWERS[kind])
+    size, factor = fitted.size, unit_of(fitted) ** 2 / fitted.weight_unit
+    if kind == "HC1":
+        factor *= fitted.total / (fitted.total - start.rank)
+    middle, inverse = fitted.lead(sums.middle), bread.inverse
+    if start.chi is not None:
+        crossed = fitted.lead_of(sums.crossed)[:, None]
+        middle = np.block([[middle, crossed], [crossed.T, np.full((1, 1), sums.conjugate_square)]])
+        inverse = _inverse(fitted, start, bread, solved)
+    matrix = factor * inverse @ middle @ inverse.T
+    moved = [bread.root @ row for _, row in sums.alone]
+    return Covariance(
+        matrix[:size, :size],
+        np.column_stack([bread.unknown, *moved]),
+        tuple(index for index, _ in sums.alone),
+        math.nan if start.chi is None else math.sqrt(matrix[size, size]),
+    )
+
+
+def _inverse(fitted: FittedRows, start: Start, bread: Bread, solved: Solved) -> Array:
+    """J^-1."""
+    size = fitted.size
+    across = bread.inverse @ fitted.lead_of(solved.curve_z)
+    back = np.zeros(size)
+    if start.point is None:
+        back = bread.inverse @ fitted.lead_of(solved.chi_slope)
+    corner = solved.lever - float(fitted.lead_of(solved.curve_z) @ back)
+    found = np.empty((size + 1, size + 1))
+    found[:size, :size] = bread.inverse + np.outer(across, back) / corner
+    found[:size, size], found[size, :size] = -across / corner, -back / corner
+    found[size, size] = 1.0 / corner
+    return found
+
+
+def _left_out(
+    fitted: FittedRows, start: Start, bread: Bread, solved: Solved, power: float
+) -> Middle:
+    """The sums of squared scores, psi over a power of 1 - h: another pass over the rows."""
+    own, root = fitted.coordinates, bread.root / math.sqrt(fitted.weight_unit)
+    k = own.k
+    return fitted.rows.sum(
+        _Leave(
+            start=start,
+            point=fitted.point,
+            basis=own.gram_basis,
+            mean=solved.chi / fitted.rows.total,
+            root=own.basis @ root[:k],
+            root_one=root[k] if fitted.has_intercept else np.zeros(root.shape[1]),
+            power=power,
+            coordinates=own.basis,
+            good=solved.weight * fitted.weight_unit,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Leave:
+    """The job that sums them; `root` and `root_one` are R with R R' = A^-1, for [a, 1]."""
+
+    start: Start
+    point: Point
+    basis: Array | None
+    mean: float  # of chi
+    root: Array  # (p, K)
+    root_one: Array  # (K,)
+    power: float
+    coordinates: Array  # (p, k) of the rows that count
+    good: float  # sum w weights(z) / weights(0)
+
+    def __call__(self, block: Block) -> Middle:
+        z = residuals(block, self.point)
+        w = 1.0 if block.weight is None else block.weight
+        chi = _of_scale(self.start, block, z)[0] - self.mean
+        psi, alone = self._scores(block, z)
+        return Middle(
+            middle=weighted_gram(block.reading, block.X, w * psi**2, self.basis),
+            crossed=slopes(block, w * psi * chi),
+            conjugate_square=float(np.sum(w * chi * chi)),
+            alone=alone,
+        )
+
+    def _scores(self, block: Block, z: Array) -> tuple[Array, list[tuple[int, Array]]]:
+        """Psi over a power of 1 - h, and the rows that the fit cannot do without."""
+        psi, bend = self.start.psi.psi(z), self.start.psi.psi_prime(z)
+        if self.power == 0.0:
+            return psi, []
+
+        def own(index: Index) -> Array:
+            """Leverages among the rows that count, in whose coordinates these are white."""
+            q = block.reading.centred(block.X, index) @ self.coordinates
+            counts = self.start.psi.weights(z[index]) / float(self.start.psi.weights(0.0))
+            one = float(block.reading.fit_intercept)
+            return counts * (one + np.einsum("ij,ij->i", q, q)) / self.good
+
+        share, found = leave_out(block, bend, self.root, self.root_one, self.power, own)
+        return psi * share, found
+
+
+def explained(fitted: FittedRows, start: Start) -> tuple[float, float, int]:
+    """R squared, adjusted R squared, and how many rows have next to no weight.
+
+    Rows count by their robustness weights; the factor ``a = E q(Z) / E[Z^2 q(Z)]`` makes the
+    shares those of Gaussian noise (Renaud and Victoria-Feser 2010).
+    """
+    loss = start.psi
+
+    def share(block: Block) -> Array:
+        return loss.weights(residuals(block, fitted.point)) / float(loss.weights(0.0))
+
+    breakpoints = loss._breakpoints()
+    with np.errstate(all="ignore"):
+        ratio = gaussian_expectation(loss._weights, breakpoints) / gaussian_expectation(
+            lambda z: z * loss._psi(z), breakpoints
+        )
+    return r_squared(fitted, start.rank, fitted.rows.sum(Explain(fitted.point, share)), ratio)

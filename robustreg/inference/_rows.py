@@ -1,0 +1,190 @@
+"""The rows that a model was fitted to, in coordinates in which its columns are orthonormal.
+
+Whatever inference sums over rows is summed in these: of nearly collinear columns, and of columns in
+very different units, no inverse of ``X'X`` could tell enough.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustreg._arrays import Array
+from robustreg.estimators._base import rows_that_count
+from robustreg.estimators._predictor import LinearEstimator
+from robustreg.evaluation.choice import MAX_WHITENED, white
+from robustreg.evaluation.coordinates import Coordinates
+from robustreg.evaluation.posed import Data, make_problem
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.rows import RowBlocks
+from robustreg.evaluation.sums import Point
+from robustreg.losses import ConvexLoss, HalfSquared
+from robustreg.penalties import ElasticNet
+
+
+@dataclass(frozen=True)
+class FittedRows:
+    """Rows in coordinates, and where in these a fit is.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+        Coordinates u of the coefficients; with the intercept at the columns' means they are K.
+    point : Point
+        The fit: coefficients in the units of the blocks, intercept at their centre, and the scale
+        that the loss was given.
+    loss : ConvexLoss
+        What was minimised.
+    joint : bool
+        Whether the scale was estimated jointly.
+    y_unit : float
+        Residuals are in this unit of y.
+    weight_unit : float
+        Weights are in this unit: the largest sample weight.
+    total : float
+        Sum of the sample weights.
+    exact : float
+        Residuals up to this size, in units of `y_unit`, are those of an exact fit.
+    kept : ndarray of int or None
+        Which rows of the user's have a positive weight; None: all.
+    """
+
+    coordinates: Coordinates
+    point: Point
+    loss: ConvexLoss
+    joint: bool
+    y_unit: float
+    weight_unit: float
+    total: float
+    exact: float
+    kept: NDArray[np.intp] | None
+
+    @property
+    def rows(self) -> RowBlocks:
+        """The rows, read in blocks."""
+        return self.coordinates.rows
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether there is an intercept, whose coordinate is the last."""
+        return self.rows.fit_intercept
+
+    @property
+    def size(self) -> int:
+        """K, coordinates with the intercept's; the rank of the regressors."""
+        return self.coordinates.k + int(self.has_intercept)
+
+    @property
+    def center(self) -> Array:
+        """Where the columns of X are in the centre of the coordinates, shape (p,)."""
+        return self.rows.base + self.rows.unit * self.rows.offset
+
+    @property
+    def basis(self) -> Array:
+        """``d coef / d u`` for the columns of X, shape (p, k)."""
+        return self.coordinates.basis / self.rows.unit[:, None]
+
+    @property
+    def every(self) -> Array:
+        """``sum w x x'`` of all rows in the K coordinates."""
+        own = self.coordinates
+        if own.by_rows or own.moments is None:
+            return self.rows.total * np.eye(self.size)
+        return self.lead(own.moments.gram)
+
+    def lead(self, gram: Array) -> Array:
+        """A Gram matrix as it is summed over rows, in the K coordinates."""
+        return self.coordinates.of_gram(gram)[: self.size, : self.size]
+
+    def lead_of(self, slope: Array) -> Array:
+        """``sum v [a, 1]`` of the columns of blocks, in the K coordinates."""
+        return np.append(self.coordinates.reduce(slope[:-1]), slope[-1])[: self.size]
+
+    def design(self, X: Array) -> Array:
+        """Rows of X, dense, as ``[q, 1]`` in the K coordinates."""
+        q = (X - self.center) @ self.basis
+        return np.hstack([q, np.ones((len(q), 1))]) if self.has_intercept else q
+
+
+def with_rows_of(
+    model: LinearEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    work: Callable[[FittedRows], Any],
+) -> Any:
+    """What is done with the rows that a model was fitted to.
+
+    Raises
+    ------
+    ValueError
+        If X, y or sample_weight are not what `fit` takes, or X has other columns.
+    """
+    reader = copy.copy(model)  # which is told the columns of X, as in a fit
+    name = type(model).__name__
+
+    def of_data(X: Any, y: Array, weight: Array | None, _: np.dtype, n_threads: int) -> Any:
+        _check_columns(model, reader, name)
+        data, kept = rows_that_count(X, y, weight, n_threads)
+        return work(_fitted_rows(model, data, kept))
+
+    return reader._with_data(X, y, sample_weight, of_data)
+
+
+def _check_columns(model: LinearEstimator, reader: LinearEstimator, name: str) -> None:
+    if reader.n_features_in_ != model.n_features_in_:
+        raise ValueError(
+            f"X has {reader.n_features_in_} columns, but {name} was fitted to "
+            f"{model.n_features_in_}."
+        )
+    before = getattr(model, "feature_names_in_", None)
+    now = getattr(reader, "feature_names_in_", None)
+    if before is not None and now is not None and list(before) != list(now):
+        raise ValueError(
+            f"X has the columns {', '.join(map(str, now))}, but {name} was fitted to "
+            f"{', '.join(map(str, before))}."
+        )
+
+
+def _fitted_rows(model: LinearEstimator, data: Data, kept: NDArray[np.intp] | None) -> FittedRows:
+    loss, joint = model.loss_, getattr(model, "scale", 1.0) == "joint"
+    if loss.homogeneity == 2:  # whose scale cancels
+        loss, joint = HalfSquared(), False
+    if data.n_columns > MAX_WHITENED:
+        raise ValueError(
+            f"X has {data.n_columns} columns; inference takes {MAX_WHITENED} at most, for which "
+            "matrices of all pairs of columns are made."
+        )
+    problem = make_problem(
+        data, loss=HalfSquared(), scale=1.0, penalty=ElasticNet(), fit_intercept=model.fit_intercept
+    )
+    coordinates, _ = white(problem)
+    largest = 1.0 if data.weight is None else float(data.weight.max())
+    total = float(data.n if data.weight is None else data.weight.sum())
+    sigma = 1.0 if loss.homogeneity == 2 else model.loss_scale_ / problem.y_unit
+    return FittedRows(
+        coordinates=coordinates,
+        point=_point(model, problem, coordinates.rows, sigma),
+        loss=loss,
+        joint=joint,
+        y_unit=problem.y_unit,
+        weight_unit=largest,
+        total=total,
+        exact=problem.exact,
+        kept=kept,
+    )
+
+
+def _point(model: LinearEstimator, problem: Problem, rows: RowBlocks, sigma: float) -> Point:
+    coef, intercept = problem.in_own_units(
+        np.asarray(model.coef_, dtype=np.float64), float(model.intercept_)
+    )
+    beta = coef * rows.unit
+    if rows.fit_intercept:
+        intercept = intercept + float(beta @ rows.origin)
+    return Point(beta, intercept, sigma)

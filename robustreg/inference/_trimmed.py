@@ -1,0 +1,261 @@
+"""Covariance matrices of reweighted least trimmed squares.
+
+Least squares on the rows within reach of a raw fit move with these rows, and with the raw fit that
+has chosen them, which a fit to h of them is. With ``Q = sum w 1(kept) x x'`` a row moves the
+estimate by (Welsch and Ronchetti 2002; Johansen and Nielsen 2016)
+
+    Q^-1 [r 1(kept) + B r0 1(one of the h)] x,    B = 2 c phi(c) / (a v)
+
+where c is the reach in scales of Gaussian noise, a = h / W, and a v its squares up to their
+a-quantile, ``a v = E[Z^2; |Z| <= q]``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from robustreg._arrays import SUMMED, Array
+from robustreg.evaluation.moments import weighted_gram
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.sums import Point
+from robustreg.evaluation.units import EXACT
+from robustreg.inference._covariance import POWERS, Bread, Covariance
+from robustreg.inference._good_rows import (
+    Explain,
+    in_good_coordinates,
+    leave_out,
+    point_of,
+    problem_of,
+    r_squared,
+    refuse_other_rows,
+    residuals,
+    share_of,
+    unit_of,
+)
+from robustreg.inference._rows import FittedRows
+from robustreg.inference._sums import Added, Middle, slopes
+from robustreg.subsampling.trimming import CUTOFF, CUTOFF_SHARE, trimmed_variance
+
+# Of the normal density at the reach: 2 c phi(c), what the kept share of the squares lacks.
+EDGE = 2.0 * CUTOFF * math.exp(-0.5 * CUTOFF * CUTOFF) / math.sqrt(2.0 * math.pi)
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """The rows that a least trimmed squares fit and its raw fit are made of.
+
+    Attributes
+    ----------
+    kept : ndarray of shape (n,)
+        1 for the rows within reach of the raw fit, else 0.
+    chosen : ndarray of shape (n,)
+        Shares of the rows in the raw fit: 1 for the h of the smallest residuals, and less for those
+        that tie for the last places.
+    raw : Point
+        The raw fit.
+    squares : float
+        The sum of their squared residuals from it, in squared units of y.
+    covered : float
+        a = h / W.
+    rank : int
+        k, the rank of the regressors.
+    """
+
+    kept: Array
+    chosen: Array
+    raw: Point
+    squares: float
+    covered: float
+    rank: int
+
+    @property
+    def pull(self) -> float:
+        """B: how the estimate follows the raw fit, relative to how this follows its rows."""
+        return EDGE / self.trimmed
+
+    @property
+    def trimmed(self) -> float:
+        """``a v``: the mean of squares of Gaussian noise up to their a-quantile, others as 0."""
+        return self.covered * trimmed_variance(self.covered)
+
+
+def check_reweighted(model: Any) -> None:
+    """Refuse a raw fit, whose errors are not known well enough."""
+    if not model.reweight:
+        raise ValueError(
+            "There are no standard errors for LTSRegressor(reweight=False): they converge too "
+            "slowly to be of use. Fit with reweight=True, or take MMRegressor."
+        )
+
+
+def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Trimmed]:
+    """The rows in coordinates that are white for those kept, and which these are."""
+    problem = problem_of(fitted)
+    reach = max(CUTOFF * model.raw_scale_ / problem.y_unit, problem.exact or EXACT)
+
+    def keep(raw: Array) -> Array:
+        return (np.abs(raw) <= reach).astype(np.float64)
+
+    own = in_good_coordinates(
+        fitted,
+        problem,
+        lambda rows: point_of(problem, rows, model.raw_coef_, model.raw_intercept_, 1.0),
+        keep,
+    )
+    raw, rows = own.point, own.rows
+    size = np.abs(rows.collect(lambda block: residuals(block, raw)))
+    weight = np.ones(rows.n) if rows.weight is None else rows.weight
+    covered = min(model.n_support_, fitted.total) / fitted.total
+    chosen = _smallest(size, weight, covered * rows.total)
+    point = point_of(problem, rows, model.coef_, model.intercept_, 1.0)
+    squares = float((weight * chosen) @ (size * size)) * fitted.weight_unit * problem.y_unit**2
+    found = Trimmed(keep(size), chosen, raw, squares, covered, int(model.rank_))
+    return replace(own, point=point), found
+
+
+def _smallest(size: Array, weight: Array, covered: float) -> Array:
+    """The shares of rows in a sum of so much weight of the smallest, those that tie alike."""
+    order = np.argsort(size)
+    reached = np.searchsorted(np.cumsum(weight[order]), covered * (1.0 - SUMMED))
+    edge = size[order[min(int(reached), len(size) - 1)]]
+    tied = size == edge
+    left = (covered - weight[size < edge].sum()) / weight[tied].sum()
+    return (size < edge) + tied * min(max(left, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Kept(Added):
+    """Sums over the rows that are kept, and over those of the raw fit."""
+
+    bread: Array  # sum w 1(kept) [a, 1][a, 1]'
+    psi: Array  # sum w 1(kept) r [a, 1]
+    psi_square: float
+    raw: Array  # sum w 1(chosen) r0 [a, 1]
+    raw_square: float
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The job that sums them."""
+
+    trimmed: Trimmed
+    point: Point
+    basis: Array | None
+
+    def __call__(self, block: Block) -> Kept:
+        own, chosen = self.trimmed.kept[block.place], self.trimmed.chosen[block.place]
+        w = 1.0 if block.weight is None else block.weight
+        r, raw = residuals(block, self.point), residuals(block, self.trimmed.raw)
+        r, raw = np.where(own > 0.0, r, 0.0), np.where(chosen > 0.0, raw, 0.0)
+        return Kept(
+            bread=weighted_gram(block.reading, block.X, w * own, self.basis),
+            psi=slopes(block, w * own * r),
+            psi_square=float(np.sum(w * own * r * r)),
+            raw=slopes(block, w * chosen * raw),
+            raw_square=float(np.sum(w * chosen * raw * raw)),
+        )
+
+
+def score(fitted: FittedRows, trimmed: Trimmed) -> Kept:
+    """The sums of the scores: one pass over the rows."""
+    return fitted.rows.sum(_Score(trimmed, fitted.point, fitted.coordinates.gram_basis))
+
+
+def check_equations(model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept) -> None:
+    """Refuse rows at which the two fits are no least squares, or trim another sum of squares."""
+    total = fitted.rows.total
+    misses = [
+        share_of(fitted.lead_of(kept.psi), total * kept.psi_square),
+        share_of(fitted.lead_of(kept.raw), total * kept.raw_square),
+        abs(trimmed.squares / model.objective_ - 1.0),
+    ]
+    refuse_other_rows(model, fitted, max(misses), kept.psi_square)
+
+
+def covariance_of(
+    model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str
+) -> Covariance:
+    """A covariance matrix of the kind "classical", or "HC0" to "HC3"."""
+    if kind == "classical":
+        return by_share(model, fitted, trimmed, kept)
+    return by_influence(fitted, trimmed, kept, kind)
+
+
+def by_share(model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept) -> Covariance:
+    """Gaussian errors that do not depend on x, with the raw fit's share.
+
+    ``scale_^2 Q^-1 [t - 2 c phi(c) + (2 B + B^2) a v] / t`` with t = .975, the variance of the
+    estimate's influence: 1.45 ``scale_^2 Q^-1`` for h = n / 2.
+    """
+    pull = trimmed.pull
+    noise = CUTOFF_SHARE - EDGE + (2.0 * pull + pull * pull) * trimmed.trimmed
+    bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
+    factor = float(model.scale_) ** 2 * noise / CUTOFF_SHARE / fitted.weight_unit
+    return Covariance(factor * bread.inverse, bread.unknown)
+
+
+def by_influence(fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str) -> Covariance:
+    """Independent rows: squares of their influence, over a power of 1 - h of least squares."""
+    bread, own = Bread.of(fitted.lead(kept.bread), fitted.rows.total), fitted.coordinates
+    root = bread.root / math.sqrt(fitted.weight_unit)
+    sums = fitted.rows.sum(
+        _Leave(
+            trimmed=trimmed,
+            point=fitted.point,
+            basis=own.gram_basis,
+            root=own.basis @ root[: own.k],
+            root_one=root[own.k] if fitted.has_intercept else np.zeros(root.shape[1]),
+            power=POWERS[kind],
+        )
+    )
+    factor = unit_of(fitted) ** 2 / fitted.weight_unit
+    if kind == "HC1":
+        factor *= fitted.total / (fitted.total - trimmed.rank)
+    moved = [bread.root @ row for _, row in sums.alone]
+    return Covariance(
+        factor * bread.inverse @ fitted.lead(sums.middle) @ bread.inverse,
+        np.column_stack([bread.unknown, *moved]),
+        tuple(index for index, _ in sums.alone),
+    )
+
+
+@dataclass(frozen=True)
+class _Leave:
+    """The job that sums them; `root` and `root_one` are R with R R' = Q^-1, for [a, 1]."""
+
+    trimmed: Trimmed
+    point: Point
+    basis: Array | None
+    root: Array  # (p, K)
+    root_one: Array  # (K,)
+    power: float
+
+    def __call__(self, block: Block) -> Middle:
+        own, chosen = self.trimmed.kept[block.place], self.trimmed.chosen[block.place]
+        r, raw = residuals(block, self.point), residuals(block, self.trimmed.raw)
+        w = 1.0 if block.weight is None else block.weight
+        moves = np.where(own > 0.0, r, 0.0)
+        moves = moves + self.trimmed.pull * chosen * np.where(chosen > 0.0, raw, 0.0)
+        alone: list[tuple[int, Array]] = []
+        if self.power > 0.0:
+            share, alone = leave_out(block, own, self.root, self.root_one, self.power)
+            moves = moves * share
+        return Middle(
+            middle=weighted_gram(block.reading, block.X, w * moves**2, self.basis),
+            crossed=np.zeros(block.reading.p + 1),
+            conjugate_square=0.0,
+            alone=alone,
+        )
+
+
+def explained(fitted: FittedRows, trimmed: Trimmed) -> tuple[float, float, int]:
+    """R squared of the rows that are kept, adjusted R squared, and how many are not.
+
+    The factor of consistency is ``t / (t - 2 c phi(c))`` = 1.175 (Renaud and Victoria-Feser 2010).
+    """
+    found = fitted.rows.sum(Explain(fitted.point, lambda block: trimmed.kept[block.place]))
+    return r_squared(fitted, trimmed.rank, found, 1.0 / trimmed_variance(CUTOFF_SHARE))
