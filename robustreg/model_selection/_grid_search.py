@@ -245,7 +245,7 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
                 folds = list(pairs)
             except (TypeError, ValueError) as error:  # no pairs
                 raise wrong from error
-        rows = [(_row_numbers(train, len(y)), _row_numbers(test, len(y))) for train, test in folds]
+        rows = [(row_numbers(train, len(y)), row_numbers(test, len(y))) for train, test in folds]
         if not rows or not all(len(train) and len(test) for train, test in rows):
             raise wrong
         return [Fold(number, *both) for number, both in enumerate(rows)]
@@ -325,7 +325,7 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
             )
 
 
-def _row_numbers(rows: Any, n: int) -> Index:
+def row_numbers(rows: Any, n: int) -> Index:
     """Some of n rows, given as indices or as a mask, as indices; none if they are neither."""
     try:
         array = np.asarray(rows)
