@@ -52,6 +52,7 @@ __all__ = [
 _SUBMODULES = (
     "datasets",
     "diagnostics",
+    "inference",
     "losses",
     "metrics",
     "model_selection",
