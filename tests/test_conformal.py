@@ -222,7 +222,7 @@ def test_halves_and_folds_are_drawn():
 # --- coverage
 
 
-def coverage(model, noise, n, level, samples=300):
+def coverage(model, noise, n, level, samples=150):
     """How many of 20 new rows are in their bands, over tables, and its standard error."""
     rng = np.random.default_rng(1)
     inside = np.empty(samples)
@@ -262,7 +262,7 @@ def test_bands_cover_new_rows_as_often_as_they_say(model, n, noise):
     found, error = coverage(model, NOISES[noise], n, 0.8)
     most = 0.0 if model.method == "split" else 0.03
     assert 0.8 - 4.0 * error < found < 0.8 + most + 4.0 * error
-    assert error < 0.01
+    assert error < 0.015
 
 
 # --- weights
@@ -519,7 +519,6 @@ def what_does_not_hold_by_definition(estimator):
     [
         ConformalRegressor(),
         ConformalRegressor(method="split"),
-        ConformalRegressor(LinearRegression(), method="jackknife+", outliers="drop"),
     ],
     expected_failed_checks=what_does_not_hold_by_definition,
 )

@@ -162,7 +162,6 @@ def test_pictures_of_the_documentation_are_small(path):
         (QUICKSTART, "Huber"),
         (QUANTILES, "quantile"),
         (TUNING, "HuberRegressorCV"),
-        (LOSSES, "efficiency"),
     ],
 )
 def test_example_without_matplotlib(tmp_path, script, printed):
