@@ -345,6 +345,10 @@ def test_a_pipeline_passes_its_rows_on():
     scaled = pipe[0].transform(X)
     direct = infer(pipe[-1], scaled, y)
     assert_array_equal(infer(pipe, X, y).covariance, direct.covariance)
+    assert infer(pipe, X, y).names == ("intercept", "x0", "x1", "x2")
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=["age", "size", "price"])
+    assert infer(pipe.fit(frame, y), frame, y).names == ("intercept", "age", "size", "price")
     alone = make_pipeline(HuberRegressor()).fit(X, y)
     assert_array_equal(infer(alone, X, y).covariance, infer(alone[-1], X, y).covariance)
 
@@ -506,6 +510,18 @@ def test_other_rows_are_refused():
         with pytest.raises(ValueError, match=r"X has 2 columns, but .* was fitted to 3"):
             infer(model, X[:40, :2], y[:40])
         assert np.isfinite(infer(model, X[:40], y[:40]).standard_errors).all()
+
+
+def test_rounding_of_coefficients_is_no_sign_of_other_rows():
+    """Columns far from 0 and little noise: predictions from X = 0 have lost digits."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(loc=[1e9, 0.0], size=(100, 2))
+    y = X @ [1.0, 1.0] - 1e9 + 1e-3 * rng.normal(size=100)
+    for model in (L2Regressor(), HuberRegressor()):
+        found = infer(model.fit(X, y), X, y)
+        assert_allclose(found.standard_errors[1:], 1e-4, rtol=0.4)
+        with pytest.raises(ValueError, match="not the rows"):
+            infer(model, X, y[::-1])
 
 
 def test_other_names_are_refused():

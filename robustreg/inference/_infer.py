@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,7 +161,7 @@ def _of_pipeline(
     """Of the last step, at what the others make of X."""
     check_is_fitted(model)
     before = model[:-1]
-    return infer(
+    result = infer(
         model[-1],
         before.transform(X) if len(before) else X,
         y,
@@ -168,6 +169,12 @@ def _of_pipeline(
         covariance=covariance,
         groups=groups,
     )
+    steps = [step for _, step in before.steps if step not in ("passthrough", None)]
+    named = all(hasattr(step, "get_feature_names_out") for step in steps)
+    if hasattr(model[-1], "feature_names_in_") or not steps or not named:
+        return result
+    first = result.names[: len(result.names) - len(result.geometry.center)]
+    return replace(result, names=(*first, *map(str, before.get_feature_names_out())))
 
 
 def _family_of(model: Any) -> Family:

@@ -8,12 +8,11 @@ import numpy as np
 
 from robustreg.inference._clusters import clustered, group_numbers
 from robustreg.inference._covariance import Covariance, classical, sandwich, score
+from robustreg.inference._good_rows import refuse_other_rows
 from robustreg.inference._parts import Parts
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Fit, Scored
 from robustreg.losses._quadrature import gaussian_expectation
-
-OFF, OFF_SINGLE = 1e-6, 1e-3  # by which estimating equations may miss 0, of coefficients in float32
 
 
 def parts(model: Any, fitted: FittedRows, kind: str, groups: Any, n_given: int) -> Parts:
@@ -45,12 +44,7 @@ def _check_equations(model: Any, fitted: FittedRows, scored: Scored) -> None:
     miss = float(np.abs(fitted.lead_of(scored.psi)).max(initial=0.0)) / largest
     if fitted.joint:
         miss = max(miss, abs(scored.conjugate) / (total * fitted.loss.kappa))
-    allowed = OFF if np.asarray(model.coef_).dtype == np.float64 else OFF_SINGLE
-    if miss > allowed and model.converged_:
-        raise ValueError(
-            f"X, y and sample_weight are not the rows that {type(model).__name__} was fitted to: "
-            f"its estimating equations miss 0 by {miss:.2g} there."
-        )
+    refuse_other_rows(model, fitted, miss, scored.psi_square)
 
 
 def _covariance_of(
