@@ -57,7 +57,6 @@ def clustered(
     the estimate would be without each group, to first order.
     """
     bread = Bread.of(slope_of_equations(fitted, scored), fitted.rows.total)
-    scale = fitted.point.sigma * fitted.y_unit
     unknown = [bread.unknown]
     squares = np.zeros((fitted.size, fitted.size))
     for scores, shares in _by_group(fitted, numbers, count, shares=kind == "CR3"):
@@ -68,7 +67,7 @@ def clustered(
             steps, moved = _without_groups(bread, scores, shares)
         unknown.append(moved)
         squares += steps.T @ steps
-    matrix = scale**2 * squares
+    matrix = fitted.scale**2 * squares
     if kind == "CR1":
         total = fitted.total
         matrix *= count / (count - 1) * (total - 1.0) / (total - fitted.size)

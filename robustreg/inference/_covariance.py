@@ -92,7 +92,7 @@ def classical(fitted: FittedRows, scored: Scored) -> Covariance:
     correction = 1.0 + rank / fitted.total * variance / bend**2
     noise = scored.psi_square / (fitted.total - rank) * (correction / bend) ** 2
     bread = Bread.of(fitted.every, total)
-    return Covariance(_unit(fitted) ** 2 * noise * bread.inverse, bread.unknown)
+    return Covariance(fitted.scale**2 * noise * bread.inverse, bread.unknown)
 
 
 def sandwich(fitted: FittedRows, scored: Scored, kind: str) -> Covariance:
@@ -111,7 +111,7 @@ def sandwich(fitted: FittedRows, scored: Scored, kind: str) -> Covariance:
         curve, crossed = fitted.lead_of(scored.curve_z), fitted.lead_of(sums.crossed)
         own = Bread.of(_bordered(derivative, curve, scored.curve_zz), fitted.rows.total)
         middle = _bordered(middle, crossed, sums.conjugate_square)
-    factor = _unit(fitted) ** 2 / fitted.weight_unit
+    factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - fitted.size)
     matrix = factor * own.inverse @ middle @ own.inverse
@@ -145,8 +145,3 @@ def _left_out(fitted: FittedRows, bread: Bread, power: float) -> Middle:
 
 def _bordered(matrix: Array, side: Array, corner: float) -> Array:
     return np.block([[matrix, side[:, None]], [side[None, :], np.array([[corner]])]])
-
-
-def _unit(fitted: FittedRows) -> float:
-    """What turns steps of the estimating equations into units of y: the scale."""
-    return fitted.point.sigma * fitted.y_unit

@@ -22,7 +22,7 @@ from robustreg.evaluation.sums import Point, standardised
 from robustreg.evaluation.survey import read_rows
 from robustreg.inference._covariance import ALL_LEVERAGE
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import FEW, Fit
+from robustreg.inference._sums import Fit, explained
 from robustreg.subsampling.table import least_absolute_problem
 
 OFF, OFF_SINGLE = 1e-6, 1e-3  # by which estimating equations may miss 0, of coefficients in float32
@@ -152,29 +152,5 @@ class Explain:
     share: Callable[[Block], Array]
 
     def __call__(self, block: Block) -> Fit:
-        share, r = self.share(block), self.point.sigma * residuals(block, self.point)
-        v = share if block.weight is None else block.weight * share
-        counts = v > 0.0
-        y, r, v = block.target[counts], r[counts], v[counts]
-        return Fit(
-            weight=float(v.sum()),
-            y=float(v @ y),
-            yy=float(v @ (y * y)),
-            rr=float(v @ (r * r)),
-            n=float(len(share)),
-            few=float(np.sum(share < FEW)),
-        )
-
-
-def r_squared(fitted: FittedRows, rank: int, found: Fit, ratio: float) -> tuple[float, float, int]:
-    """The shares of the variance that sums tell of, and the count of rows that hardly count."""
-    mean = found.y / found.weight if fitted.has_intercept else 0.0
-    yy = found.yy - found.weight * mean * mean
-    r2 = (yy - found.rr) / (yy + found.rr * (ratio - 1.0))
-    degrees = fitted.total - (1.0 if fitted.has_intercept else 0.0)
-    return r2, 1.0 - (1.0 - r2) * degrees / (fitted.total - rank), int(found.few)
-
-
-def unit_of(fitted: FittedRows) -> float:
-    """What turns steps of the estimating equations into units of y: the scale."""
-    return fitted.point.sigma * fitted.y_unit
+        r = self.point.sigma * residuals(block, self.point)
+        return explained(block, self.share(block), r)

@@ -26,16 +26,14 @@ from robustreg.inference._good_rows import (
     leave_out,
     point_of,
     problem_of,
-    r_squared,
     refuse_other_rows,
     residuals,
     share_of,
-    unit_of,
 )
+from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Added, Middle, slopes
 from robustreg.losses import ResidualLoss
-from robustreg.losses._quadrature import gaussian_expectation
 from robustreg.scale._m_scale import expected_rho
 
 
@@ -204,9 +202,7 @@ def by_weights(fitted: FittedRows, start: Start, solved: Solved) -> Covariance:
     noise = solved.psi_square / total * (correction / bend) ** 2
     noise *= solved.weight / total * fitted.total / (fitted.total - start.rank)
     bread = Bread.of(fitted.lead(fitted.rows.sum(gram_of)), total)
-    return Covariance(
-        unit_of(fitted) ** 2 * noise / fitted.weight_unit * bread.inverse, bread.unknown
-    )
+    return Covariance(fitted.scale**2 * noise / fitted.weight_unit * bread.inverse, bread.unknown)
 
 
 def stacked(fitted: FittedRows, start: Start, solved: Solved, kind: str) -> Covariance:
@@ -222,7 +218,7 @@ def stacked(fitted: FittedRows, start: Start, solved: Solved, kind: str) -> Cova
     total = fitted.rows.total
     bread = Bread.of(fitted.lead(solved.bread), total)
     sums = _left_out(fitted, start, bread, solved, POWERS[kind])
-    size, factor = fitted.size, unit_of(fitted) ** 2 / fitted.weight_unit
+    size, factor = fitted.size, fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - start.rank)
     middle, inverse = fitted.lead(sums.middle), bread.inverse
@@ -330,9 +326,5 @@ def explained(fitted: FittedRows, start: Start) -> tuple[float, float, int]:
     def share(block: Block) -> Array:
         return loss.weights(residuals(block, fitted.point)) / float(loss.weights(0.0))
 
-    breakpoints = loss._breakpoints()
-    with np.errstate(all="ignore"):
-        ratio = gaussian_expectation(loss._weights, breakpoints) / gaussian_expectation(
-            lambda z: z * loss._psi(z), breakpoints
-        )
-    return r_squared(fitted, start.rank, fitted.rows.sum(Explain(fitted.point, share)), ratio)
+    found = fitted.rows.sum(Explain(fitted.point, share))
+    return r_squared(fitted, start.rank, found, gaussian_ratio(loss))

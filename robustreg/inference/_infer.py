@@ -26,8 +26,9 @@ from robustreg.estimators import (
 )
 from robustreg.inference import _quantiles, _rejecting, _smooth
 from robustreg.inference._covariance import Covariance
+from robustreg.inference._geometry import Geometry
 from robustreg.inference._parts import Parts
-from robustreg.inference._result import Geometry, Inference
+from robustreg.inference._result import Inference
 from robustreg.inference._rows import FittedRows, with_rows_of
 from robustreg.losses import ConvexLoss
 from robustreg.model_selection import HuberRegressorCV, L1RegressorCV, QuantileRegressorCV

@@ -90,6 +90,11 @@ class FittedRows:
         return self.coordinates.basis / self.rows.unit[:, None]
 
     @property
+    def scale(self) -> float:
+        """The scale in units of y: what turns steps of the estimating equations into these."""
+        return self.point.sigma * self.y_unit
+
+    @property
     def every(self) -> Array:
         """``sum w x x'`` of all rows in the K coordinates."""
         own = self.coordinates

@@ -10,9 +10,9 @@ from robustreg.inference._clusters import clustered, group_numbers
 from robustreg.inference._covariance import Covariance, classical, sandwich, score
 from robustreg.inference._good_rows import refuse_other_rows
 from robustreg.inference._parts import Parts
+from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Fit, Scored
-from robustreg.losses._quadrature import gaussian_expectation
+from robustreg.inference._sums import Scored
 
 
 def parts(model: Any, fitted: FittedRows, kind: str, groups: Any, n_given: int) -> Parts:
@@ -22,14 +22,14 @@ def parts(model: Any, fitted: FittedRows, kind: str, groups: Any, n_given: int) 
     scored = score(fitted)
     _check_equations(model, fitted, scored)
     found = _covariance_of(fitted, scored, kind, groups, n_given)
-    r2, adjusted = _r_squared(fitted, scored.fit)
+    r2, adjusted, few = r_squared(fitted, fitted.size, scored.fit, gaussian_ratio(fitted.loss))
     return Parts(
         fitted=fitted,
         covariance=found,
         kind=f"{kind}, stacked with the scale" if found.scale_error > 0.0 else kind,
         r2=r2,
         adjusted_r2=adjusted,
-        n_few=int(scored.fit.few),
+        n_few=few,
         noise=_noise(model, fitted, scored),
     )
 
@@ -58,25 +58,11 @@ def _covariance_of(
     return sandwich(fitted, scored, kind)
 
 
-def _r_squared(fitted: FittedRows, found: Fit) -> tuple[float, float]:
-    """R squared by robustness weights, consistent at the Gaussian, and adjusted for the rank."""
-    loss = fitted.loss
-    mean = found.y / found.weight if fitted.has_intercept else 0.0
-    yy = found.yy - found.weight * mean * mean
-    with np.errstate(all="ignore"):
-        ratio = gaussian_expectation(loss._weights, loss._breakpoints()) / gaussian_expectation(
-            lambda z: z * loss._psi(z), loss._breakpoints()
-        )
-    r2 = (yy - found.rr) / (yy + found.rr * (ratio - 1.0))
-    degrees = fitted.total - (1.0 if fitted.has_intercept else 0.0)
-    return r2, 1.0 - (1.0 - r2) * degrees / (fitted.total - fitted.size)
-
-
 def _noise(model: Any, fitted: FittedRows, scored: Scored) -> float:
     """The standard deviation of the noise of a good row, for intervals of new ones."""
     left = fitted.total - fitted.size
     if fitted.loss.homogeneity == 2:
         square = fitted.weight_unit * scored.psi_square / left
-        return float(np.sqrt(square)) * fitted.point.sigma * fitted.y_unit
+        return float(np.sqrt(square)) * fitted.scale
     scale = float(model.scale_)
     return scale / (left / fitted.total) ** 0.75 if fitted.joint else scale

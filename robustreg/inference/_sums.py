@@ -141,13 +141,14 @@ class Leave:
 def explained(block: Block, share: Array, r: Array) -> Fit:
     """What R squared is made of, from robustness weights of 1 at most and residuals."""
     v = share if block.weight is None else block.weight * share
-    y = block.target
+    counts = v > 0.0  # squares of rejected rows may overflow
+    y, r, v = block.target[counts], r[counts], v[counts]
     return Fit(
         weight=float(v.sum()),
         y=float(v @ y),
         yy=float(v @ (y * y)),
         rr=float(v @ (r * r)),
-        n=float(len(r)),
+        n=float(len(share)),
         few=float(np.sum(share < FEW)),
     )
 

@@ -30,12 +30,11 @@ from robustreg.inference._good_rows import (
     leave_out,
     point_of,
     problem_of,
-    r_squared,
     refuse_other_rows,
     residuals,
     share_of,
-    unit_of,
 )
+from robustreg.inference._r_squared import r_squared
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Added, Middle, slopes
 from robustreg.subsampling.trimming import CUTOFF, CUTOFF_SHARE, trimmed_variance
@@ -212,7 +211,7 @@ def by_influence(fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str) ->
             power=POWERS[kind],
         )
     )
-    factor = unit_of(fitted) ** 2 / fitted.weight_unit
+    factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - trimmed.rank)
     moved = [bread.root @ row for _, row in sums.alone]
