@@ -1,5 +1,6 @@
 """Huber's delta from the data: the choice by itself, and HuberRegressor(delta="auto")."""
 
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -13,19 +14,24 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from robustreg import HuberRegressor, L1Regressor, huber_path
-from robustreg.estimators._delta import choose_delta
+from robustreg.estimators._delta import choose_delta, doubt_of_choice
 from robustreg.losses import Huber
 
-LEVELS = {delta: 2 * kappa(Huber(delta)) / delta**2 for delta in np.linspace(0.3, 3.0, 28)}
+DELTAS = np.linspace(0.3, 3.0, 28)
 
 
 # --- the choice: residuals and weights to delta
 
 
+@cache
+def level_of(delta):
+    return 2 * kappa(Huber(delta)) / delta**2
+
+
 def threshold_of(delta, residual, weight, scale):
     if scale is not None:
         return delta * scale
-    level = LEVELS[delta]
+    level = level_of(delta)
 
     def excess(log_t):
         return np.average(np.minimum(residual**2 / np.exp(2 * log_t), 1), weights=weight) - level
@@ -37,7 +43,7 @@ def threshold_of(delta, residual, weight, scale):
 def documented_delta(residual, weight, scale):
     """Straight from the docstring."""
     deltas, variances = [], []
-    for delta in LEVELS:
+    for delta in DELTAS:
         t = threshold_of(delta, residual, weight, scale)
         inside = np.average(np.abs(residual) <= t, weights=weight)
         square = np.average(np.minimum(residual**2, t**2), weights=weight)
@@ -116,6 +122,30 @@ def test_no_threshold_is_among_the_zeros():
     residual = np.where(np.arange(100) < 40, 1e-12, 5.0) * rng.uniform(1, 2, 100)
     assert choose_delta(residual, zero=1e-9) > 1.3
     assert choose_delta(residual, np.ones(100), zero=1e-9) > 1.3
+
+
+def documented_doubt(residual, weight, threshold):
+    """Straight from the docstring."""
+    usual, gain, rows = threshold_of(1.345, residual, weight, None), 0.0, np.zeros(len(residual))
+    for sign, t in ((1, usual), (-1, threshold)):
+        square, inside = np.minimum(residual**2, t**2), (np.abs(residual) <= t).astype(float)
+        mean, part = np.average([square, inside], axis=1, weights=weight)
+        gain += sign * np.log(mean / part**2)
+        rows += sign * (square / mean - 2 * inside / part)
+    error = np.sqrt(np.sum(weight * rows**2)) / weight.sum()
+    return np.exp(np.clip(gain, 0, error))
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.8, 1.5, 3.0])
+def test_a_choice_is_doubted_as_documented(threshold):
+    rng = np.random.default_rng(0)
+    for residual in (rng.normal(size=80), rng.standard_t(2, size=80), rng.laplace(size=80)):
+        weight = rng.integers(1, 4, size=80).astype(float)
+        found = doubt_of_choice(residual, weight, threshold=threshold)
+        assert found == pytest.approx(documented_doubt(residual, weight, threshold), rel=1e-9)
+        repeated = np.repeat(residual, weight.astype(int))
+        assert doubt_of_choice(repeated, threshold=threshold) == pytest.approx(found, rel=1e-12)
+        assert doubt_of_choice(1e200 * residual, weight, threshold=1e200 * threshold) >= 1.0
 
 
 def test_residuals_may_be_of_any_size():

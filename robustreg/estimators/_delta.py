@@ -68,7 +68,9 @@ def choose_delta(
     (2.1, 0.5)
     """
     size, outside, squares = _sorted_sums(residual, sample_weight, zero)
-    threshold = _joint_thresholds(size, outside, squares) if scale is None else CANDIDATES * scale
+    threshold: Array = CANDIDATES * (1.0 if scale is None else scale)
+    if scale is None:
+        threshold = _joint_thresholds(size, outside, squares, _joint_levels())
     rows = np.searchsorted(size, threshold, side="right")
     inside = 1.0 - outside[rows]
     usable = (threshold > zero) & (squares[rows] > 0.0) & (inside > 0.0)
@@ -81,6 +83,63 @@ def choose_delta(
     variance = (squares[rows] + threshold**2 * outside[rows]) / inside**2
     share = (variance / variance.min()) ** -SHARPNESS
     return float(np.average(CANDIDATES[usable], weights=share))
+
+
+def doubt_of_choice(
+    residual: Array,
+    sample_weight: Array | None = None,
+    *,
+    threshold: float,
+    zero: float = 0.0,
+) -> float:
+    """By what to multiply the variance of coefficients whose threshold was chosen.
+
+    Of many thresholds, the one with the least estimate of V (:func:`choose_delta`) promises more
+    than it keeps. With t1 of 1.345 at the joint scale of the residuals, the promised gain is
+    ``g = log V(t1) / V(t)``. Rows contribute to it, and to its variance ``e^2 = sum w d^2 / W^2``,
+
+        d = v(t1) - v(t),    v(t) = min(r^2, t^2) / mean min(r^2, t^2) - 2 [|r| <= t] / P(t)
+
+    (the delta method). What exceeds e is believed: the result is ``exp(min(max(g, 0), e))``.
+
+    Parameters
+    ----------
+    residual : ndarray of shape (n,)
+        Residuals of the fit, n >= 1.
+    sample_weight : ndarray of shape (n,), default=None
+        Positive weights, which count rows.
+    threshold : float
+        The threshold of the fit, in the units of the residuals.
+    zero : float, default=0.0
+        Residuals of at most this size count as zeros.
+
+    Returns
+    -------
+    float
+        At least 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustreg.estimators._delta import doubt_of_choice
+    >>> clean = np.random.default_rng(0).normal(size=100)
+    >>> print([round(doubt_of_choice(clean, threshold=t), 2) for t in (0.4, 1.345, 2.5)])
+    [1.0, 1.0, 1.07]
+    """
+    size = np.minimum(np.abs(residual, dtype=np.float64), SQUARABLE)
+    weight = np.ones(len(size)) if sample_weight is None else sample_weight
+    level = np.array([_joint_level(DEFAULT_DELTA)])
+    usual = float(_joint_thresholds(*_sorted_sums(residual, sample_weight, zero), level)[0])
+    share, gain, own = weight / weight.sum(), 0.0, np.zeros(len(size))
+    for sign, limit in ((1.0, usual), (-1.0, threshold)):
+        square, inside = np.minimum(size, limit) ** 2, (size > zero) & (size <= limit)
+        mean, part = float(share @ square), float(share @ inside)
+        if not (mean > 0.0 and part > 0.0):
+            return 1.0
+        gain += sign * float(np.log(mean / part**2))
+        own += sign * (square / mean - 2.0 * inside / part)
+    error = float(np.sqrt(share @ own**2 / weight.sum()))
+    return float(np.exp(min(max(gain, 0.0), error)))
 
 
 def has_collapsed(trust: Array, sample_weight: Array | None, *, delta: float, scale: float) -> bool:
@@ -126,13 +185,13 @@ def _sorted_sums(residual: Array, weight: Array | None, zero: float) -> tuple[Ar
     return size, outside, squares
 
 
-def _joint_thresholds(size: Array, outside: Array, squares: Array) -> Array:
-    """Thresholds delta sigma(delta) of all candidates; 0 where the joint scale would be 0.
+def _joint_thresholds(size: Array, outside: Array, squares: Array, level: Array) -> Array:
+    """Thresholds delta sigma(delta) of some deltas; 0 where the joint scale would be 0.
 
     The joint scale makes the mean of min(r^2, t^2) / t^2 equal to 2 kappa / delta^2, and
-    the mean falls in t: between two residuals it is squares / t^2 + outside.
+    the mean, whose `level` that is, falls in t: between two residuals it is squares / t^2 +
+    outside.
     """
-    level = _joint_levels()
     square = size**2  # 0 of some that are nothing beside the others
     below = np.divide(squares[:-1], square, out=np.zeros_like(size), where=square > 0.0)
     rows = np.searchsorted(-(below + outside[:-1]), -level)
