@@ -30,7 +30,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
-from robustreg.inference import ConformalRegressor, _conformal, _conformal_scores
+from robustreg.inference import ConformalRegressor
+from robustreg.inference.conformal import _regressor, _scores
 
 WITHIN = 0.9875806693484477  # of a Gaussian, 2.5 standard deviations to both sides
 
@@ -136,7 +137,7 @@ def test_sums_that_differ_by_rounding():
     for _ in range(300):
         values, fit = 1.0 + eps * rng.integers(0, 40, size=30), rng.integers(0, 3, size=30)
         shift = 0.3 + eps * rng.integers(0, 10, size=(4, 3)) / 4.0
-        scores = _conformal_scores.HeldOutScores.of(values, fit, None)
+        scores = _scores.HeldOutScores.of(values, fit, None)
         expected = [of_rank(row[fit] + values, 0.8) for row in shift]
         np.testing.assert_array_equal(scores.bands(-shift, shift, 0.8)[:, 1], expected)
 
@@ -469,11 +470,11 @@ def test_blocks_of_new_rows_are_one_block(method, weighted, monkeypatch):
     bands.fit(X, y, weight)
     new = table(60, seed=5)[0] * np.linspace(0.0, 30.0, 60)[:, None]
     whole = bands.predict_interval(new, 0.9)
-    monkeypatch.setattr(_conformal_scores, "SUMS_AT_ONCE", 64)
+    monkeypatch.setattr(_scores, "SUMS_AT_ONCE", 64)
     np.testing.assert_array_equal(bands.predict_interval(new, 0.9), whole)
-    monkeypatch.setattr(_conformal, "PREDICTIONS_AT_ONCE", 200)
+    monkeypatch.setattr(_regressor, "PREDICTIONS_AT_ONCE", 200)
     np.testing.assert_allclose(bands.predict_interval(new, 0.9), whole, rtol=1e-12)
-    monkeypatch.setattr(_conformal, "PREDICTIONS_AT_ONCE", 1)
+    monkeypatch.setattr(_regressor, "PREDICTIONS_AT_ONCE", 1)
     np.testing.assert_allclose(bands.predict_interval(new[:9], 0.9), whole[:9], rtol=1e-12)
 
 
@@ -485,7 +486,7 @@ def test_blocks_of_frames_lists_and_sparse_tables(monkeypatch):
     assert bands.feature_names_in_.tolist() == ["a", "b"]
     expected = bands.predict_interval(frame)
     plain = ConformalRegressor(random_state=0).fit(X.tolist(), y.tolist())
-    monkeypatch.setattr(_conformal, "PREDICTIONS_AT_ONCE", 200)
+    monkeypatch.setattr(_regressor, "PREDICTIONS_AT_ONCE", 200)
     np.testing.assert_allclose(bands.predict_interval(frame), expected, rtol=1e-12)
     for kind in (list, sparse.coo_matrix, sparse.csr_array):
         new = X.tolist() if kind is list else kind(X)

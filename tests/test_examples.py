@@ -16,6 +16,7 @@ QUANTILES = ROOT / "examples" / "quantiles.py"
 PENALTY = ROOT / "examples" / "penalty.py"
 TUNING = ROOT / "examples" / "tuning.py"
 OUTLIER_MAP = ROOT / "examples" / "outlier_map.py"
+INFERENCE = ROOT / "examples" / "inference.py"
 LOSSES = ROOT / "examples" / "losses.py"
 BOOSTING = ROOT / "examples" / "boosting.py"
 NETWORK = ROOT / "examples" / "network.py"
@@ -67,6 +68,11 @@ def tuning(tmp_path_factory):
 @pytest.fixture(scope="module")
 def outlier_map(tmp_path_factory):
     return output_of(OUTLIER_MAP, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def inference(tmp_path_factory):
+    return output_of(INFERENCE, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +132,7 @@ def test_quickstart_lists_impossible_stones(quickstart):
         "penalty",
         "tuning",
         "outlier_map",
+        "inference",
         "losses",
         "boosting",
         "network",
@@ -218,6 +225,13 @@ def test_bands_hold_what_they_promise(quantiles):
     assert shares["quantiles, weight and grades"][6] < shares["quantiles, from the weight"][6]
 
 
+def test_conformal_band_of_few_stones_is_wider(quantiles):
+    fitted = row(quantiles[0], "100 stones, quantiles of the weight")
+    conformal = row(quantiles[0], "100 stones, the same, conformal")
+    assert fitted[0] < 86.0 < 88.0 < conformal[0] < 95.0
+    assert fitted[6] < conformal[6]
+
+
 # ---- tuning
 
 
@@ -289,6 +303,47 @@ def test_impossible_stones_are_bad_leverage_points(outlier_map):
         assert min(x, y, z) == 0 or max(x, y, z) > 20
         assert distance > 50
         assert abs(residual) > 100
+
+
+# ---- standard errors
+
+
+def test_errors_depend_on_what_is_assumed_of_the_noise(inference):
+    text, _ = inference
+    classical, uneven, clusters = (
+        [abs(number) for number in row(text, label)]
+        for label in (
+            "classical: the same noise everywhere",
+            "HC3: it differs from block to block",
+            "clusters: 176 cells share it",
+        )
+    )
+    income, age, rooms, people, inland = range(5)
+    for column in income, age, inland:
+        assert classical[column] > uneven[column] > 3 * clusters[column]
+        assert clusters[column] > 2.0
+    # people a household: surely not 0, or next to nothing is known
+    assert classical[people] > 100.0
+    assert uneven[people] < 1.0
+    assert max(classical[rooms], uneven[rooms], clusters[rooms]) < 1.0
+
+
+def test_only_mm_sees_what_people_are_worth(inference):
+    ends = {name: row(inference[0], name)[1:] for name in ("least squares", "Huber ", "MM")}
+    for name in "least squares", "Huber ":
+        low, high = ends[name]
+        assert low < 0.0 < high
+    assert ends["MM"][1] < -20.0
+
+
+def test_slopes_of_quantiles_differ(inference):
+    text, _ = inference
+    rows = numbers_below(text, "quantile of expenditure", 5)
+    assert [tau for tau, *_ in rows] == [0.1, 0.25, 0.5, 0.75, 0.9]
+    for _, slope, low, high in rows:
+        assert low < slope < high
+    assert rows[0][3] < rows[-1][2]
+    assert re.search(r"Are the slopes the same\? F = 1\d\.\d on 4 and [\d.]+, p = 1e-08", text)
 
 
 # ---- boosted trees and networks
@@ -390,7 +445,8 @@ def test_api_page_lists_every_public_name(module):
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     for name in importlib.import_module(module).__all__:
         obj = getattr(importlib.import_module(module), name)
-        if inspect.isabstract(obj) or not callable(obj) or name == "Inference":  # which infer makes
+        made_by_infer = name.endswith("Inference")
+        if inspect.isabstract(obj) or not callable(obj) or made_by_infer:
             assert name in text
         else:
             assert f"{name}{plain_signature(obj)}" in text

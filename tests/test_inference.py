@@ -367,8 +367,9 @@ def test_estimates_that_reject_rows_have_results_too(name):
     assert found.df == 116
     half = np.diff(found.predict_interval(X[-1:], kind="new"))[0, 0] / 2.0
     assert half > stats.t.ppf(0.975, 116) * model.scale_
-    with pytest.raises(ValueError, match="There is no inference for groups of rows of"):
-        infer(model, X, y, groups=np.arange(120) // 4)
+    grouped = infer(model, X, y, groups=np.arange(120) // 4)
+    assert grouped.covariance_type.startswith("CR3")
+    assert grouped.df == 29
     with pytest.raises(ValueError, match=r"the rows that .* fitted to: these were 120, not 100"):
         infer(model, X[20:], y[20:])
 
@@ -386,9 +387,10 @@ def test_quantiles_have_results_too(model):
     low, high = found.conf_int(0.9).T
     assert np.all((low < found.coef) & (found.coef < high))
     assert np.all(high - low <= np.diff(found.conf_int(0.99))[:, 0])
-    with pytest.raises(ValueError, match=r"must be one of 0.8, 0.9, 0.95, 0.99, got 0.7; .*'nid'"):
-        found.conf_int(0.7)
-    assert np.isfinite(nid.conf_int(0.7)).all()
+    levels = "0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99"
+    with pytest.raises(ValueError, match=rf"must be one of {levels}, got 0.75; .*'nid'"):
+        found.conf_int(0.75)
+    assert np.isfinite(nid.conf_int(0.75)).all()
     assert "R1 0." in str(found)
     assert_allclose(nid.predict_interval(X[:2]), found.predict_interval(X[:2]))
     with pytest.raises(ValueError, match="kind='new' is not there for quantiles"):
@@ -468,7 +470,7 @@ def test_a_row_that_the_fit_cannot_do_without_is_named(name, kind):
     X = np.column_stack([X, np.arange(len(y)) == 17])
     groups = np.arange(len(y)) if kind == "cluster" else None
     model = MODELS[name].fit(X, y)
-    with pytest.warns(UserWarning, match="have no standard error: .*"):
+    with pytest.warns(UserWarning, match="has no standard error for x3: "):
         found = infer(model, X, y, covariance=kind, groups=groups)
     assert_array_equal(np.isnan(found.standard_errors), [False, False, False, False, True])
     assert found.identified.all()
@@ -485,7 +487,7 @@ def test_a_dummy_whose_rows_are_all_gross_errors_has_no_standard_error():
     y[:2] = [1e3, -1e3]
     X = np.column_stack([X, dummy])
     model = HuberRegressor().fit(X, y)
-    with pytest.warns(UserWarning, match="the rows in the centre of the loss do not determine"):
+    with pytest.warns(UserWarning, match="x3: the rows in the centre of the loss say"):
         found = infer(model, X, y)
     assert_array_equal(np.isnan(found.standard_errors), [False, False, False, False, True])
 
@@ -539,7 +541,6 @@ def test_other_names_are_refused():
         (HuberRegressor(alpha=0.1), ValueError, "penalised fit, but HuberRegressor has alpha=0.1"),
         (L2Regressor(positive=True), ValueError, "has positive=True: the penalty biases"),
         (HuberRegressorCV(alphas=[0.1], cv=3), ValueError, "HuberRegressorCV has alpha=0.1"),
-        (QuantileRegressor([0.2, 0.5]), ValueError, "has 2 quantiles; fit and infer one at a time"),
         (LTSRegressor(reweight=False), ValueError, "Fit with reweight=True, or take MMRegressor"),
         (StandardScaler(), TypeError, "got StandardScaler"),
     ],
@@ -602,9 +603,9 @@ def test_bad_questions_are_named():
         found.wald_test("x9")
     with pytest.raises(ValueError, match=r"combinations of shape \(q, 4\), got shape \(1, 2\)"):
         found.wald_test([[1.0, 2.0]])
-    with pytest.raises(ValueError, match="none of which follows from the others"):
+    with pytest.raises(ValueError, match="of these 2 hypotheses is singular: some follow"):
         found.wald_test(["x0", "x0"])
-    with pytest.raises(ValueError, match="value must have one entry for each of the 2"):
+    with pytest.raises(ValueError, match="value must have a finite entry for each of the 2"):
         found.wald_test(["x0", "x1"], [1.0])
     with pytest.raises(ValueError, match="kind must be 'mean' or 'new', got 'row'"):
         found.predict_interval(X, kind="row")

@@ -13,11 +13,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from robustreg import LTSRegressor, MMRegressor, MRegressor, SRegressor
+from robustreg import L2Regressor, LTSRegressor, MMRegressor, MRegressor, SRegressor
 from robustreg.estimators._subsampling import tuned
-from robustreg.inference import _high_breakdown, _trimmed
+from robustreg.inference import _clusters, _high_breakdown, _trimmed
+from robustreg.inference._covariance import Bread
 from robustreg.inference._good_rows import check_noise
+from robustreg.inference._parts import Asked
 from robustreg.inference._rows import with_rows_of
+from robustreg.inference._sums import STEEP, LeaveOut
 from robustreg.inference._trimmed import check_reweighted
 from robustreg.losses import Cauchy, Hampel
 from robustreg.sources import _array
@@ -45,6 +48,7 @@ LTS = {
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 everyone = pytest.mark.parametrize("name", [*MODELS, *LTS])
+KINDS = ("classical", "HC3", "CR3")
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,11 @@ class Found:
         return np.sqrt(np.diag(self.covariance))
 
 
-def infer(model, X, y, weight=None, kind="HC3"):
-    """As robustreg.inference.infer does, without its table."""
+def infer(model, X, y, weight=None, kind="HC3", groups=None):
+    """As robustreg.inference.infer does, without its table; of groups of eight rows, or others."""
     module = _trimmed if isinstance(model, LTSRegressor) else _high_breakdown
+    if kind in ("CR1", "CR3") and groups is None:
+        groups = np.arange(len(y)) // 8
 
     def work(fitted):
         check_noise(model)
@@ -73,7 +79,10 @@ def infer(model, X, y, weight=None, kind="HC3"):
         own, start = module.posed(model, fitted)
         sums = module.score(own, start)
         module.check_equations(model, own, start, sums)
-        found = module.covariance_of(model, own, start, sums, kind)
+        numbers = None
+        if groups is not None:
+            numbers = _clusters.group_numbers(groups, len(y), fitted.kept)
+        found = module.covariance_of(model, own, start, sums, Asked(kind, numbers, 2, None))
         k, one = own.coordinates.k, int(own.has_intercept)
         to_user = np.zeros((one + own.rows.p, own.size))
         to_user[one:, :k] = own.basis
@@ -258,30 +267,115 @@ def test_least_trimmed_squares_of_half_of_the_rows():
     assert all_rows.trimmed == 1.0
 
 
+@pytest.mark.parametrize("name", ["S", "MM", "M, joint", "M, mad"])
+def test_groups_are_left_out_of_the_derivatives(name):
+    """Scores of coefficients by the derivative without the group, those of other equations not."""
+    (X, y), w, groups = sample(), 1.0 + np.arange(60) % 3, np.arange(60) % 9
+    model = clone_of(name).fit(X, y, w)
+    theta, equations = equations_of(model, X, y, w)
+    step = 1e-6 * np.eye(len(theta))
+    slope = np.stack(
+        [w @ (equations(theta + h) - equations(theta - h)) / 2e-6 for h in step], axis=1
+    )
+    D, k = design(X), 3
+    bend = w * model.loss_.psi_prime((y - D @ theta[:k]) / model.loss_scale_)
+    scores = np.array([(w[:, None] * equations(theta))[groups == g].sum(axis=0) for g in range(9)])
+    steps = np.linalg.solve(slope, scores.T)
+    factor = 9.0 / 8.0 * (w.sum() - 1.0) / (w.sum() - k)
+    first = infer(model, X, y, w, "CR1", groups)
+    assert_same(first.covariance, factor * (steps @ steps.T)[:k, :k], 1e-6)
+    shares = [D[groups == g].T @ (bend[groups == g, None] * D[groups == g]) for g in range(9)]
+    every = np.sum(shares, axis=0)
+    for g, share in enumerate(shares):
+        scores[g, :k] = every @ np.linalg.solve(every - share, scores[g, :k])
+    steps = np.linalg.solve(slope, scores.T)
+    found = infer(model, X, y, w, "CR3", groups)
+    assert_same(found.covariance, (steps @ steps.T)[:k, :k], 1e-6)
+    if len(theta) > k:
+        assert found.scale_error == pytest.approx(np.linalg.norm(steps[k]), rel=1e-6)
+
+
+def test_groups_that_curve_against_the_others_are_cut_off():
+    """Leaving out what makes up for negative curvature says nothing: leverage `STEEP` at most."""
+    X, y, groups = (np.arange(30) < 10.0)[:, None], np.cos(np.arange(30)), np.arange(30) // 5
+    psi, bend = np.sin(np.arange(30)), np.ones(30)
+    bend[5:10] = -0.8  # leverages of the first two groups are 5 and -4, and 1/4 of the others
+
+    def work(fitted):
+        q = fitted.design(X)
+        bread = Bread.of(q.T @ (bend[:, None] * q), 30.0)
+        terms = _clusters.Terms.of(fitted, psi, bend, None, np.ones(30))
+        found = _clusters.by_groups(fitted, bread, terms, "CR3", (groups, 6), 2)
+        assert not found.unknown.size
+        return q @ found.matrix @ q.T
+
+    found = with_rows_of(L2Regressor().fit(X, y), X, y, None, work)
+    scores = psi.reshape(6, 5).sum(axis=1)
+    assert found[0, 0] == pytest.approx((scores[0] / (1.0 - STEEP)) ** 2 + (scores[1] / 5.0) ** 2)
+    assert found[20, 20] == pytest.approx(np.sum((scores[2:] / 15.0) ** 2))
+    assert found[0, 20] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_rows_that_curve_against_the_others_are_cut_off():
+    """As groups are, unless no other row is a good one there."""
+    X, y = (np.arange(20) < 2.0)[:, None], np.cos(np.arange(20))
+    psi, bend = np.sin(np.arange(20)), np.ones(20)
+    bend[1] = -0.8  # leverages of the first two rows are 5 and -4
+
+    def work(fitted):
+        q = fitted.design(X)
+        bread = Bread.of(q.T @ (bend[:, None] * q), 20.0)
+        leave_out = LeaveOut.of(fitted, bread.root, 1.0)
+        for known, share in ((0.5, 1.0 / (1.0 - STEEP)), (1.0, 0.0)):
+            found = fitted.rows.sum(
+                lambda block, known=known: leave_out(block, psi, bend, lambda i: known + 0.0 * i)
+            )
+            assert_allclose(found.share, [share, 0.2, *[18.0 / 17.0] * 18])
+            assert [index for index, _ in found.alone] == ([0] if known == 1.0 else [])
+            rows = np.square(found.share * psi) * (q @ bread.root).T @ (q @ bread.root)
+            assert_allclose(found.middle, rows, atol=1e-12)
+
+    with_rows_of(L2Regressor().fit(X, y), X, y, None, work)
+
+
 # ------------------------------------------------------------------ identities
 
 
 @everyone
-@pytest.mark.parametrize("kind", ["classical", "HC3"])
-def test_weights_count_rows(name, kind):
+def test_groups_of_one_row_are_rows(name):
+    X, y = sample()
+    X = np.column_stack([X, np.arange(60) == 50])
+    model, groups = clone_of(name).fit(X, y), np.arange(60)[::-1]
+    for kind, of_rows in {"CR3": "HC3", "CR1": "HC1"}.items():
+        one, other = infer(model, X, y, None, kind, groups), infer(model, X, y, kind=of_rows)
+        assert_same(one.covariance[:3, :3], other.covariance[:3, :3], 1e-9)
+        assert_allclose(one.scale_error, other.scale_error, rtol=1e-9)
+        assert one.unknown.shape == other.unknown.shape
+
+
+@everyone
+def test_weights_count_rows(name):
     X, y = sample(80, wrong=0.1)
-    w = 1.0 + np.arange(80) % 3
+    w, groups = 1.0 + np.arange(80) % 3, np.arange(85) // 8
     index = np.repeat(np.arange(80), w.astype(int))
     weighted = clone_of(name).fit(X, y, w)
     repeated = clone_of(name).fit(X[index], y[index])
     assert weighted.scale_ == pytest.approx(repeated.scale_, rel=1e-8)
-    one, other = infer(weighted, X, y, w, kind), infer(repeated, X[index], y[index], kind=kind)
-    assert_same(one.covariance, other.covariance, 1e-7)
-    assert_allclose(one.explained[:2], other.explained[:2], rtol=1e-8)
-    some = np.append(w, np.zeros(5))
-    more = clone_of(name).fit(np.vstack([X, X[:5]]), np.append(y, y[:5]), some)
-    left_out = infer(more, np.vstack([X, X[:5]]), np.append(y, y[:5]), some, kind)
-    assert_same(left_out.covariance, one.covariance, 1e-7)
+    wide, long, some = np.vstack([X, X[:5]]), np.append(y, y[:5]), np.append(w, np.zeros(5))
+    more = clone_of(name).fit(wide, long, some)
+    for kind in (*KINDS, "CR1"):
+        own = groups if kind[:2] == "CR" else None
+        of_copies = None if own is None else own[index]
+        one = infer(weighted, X, y, w, kind)
+        other = infer(repeated, X[index], y[index], None, kind, of_copies)
+        assert_same(one.covariance, other.covariance, 1e-7)
+        assert_allclose(one.explained[:2], other.explained[:2], rtol=1e-8)
+        left_out = infer(more, wide, long, some, kind, own)
+        assert_same(left_out.covariance, one.covariance, 1e-7)
 
 
 @everyone
-@pytest.mark.parametrize("kind", ["classical", "HC3"])
-def test_errors_follow_units_and_columns(name, kind):
+def test_errors_follow_units_and_columns(name):
     """y to c y + X g + d, and X to X A, of condition 1e6; the scale that is given with y."""
     X, y = sample(80)
     c, g, A = 4.0, np.array([5.0, -3.0]), np.array([[1.0, 1.0], [1.0, 1.0 + 1e-6]])
@@ -290,12 +384,13 @@ def test_errors_follow_units_and_columns(name, kind):
         other.set_params(scale=c * model.scale)
     moved = X @ A, c * y + X @ g + 7.0
     other.fit(*moved)
-    one, two = infer(model, X, y, kind=kind), infer(other, *moved, kind=kind)
     way = np.eye(3)
     way[1:, 1:] = A
     back = np.linalg.inv(way)
-    assert_same(two.covariance, c**2 * back @ one.covariance @ back.T, 1e-7)
-    assert_allclose(two.scale_error, c * one.scale_error, rtol=1e-8)
+    for kind in KINDS:
+        one, two = infer(model, X, y, kind=kind), infer(other, *moved, kind=kind)
+        assert_same(two.covariance, c**2 * back @ one.covariance @ back.T, 1e-7)
+        assert_allclose(two.scale_error, c * one.scale_error, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["MM", "M, joint", "LTS"])
@@ -310,46 +405,56 @@ def test_rounded_coefficients_are_no_other_rows(name):
 def test_order_and_blocks_do_not_matter(name, monkeypatch):
     X, y = sample(600)
     model, order = clone_of(name).fit(X, y), np.random.default_rng(1).permutation(600)
-    one = infer(model, X, y)
+    groups = np.array([f"group {i % 40}" for i in range(600)])
+    one, together = infer(model, X, y), infer(model, X, y, None, "CR3", groups)
     assert_same(infer(model, X[order], y[order]).covariance, one.covariance, 1e-10)
+    other = infer(model, X[order], y[order], None, "CR3", groups[order])
+    assert_same(other.covariance, together.covariance, 1e-10)
     monkeypatch.setattr(_array, "BLOCK_BYTES", 64 * 16)  # ten blocks
     many = infer(model, X, y)
     assert_same(many.covariance, one.covariance, 1e-10)
     assert_allclose(many.explained, one.explained, rtol=1e-10)
+    for entries in (150, 20):  # of three groups at a time, and of six rows of one
+        monkeypatch.setattr(_clusters, "ENTRIES", entries)
+        other = infer(model, X, y, None, "CR3", groups)
+        assert_same(other.covariance, together.covariance, 1e-10)
 
 
 @everyone
-@pytest.mark.parametrize("kind", ["classical", "HC3"])
-def test_without_intercept_and_collinear(name, kind):
+def test_without_intercept_and_collinear(name):
     """A column of ones is the intercept's; a column that repeats others changes no prediction."""
     X, y = sample(80)
     model = clone_of(name).fit(X, y)
-    one = infer(model, X, y, kind=kind)
     ones = clone_of(name).set_params(fit_intercept=False).fit(design(X), y)
-    assert_same(infer(ones, design(X), y, kind=kind).covariance, one.covariance, 1e-7)
     wide = np.column_stack([X, X[:, 0] - X[:, 1], np.full(80, 3.0)])
     more = clone_of(name).fit(wide, y)
-    both = infer(more, wide, y, kind=kind).covariance
-    fitted = design(X) @ one.covariance @ design(X).T
-    assert_allclose(design(wide) @ both @ design(wide).T, fitted, atol=1e-7 * fitted.max())
+    for kind in KINDS:
+        one = infer(model, X, y, kind=kind)
+        assert_same(infer(ones, design(X), y, kind=kind).covariance, one.covariance, 1e-7)
+        both = infer(more, wide, y, kind=kind).covariance
+        fitted = design(X) @ one.covariance @ design(X).T
+        assert_allclose(design(wide) @ both @ design(wide).T, fitted, atol=1e-7 * fitted.max())
 
 
-@everyone
-@pytest.mark.parametrize("kind", ["classical", "HC3"])
-def test_rejected_rows_take_no_digits_however_far(name, kind):
-    """Leverage points and errors of 1e9 spreads leave what those of 1e4 do."""
-    if name in ("M, joint cauchy", "M, mad", "LTS, 1"):
-        pytest.skip("follows such rows, or rejects them slowly")
+@pytest.mark.parametrize(
+    "name", [name for name in MODELS | LTS if name not in ("M, joint cauchy", "M, mad", "LTS, 1")]
+)
+def test_rejected_rows_take_no_digits_however_far(name):
+    """Leverage points and errors of 1e9 spreads leave what those of 1e4 do.
+
+    But for losses that follow such rows, or reject them slowly.
+    """
     X, y = sample(80, wrong=0.0)
     found = []
     for far in (1e4, 1e9):
         X[:8], y[:8] = far * np.array([1.0, -2.0]) + X[8:16], -100.0 * far
         model = clone_of(name).fit(X, y)
         assert not model.weights_[:8].any()
-        found.append(infer(model, X, y, kind=kind))
-    assert_same(found[1].covariance, found[0].covariance, 1e-6)
-    assert_allclose(found[1].explained, found[0].explained, rtol=1e-6)
-    assert not found[1].unknown.size
+        found.append([infer(model, X, y, kind=kind) for kind in KINDS])
+    for near, far in zip(*found, strict=True):
+        assert_same(far.covariance, near.covariance, 1e-6)
+        assert_allclose(far.explained, near.explained, rtol=1e-6)
+        assert not far.unknown.size
 
 
 def test_single_precision():
@@ -379,6 +484,8 @@ def test_a_row_that_the_fit_cannot_do_without(name):
     assert np.isfinite(found.errors).all()
     others = found.covariance[:3, :3]
     assert np.linalg.eigvalsh(others).min() > 0.0
+    moved = np.abs(infer(model, X, y, kind="CR3").unknown[:, 0])  # its group, then
+    assert moved[3] > 1e6 * moved[:3].max()
     plain = infer(model, X, y, kind="classical")
     assert not plain.alone
     assert not plain.unknown.size

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from robustreg._arrays import Array
 from robustreg._linalg.factors import eigh
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Leave, Middle, Score, Scored
+from robustreg.inference._sums import LeastSquares, Leave, LeaveOut, Score, Scored
 
 # Share of the curvature of all rows below which a direction has none, the rows in the centre of the
-# loss being too few; and leverage from which on the fit cannot do without a row.
+# loss being too few.
 NO_CURVATURE = 1e-10
-ALL_LEVERAGE = 1.0 - 1e-8
 
 POWERS = {"HC0": 0.0, "HC1": 0.0, "HC2": 0.5, "HC3": 1.0}
 
@@ -67,10 +67,17 @@ class Bread:
         return cls(root @ root.T, root, vectors[:, ~kept])
 
 
-def score(fitted: FittedRows) -> Scored:
-    """The sums of the scores and of their derivatives: one pass over the rows."""
-    own, kappa = fitted.coordinates, fitted.loss.kappa if fitted.joint else 0.0
-    return fitted.rows.sum(Score(fitted.loss, fitted.point, own.gram_basis, kappa))
+def score(fitted: FittedRows, kind: str = "") -> Scored:
+    """The sums of the scores and of their derivatives: one pass over the rows.
+
+    It brings what `sandwich` sums for a kind, too, where A is known before, as of least squares.
+    """
+    if kind in POWERS and fitted.loss.homogeneity == 2:
+        root = Bread.of(fitted.every, fitted.rows.total).root
+        leave_out = LeaveOut.of(fitted, root, POWERS[kind])
+        return fitted.rows.sum(LeastSquares.of(fitted.point, leave_out))
+    basis, kappa = fitted.coordinates.gram_basis, fitted.loss.kappa if fitted.joint else 0.0
+    return fitted.rows.sum(Score(fitted.loss, fitted.point, basis, kappa))
 
 
 def slope_of_equations(fitted: FittedRows, scored: Scored) -> Array:
@@ -80,17 +87,34 @@ def slope_of_equations(fitted: FittedRows, scored: Scored) -> Array:
     return scored.bend / fitted.rows.total * fitted.every
 
 
+class Bends(Protocol):
+    """Sums of psi' over rows."""
+
+    @property
+    def bend(self) -> float:
+        """``sum w psi'``."""
+
+    @property
+    def bend_square(self) -> float:
+        """``sum w psi'^2``."""
+
+
+def huber_correction(fitted: FittedRows, rank: int, sums: Bends) -> float:
+    """``K = 1 + (k / W) var(psi') / m^2`` with ``m = mean psi'`` (Huber 1973)."""
+    bend = sums.bend / fitted.rows.total
+    variance = max(sums.bend_square / fitted.rows.total - bend * bend, 0.0)
+    return 1.0 + rank / fitted.total * variance / bend**2
+
+
 def classical(fitted: FittedRows, scored: Scored) -> Covariance:
     """Errors that do not depend on x (Huber 1973; 1981, section 7.6).
 
-    ``s^2 K^2 [sum w psi^2 / (W - k)] / m^2 Q^-1`` with ``m = sum w psi' / W`` and
-    ``K = 1 + (k / W) var(psi') / m^2``; of least squares K and m are 1.
+    ``s^2 K^2 [sum w psi^2 / (W - k)] / m^2 Q^-1`` with ``m = sum w psi' / W`` and the K of
+    `huber_correction`; of least squares K and m are 1.
     """
     total, rank = fitted.rows.total, fitted.size
-    bend = scored.bend / total
-    variance = max(scored.bend_square / total - bend * bend, 0.0)
-    correction = 1.0 + rank / fitted.total * variance / bend**2
-    noise = scored.psi_square / (fitted.total - rank) * (correction / bend) ** 2
+    ratio = huber_correction(fitted, rank, scored) / (scored.bend / total)
+    noise = scored.psi_square / (fitted.total - rank) * ratio**2
     bread = Bread.of(fitted.every, total)
     return Covariance(fitted.scale**2 * noise * bread.inverse, bread.unknown)
 
@@ -105,43 +129,28 @@ def sandwich(fitted: FittedRows, scored: Scored, kind: str) -> Covariance:
     """
     derivative = slope_of_equations(fitted, scored)
     bread = Bread.of(derivative, fitted.rows.total)
-    sums = _left_out(fitted, bread, POWERS[kind])
-    middle, own = fitted.lead(sums.middle), bread
-    if fitted.joint:
-        curve, crossed = fitted.lead_of(scored.curve_z), fitted.lead_of(sums.crossed)
-        own = Bread.of(_bordered(derivative, curve, scored.curve_zz), fitted.rows.total)
-        middle = _bordered(middle, crossed, sums.conjugate_square)
+    sums = scored.left
+    if not sums.middle.size:
+        kappa = fitted.loss.kappa if fitted.joint else 0.0
+        leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
+        sums = fitted.rows.sum(Leave(fitted.loss, fitted.point, kappa, leave_out))
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - fitted.size)
-    matrix = factor * own.inverse @ middle @ own.inverse
-    found = Covariance(matrix, own.unknown)
     if fitted.joint:
-        found = Covariance(
-            matrix[:-1, :-1], own.unknown[:-1], scale_error=math.sqrt(max(matrix[-1, -1], 0.0))
-        )
+        curve, crossed = fitted.lead_of(scored.curve_z), fitted.lead_of(sums.crossed)
+        own = Bread.of(bordered(derivative, curve, scored.curve_zz), fitted.rows.total)
+        lift = derivative @ bread.root
+        middle = bordered(lift @ sums.middle @ lift.T, crossed, sums.conjugate_square)
+        matrix = factor * own.inverse @ middle @ own.inverse
+        error = math.sqrt(max(matrix[-1, -1], 0.0))
+        found = Covariance(matrix[:-1, :-1], own.unknown[:-1], scale_error=error)
+    else:
+        found = Covariance(factor * bread.root @ sums.middle @ bread.root.T, bread.unknown)
     moved = [bread.root @ row for _, row in sums.alone]
     alone = tuple(index for index, _ in sums.alone)
     return replace(found, unknown=np.column_stack([found.unknown, *moved]), alone=alone)
 
 
-def _left_out(fitted: FittedRows, bread: Bread, power: float) -> Middle:
-    """The sums of squared scores over a power of 1 - h: another pass over the rows."""
-    own, root = fitted.coordinates, bread.root / math.sqrt(fitted.weight_unit)
-    k = own.k
-    return fitted.rows.sum(
-        Leave(
-            loss=fitted.loss,
-            point=fitted.point,
-            basis=own.gram_basis,
-            kappa=fitted.loss.kappa if fitted.joint else 0.0,
-            root=own.basis @ root[:k],
-            root_one=root[k] if fitted.has_intercept else np.zeros(root.shape[1]),
-            power=power,
-            most=ALL_LEVERAGE,
-        )
-    )
-
-
-def _bordered(matrix: Array, side: Array, corner: float) -> Array:
+def bordered(matrix: Array, side: Array, corner: float) -> Array:
     return np.block([[matrix, side[:, None]], [side[None, :], np.array([[corner]])]])

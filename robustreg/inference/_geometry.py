@@ -11,6 +11,13 @@ from robustreg._arrays import Array, Mask
 SAME = 1e-8  # of the terms of a product: what rounding may leave of 0
 
 
+def lengths_of(rows: Array) -> Array:
+    """Euclidean lengths of rows, whose squares may be out of range."""
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    unit = np.where(largest > 0.0, largest, 1.0)[:, None]
+    return unit[:, 0] * np.sqrt(np.square(rows / unit).sum(axis=1))
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Where the covariance is known: in coordinates of the columns of X about their centre.
@@ -43,11 +50,8 @@ class Geometry:
     def standard_errors(self, constant: Array, columns: Array) -> Array:
         """Those of combinations; NaN where there is no estimate, or none of its error."""
         rows = self.coordinates(constant, columns)
-        errors = np.sqrt(np.square(rows @ self.root).sum(axis=1))
-        lengths = [
-            np.sqrt(np.square(rows).sum(axis=1)),
-            np.sqrt(np.square(self.unknown).sum(axis=0)),
-        ]
+        errors = lengths_of(rows @ self.root)
+        lengths = [lengths_of(rows), lengths_of(self.unknown.T)]
         moved = np.abs(rows @ self.unknown) > SAME * np.outer(*lengths)
         errors[~self.is_estimable(constant, columns) | moved.any(axis=1)] = np.nan
         return errors

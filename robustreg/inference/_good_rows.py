@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array
 from robustreg.evaluation.choice import white
+from robustreg.evaluation.moments import weighted_gram
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Point, standardised
 from robustreg.evaluation.survey import read_rows
-from robustreg.inference._covariance import ALL_LEVERAGE
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Fit, explained
 from robustreg.subsampling.table import least_absolute_problem
@@ -30,7 +30,6 @@ ROUNDED, MOST_OFF = 4.0, 1e-2  # units in the last place of the terms of a predi
 # What rejected rows weigh in the coordinates: of columns that only they tell apart these keep a
 # direction, and of the others they are no measure, at 1e12 spreads or nearer.
 LEAST_SHARE = 1e-16
-STEEP = 0.9  # leverage of a Newton step that is too long to say what leaving a row out does
 FAR = 1e100  # scales: beyond, all losses that redescend are flat
 
 
@@ -82,6 +81,15 @@ def residuals(block: Block, point: Point) -> Array:
         return np.nan_to_num(np.clip(standardised(block, point), -FAR, FAR), nan=FAR)
 
 
+def signed_gram(block: Block, weight: Array, basis: Array | None) -> Array:
+    """``sum v [a, 1][a, 1]'`` over a block, v of any sign."""
+    gram = weighted_gram(block.reading, block.X, np.maximum(weight, 0.0), basis)
+    negative = np.flatnonzero(weight < 0.0)
+    if len(negative):
+        gram -= weighted_gram(block.reading, block.X[negative], -weight[negative], basis)
+    return gram
+
+
 def share_of(slope: Array, square: float) -> float:
     """The largest entry of a slope, of what rows that do not balance would make it."""
     return float(np.abs(slope).max(initial=0.0)) / math.sqrt(square) if square > 0.0 else math.inf
@@ -116,32 +124,6 @@ def check_noise(model: Any) -> None:
             f"{type(model).__name__} passes through {on} of {len(model.weights_)} rows exactly: "
             "there is no noise to judge the fit by."
         )
-
-
-def leave_out(
-    block: Block,
-    bend: Array,
-    root: Array,
-    root_one: Array,
-    power: float,
-    own: Callable[[Index], Array] | None = None,
-) -> tuple[Array, list[tuple[int, Array]]]:
-    """``(1 - h)^-power`` of the leverages ``h = bend |R'[a, 1]|^2``.
-
-    It is 0 for the rows that the fit cannot do without; which they are, and their ``R'[a, 1]``.
-    Where curvatures of either sign make up R, a leverage may be large though the fit can do without
-    the row: `own` gives leverages among the good rows, which tell, and h then is `STEEP`.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):  # of far rows, which are rejected
-        rows = block.X @ root + (root_one - block.reading.offset @ root)
-        h = np.where(bend == 0.0, 0.0, bend * np.einsum("ij,ij->i", rows, rows))
-    alone = h >= ALL_LEVERAGE
-    if own is not None:
-        steep = np.flatnonzero(h > STEEP)
-        alone[steep] = own(steep) >= ALL_LEVERAGE
-        h[steep] = STEEP
-    found = [(block.place.start + int(i), rows[i]) for i in np.flatnonzero(alone)]
-    return np.where(alone, 0.0, np.where(alone, 1.0, 1.0 - h) ** -power), found
 
 
 @dataclass(frozen=True)

@@ -12,27 +12,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from robustreg._arrays import Array, Index
 from robustreg.estimators import MMRegressor, MRegressor, SRegressor
 from robustreg.estimators._subsampling import tuned
 from robustreg.evaluation.moments import weighted_gram
 from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import Point
-from robustreg.inference._covariance import POWERS, Bread, Covariance
+from robustreg.evaluation.sums import Point, slopes_of
+from robustreg.inference._clusters import Terms, by_groups
+from robustreg.inference._covariance import POWERS, Bread, Covariance, huber_correction
 from robustreg.inference._good_rows import (
     Explain,
     in_good_coordinates,
-    leave_out,
     point_of,
     problem_of,
     refuse_other_rows,
     residuals,
     share_of,
+    signed_gram,
 )
+from robustreg.inference._parts import Asked, Groups
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Added, Middle, slopes
+from robustreg.inference._sums import Added, LeaveOut, Middle
 from robustreg.losses import ResidualLoss
 from robustreg.scale._m_scale import expected_rho
 
@@ -130,15 +133,15 @@ class _Score:
         chi, slope, z0 = _of_scale(self.start, block, z)
         return Solved(
             bread=signed_gram(block, w * bend, self.basis),
-            psi=slopes(block, w * psi),
+            psi=slopes_of(block, w * psi),
             psi_square=float(np.sum(w * psi * psi)),
             bend=float(np.sum(w * bend)),
             bend_square=float(np.sum(w * bend * bend)),
             weight=float(np.sum(w * loss.weights(z))) / float(loss.weights(0.0)),
-            curve_z=slopes(block, w * bend * z),
+            curve_z=slopes_of(block, w * bend * z),
             chi=float(np.sum(w * chi)),
             lever=float(np.sum(w * slope * z0)),
-            chi_slope=slopes(block, w * slope),
+            chi_slope=slopes_of(block, w * slope),
             chi_slope_square=float(np.sum(w * slope * slope)),
         )
 
@@ -150,15 +153,6 @@ def _of_scale(start: Start, block: Block, z: Array) -> tuple[Array, Array, Array
         return zero, zero, zero
     z0 = z if start.point is None else residuals(block, start.point)
     return start.chi.rho(z0), start.chi.psi(z0), z0
-
-
-def signed_gram(block: Block, weight: Array, basis: Array | None) -> Array:
-    """``sum v [a, 1][a, 1]'`` over a block, v of any sign."""
-    gram = weighted_gram(block.reading, block.X, np.maximum(weight, 0.0), basis)
-    negative = np.flatnonzero(weight < 0.0)
-    if len(negative):
-        gram -= weighted_gram(block.reading, block.X[negative], -weight[negative], basis)
-    return gram
 
 
 def check_equations(model: Any, fitted: FittedRows, start: Start, solved: Solved) -> None:
@@ -174,12 +168,14 @@ def check_equations(model: Any, fitted: FittedRows, start: Start, solved: Solved
 
 
 def covariance_of(
-    model: Any, fitted: FittedRows, start: Start, solved: Solved, kind: str
+    model: Any, fitted: FittedRows, start: Start, solved: Solved, asked: Asked
 ) -> Covariance:
-    """A covariance matrix of the kind "classical", or "HC0" to "HC3"."""
-    if kind == "classical":
+    """A covariance matrix of the kind "classical", "HC0" to "HC3", or with groups "CR1", "CR3"."""
+    if asked.kind == "classical":
         return by_weights(fitted, start, solved)
-    return stacked(fitted, start, solved, kind)
+    if asked.groups is not None:
+        return clustered(fitted, start, solved, asked.kind, asked.groups)
+    return stacked(fitted, start, solved, asked.kind)
 
 
 def by_weights(fitted: FittedRows, start: Start, solved: Solved) -> Covariance:
@@ -196,10 +192,8 @@ def by_weights(fitted: FittedRows, start: Start, solved: Solved) -> Covariance:
         own = q if block.weight is None else block.weight * q
         return weighted_gram(block.reading, block.X, own, basis)
 
-    bend = solved.bend / total
-    variance = max(solved.bend_square / total - bend * bend, 0.0)
-    correction = 1.0 + start.rank / fitted.total * variance / bend**2
-    noise = solved.psi_square / total * (correction / bend) ** 2
+    ratio = huber_correction(fitted, start.rank, solved) / (solved.bend / total)
+    noise = solved.psi_square / total * ratio**2
     noise *= solved.weight / total * fitted.total / (fitted.total - start.rank)
     bread = Bread.of(fitted.lead(fitted.rows.sum(gram_of)), total)
     return Covariance(fitted.scale**2 * noise / fitted.weight_unit * bread.inverse, bread.unknown)
@@ -215,28 +209,54 @@ def stacked(fitted: FittedRows, start: Start, solved: Solved, kind: str) -> Cova
     make up for few rows as in `sandwich`, where the leverage ``h = psi' x' A^-1 x`` is negative for
     rows on their way to rejection.
     """
-    total = fitted.rows.total
-    bread = Bread.of(fitted.lead(solved.bread), total)
-    sums = _left_out(fitted, start, bread, solved, POWERS[kind])
-    size, factor = fitted.size, fitted.scale**2 / fitted.weight_unit
+    derivative = fitted.lead(solved.bread)
+    bread = Bread.of(derivative, fitted.rows.total)
+    leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
+    sums = fitted.rows.sum(_Leave.of(fitted, start, solved, leave_out))
+    factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - start.rank)
-    middle, inverse = fitted.lead(sums.middle), bread.inverse
+    matrix, error = factor * bread.root @ sums.middle @ bread.root.T, math.nan
     if start.chi is not None:
-        crossed = fitted.lead_of(sums.crossed)[:, None]
-        middle = np.block([[middle, crossed], [crossed.T, np.full((1, 1), sums.conjugate_square)]])
-        inverse = _inverse(fitted, start, bread, solved)
-    matrix = factor * inverse @ middle @ inverse.T
+        lift, crossed = derivative @ bread.root, fitted.lead_of(sums.crossed)[:, None]
+        corner = np.full((1, 1), sums.conjugate_square)
+        middle = np.block([[lift @ sums.middle @ lift.T, crossed], [crossed.T, corner]])
+        inverse = inverse_derivative(fitted, start, bread, solved)
+        matrix = factor * inverse @ middle @ inverse.T
+        matrix, error = matrix[:-1, :-1], math.sqrt(matrix[-1, -1])
     moved = [bread.root @ row for _, row in sums.alone]
     return Covariance(
-        matrix[:size, :size],
+        matrix,
         np.column_stack([bread.unknown, *moved]),
         tuple(index for index, _ in sums.alone),
-        math.nan if start.chi is None else math.sqrt(matrix[size, size]),
+        error,
     )
 
 
-def _inverse(fitted: FittedRows, start: Start, bread: Bread, solved: Solved) -> Array:
+def clustered(
+    fitted: FittedRows, start: Start, solved: Solved, kind: str, groups: Groups
+) -> Covariance:
+    """Independent groups of rows: outer products of the sums of their influence functions.
+
+    Of the scores of a group, as they are stacked in `stacked`, those of the coefficients are
+    ``A (A - A_g)^-1 s_g`` for "CR3": groups of one row have HC3, and HC1 as "CR1".
+    """
+    derivative, loss = fitted.lead(solved.bread), start.psi
+    bread = Bread.of(derivative, fitted.rows.total)
+    z = fitted.rows.collect(lambda block: residuals(block, fitted.point))
+    through = beside = None
+    if start.chi is not None:
+        chi = fitted.rows.collect(
+            lambda block: _of_scale(start, block, residuals(block, fitted.point))[0]
+        )
+        beside = chi[:, None] - solved.chi / fitted.rows.total
+        through = inverse_derivative(fitted, start, bread, solved) @ block_diag(derivative, 1.0)
+    good = loss.weights(z) / float(loss.weights(0.0))
+    terms = Terms.of(fitted, loss.psi(z), loss.psi_prime(z), beside, good)
+    return by_groups(fitted, bread, terms, kind, groups, start.rank, through)
+
+
+def inverse_derivative(fitted: FittedRows, start: Start, bread: Bread, solved: Solved) -> Array:
     """J^-1."""
     size = fitted.size
     across = bread.inverse @ fitted.lead_of(solved.curve_z)
@@ -251,68 +271,40 @@ def _inverse(fitted: FittedRows, start: Start, bread: Bread, solved: Solved) -> 
     return found
 
 
-def _left_out(
-    fitted: FittedRows, start: Start, bread: Bread, solved: Solved, power: float
-) -> Middle:
-    """The sums of squared scores, psi over a power of 1 - h: another pass over the rows."""
-    own, root = fitted.coordinates, bread.root / math.sqrt(fitted.weight_unit)
-    k = own.k
-    return fitted.rows.sum(
-        _Leave(
-            start=start,
-            point=fitted.point,
-            basis=own.gram_basis,
-            mean=solved.chi / fitted.rows.total,
-            root=own.basis @ root[:k],
-            root_one=root[k] if fitted.has_intercept else np.zeros(root.shape[1]),
-            power=power,
-            coordinates=own.basis,
-            good=solved.weight * fitted.weight_unit,
-        )
-    )
-
-
 @dataclass(frozen=True)
 class _Leave:
-    """The job that sums them; `root` and `root_one` are R with R R' = A^-1, for [a, 1]."""
+    """The job that sums squares of scores, of which psi is divided by a power of 1 - h."""
 
     start: Start
     point: Point
-    basis: Array | None
+    leave_out: LeaveOut
     mean: float  # of chi
-    root: Array  # (p, K)
-    root_one: Array  # (K,)
-    power: float
-    coordinates: Array  # (p, k) of the rows that count
+    basis: Array  # (p, k) of the rows that count
     good: float  # sum w weights(z) / weights(0)
 
-    def __call__(self, block: Block) -> Middle:
-        z = residuals(block, self.point)
-        w = 1.0 if block.weight is None else block.weight
-        chi = _of_scale(self.start, block, z)[0] - self.mean
-        psi, alone = self._scores(block, z)
-        return Middle(
-            middle=weighted_gram(block.reading, block.X, w * psi**2, self.basis),
-            crossed=slopes(block, w * psi * chi),
-            conjugate_square=float(np.sum(w * chi * chi)),
-            alone=alone,
-        )
+    @classmethod
+    def of(cls, fitted: FittedRows, start: Start, solved: Solved, leave_out: LeaveOut) -> _Leave:
+        mean, good = solved.chi / fitted.rows.total, solved.weight * fitted.weight_unit
+        return cls(start, fitted.point, leave_out, mean, fitted.coordinates.basis, good)
 
-    def _scores(self, block: Block, z: Array) -> tuple[Array, list[tuple[int, Array]]]:
-        """Psi over a power of 1 - h, and the rows that the fit cannot do without."""
-        psi, bend = self.start.psi.psi(z), self.start.psi.psi_prime(z)
-        if self.power == 0.0:
-            return psi, []
+    def __call__(self, block: Block) -> Middle:
+        z, loss = residuals(block, self.point), self.start.psi
+        psi = loss.psi(z)
 
         def own(index: Index) -> Array:
             """Leverages among the rows that count, in whose coordinates these are white."""
-            q = block.reading.centred(block.X, index) @ self.coordinates
-            counts = self.start.psi.weights(z[index]) / float(self.start.psi.weights(0.0))
+            q = block.reading.centred(block.X, index) @ self.basis
+            counts = loss.weights(z[index]) / float(loss.weights(0.0))
             one = float(block.reading.fit_intercept)
             return counts * (one + np.einsum("ij,ij->i", q, q)) / self.good
 
-        share, found = leave_out(block, bend, self.root, self.root_one, self.power, own)
-        return psi * share, found
+        share, middle, alone = self.leave_out(block, psi, loss.psi_prime(z), own)
+        if self.start.chi is None:
+            return Middle(middle, np.zeros(block.reading.p + 1), 0.0, alone)
+        w = 1.0 if block.weight is None else block.weight
+        chi = _of_scale(self.start, block, z)[0] - self.mean
+        crossed = slopes_of(block, w * share * psi * chi)
+        return Middle(middle, crossed, float(np.sum(w * chi * chi)), alone)
 
 
 def explained(fitted: FittedRows, start: Start) -> tuple[float, float, int]:

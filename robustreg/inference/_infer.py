@@ -3,64 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_random_state, check_scalar
 
 from robustreg._arrays import Array, Mask
 from robustreg._linalg.factors import svd
-from robustreg.estimators import (
-    HuberRegressor,
-    L1Regressor,
-    L2Regressor,
-    LTSRegressor,
-    MMRegressor,
-    MRegressor,
-    QuantileRegressor,
-    SRegressor,
-)
-from robustreg.inference import _quantiles, _rejecting, _smooth
+from robustreg.estimators._base import levels_to_the_user
+from robustreg.inference._clusters import group_numbers
 from robustreg.inference._covariance import Covariance
 from robustreg.inference._geometry import Geometry
-from robustreg.inference._parts import Parts
+from robustreg.inference._parts import Asked, Parts
+from robustreg.inference._pipeline import last_step, names_of
+from robustreg.inference._registry import family_of, kind_of
 from robustreg.inference._result import Inference
-from robustreg.inference._rows import FittedRows, with_rows_of
-from robustreg.losses import ConvexLoss
-from robustreg.model_selection import HuberRegressorCV, L1RegressorCV, QuantileRegressorCV
-
-
-class Family(NamedTuple):
-    """What estimators of a kind can tell, and who tells it."""
-
-    kinds: tuple[str, ...]
-    default: str
-    parts: Callable[[Any, FittedRows, str, Any, int], Parts]
-
-
-HC = ("classical", "HC0", "HC1", "HC2", "HC3")
-GROUPED = {"cluster": "CR3", "CR1": "CR1"}
-SMOOTH = Family((*HC, *GROUPED), "HC3", _smooth.parts)
-REJECTING = Family(HC, "HC3", _rejecting.parts)
-TRIMMED = Family(HC, "classical", _rejecting.parts)
-QUANTILE = Family(("iid", "nid", "kernel", "rank", "cluster"), "auto", _quantiles.parts)
-FAMILIES: dict[type, Family] = {
-    L2Regressor: SMOOTH,
-    HuberRegressor: SMOOTH,
-    HuberRegressorCV: SMOOTH,
-    MRegressor: SMOOTH,  # or, of a redescending loss, rejecting
-    SRegressor: REJECTING,
-    MMRegressor: REJECTING,
-    LTSRegressor: TRIMMED,
-    L1Regressor: QUANTILE,
-    L1RegressorCV: QUANTILE,
-    QuantileRegressor: QUANTILE,
-    QuantileRegressorCV: QUANTILE,
-}
+from robustreg.inference._rows import FittedRows, check_rows, with_rows_of
+from robustreg.inference.quantiles._parts import one_by_one, parts_of_several
+from robustreg.inference.quantiles._result import QuantileInference
 
 
 def infer(
@@ -71,14 +34,17 @@ def infer(
     *,
     covariance: str = "auto",
     groups: ArrayLike | None = None,
-) -> Inference:
+    n_resamples: int = 999,
+    random_state: Any = None,
+) -> Inference | QuantileInference:
     """Tell how sure a fit is: standard errors, p-values, intervals and tests.
 
     Parameters
     ----------
     model : estimator or Pipeline
-        A fitted regressor of this package without a penalty, or a search whose best penalty is
-        0; or a pipeline that ends in one, through whose other steps X goes.
+        A fitted regressor of this package without a penalty; or HuberRegressorCV and the other
+        searches of this package whose best penalty is 0 (of a GridSearchCV its
+        ``best_estimator_``); or a pipeline that ends in one, through whose other steps X goes.
     X : {array-like, sparse matrix} of shape (n, p)
         The rows that `model` was fitted to.
     y : array-like of shape (n,)
@@ -89,16 +55,35 @@ def infer(
         Which errors are allowed for. "classical": errors that do not depend on x. "HC0" to "HC3":
         independent rows with errors of any kind; where the scale is estimated, too, its errors are
         taken into account. "cluster" (also known as CR3) and "CR1": rows of a group depend on each
-        other; of L2, Huber and convex M. Quantiles have "iid", "nid", "kernel", "rank" and
-        "cluster". "auto" is "HC3"; "classical" for LTS; for quantiles "rank" up to 1000 rows, else
-        "nid"; and with groups "cluster".
+        other. Of quantiles, "iid": errors that do not depend on x; "nid" and "kernel": a
+        density of the errors at the fit that may differ from row to row (intervals of "kernel" are
+        wide); "rank": intervals and p-values by rank tests, the matrix by "nid"; "cluster".
+        "bootstrap": rows, or
+        with groups whole groups, are drawn anew; of quantiles all draws are fitted, with
+        exponential weights (Bose and Chatterjee 2003), and of others there is one least-squares
+        solve for each with the robustness weights of the fit (Salibian-Barrera and Zamar 2002).
+        "auto" is "HC3"; "classical" for LTS; for quantiles "rank" up to 1000 rows, else "nid"; and
+        with groups "cluster".
     groups : array-like of shape (n,), default=None
         A label for each row, of the group that it belongs to.
+    n_resamples : int, default=999
+        Draws of the bootstrap, 2 at least.
+    random_state : int, RandomState or None, default=None
+        What draws them.
 
     Returns
     -------
-    Inference
-        The result, which keeps nothing of the rows.
+    Inference or QuantileInference
+        The result, which keeps nothing of the rows; QuantileInference of a fit of several
+        quantiles.
+
+    See Also
+    --------
+    Inference : The result.
+    QuantileInference : The result for several quantiles.
+    deviance_test : Test several coefficients by how much the loss grows without them.
+    rank_test : The same of quantiles, by ranks.
+    ConformalRegressor : Bands for new rows.
 
     Raises
     ------
@@ -116,11 +101,17 @@ def infer(
 
     References
     ----------
+    A. Bose, S. Chatterjee (2003). Generalized bootstrap for estimators of minimizers of convex
+    functions. Journal of Statistical Planning and Inference 117, 225-239.
+
     P. J. Huber (1973). Robust regression: asymptotics, conjectures and Monte Carlo. Annals of
     Statistics 1, 799-821.
 
     J. G. MacKinnon, H. White (1985). Some heteroskedasticity-consistent covariance matrix
     estimators with improved finite sample properties. Journal of Econometrics 29, 305-325.
+
+    M. Salibian-Barrera, R. H. Zamar (2002). Bootstrapping robust estimates of regression. Annals
+    of Statistics 30, 556-582.
 
     L. A. Stefanski, D. D. Boos (2002). The calculus of M-estimation. American Statistician 56,
     29-38.
@@ -141,149 +132,89 @@ def infer(
      [ 1.82  2.1 ]
      [-0.14  0.16]]
     """
-    if isinstance(model, Pipeline):
-        return _of_pipeline(model, X, y, sample_weight, covariance, groups)
-    family = _family_of(model)
-    kind = _kind_of(family, model, covariance, groups)
+    model, X, names = last_step(model, X)
+    family = family_of(model, several=True)
+    kind = kind_of(family, model, covariance, groups)
+    check_scalar(n_resamples, "n_resamples", Integral, min_val=2)
+    random = check_random_state(random_state)
 
-    def work(fitted: FittedRows) -> Inference:
-        _check_rows(model, fitted, n_given)
-        parts = family.parts(model, fitted, kind, groups, n_given)
-        _warn(model, parts.covariance)
-        return _result(model, parts)
+    singles = one_by_one(model)  # of several quantiles
 
-    n_given = len(np.asarray(y))
-    return with_rows_of(model, X, y, sample_weight, work)
+    def work(fitted: FittedRows) -> Inference | QuantileInference:
+        check_rows(singles[0], fitted)
+        numbers = None if groups is None else group_numbers(groups, fitted.n_given, fitted.kept)
+        asked = Asked(kind, numbers, n_resamples, random)
+        if np.ndim(model.intercept_):
+            return _several(model, singles, fitted, asked, names)
+        return _one(model, family.parts(model, fitted, asked), names, asked)
 
-
-def _of_pipeline(
-    model: Pipeline, X: Any, y: Any, sample_weight: Any, covariance: str, groups: Any
-) -> Inference:
-    """Of the last step, at what the others make of X."""
-    check_is_fitted(model)
-    before = model[:-1]
-    result = infer(
-        model[-1],
-        before.transform(X) if len(before) else X,
-        y,
-        sample_weight,
-        covariance=covariance,
-        groups=groups,
-    )
-    steps = [step for _, step in before.steps if step not in ("passthrough", None)]
-    named = all(hasattr(step, "get_feature_names_out") for step in steps)
-    if hasattr(model[-1], "feature_names_in_") or not steps or not named:
-        return result
-    first = result.names[: len(result.names) - len(result.geometry.center)]
-    return replace(result, names=(*first, *map(str, before.get_feature_names_out())))
+    return with_rows_of(singles[0], X, y, sample_weight, work)
 
 
-def _family_of(model: Any) -> Family:
-    family = FAMILIES.get(type(model))
-    if family is None:
-        names = ", ".join(kind.__name__ for kind in FAMILIES)
-        raise TypeError(
-            f"model must be one of {names}, or a pipeline that ends in one; "
-            f"got {type(model).__name__}."
-        )
-    check_is_fitted(model)
-    name = type(model).__name__
-    alpha = model.alpha_ if hasattr(model, "alpha_") else getattr(model, "alpha", 0.0)
-    positive = getattr(model, "positive", False)
-    if alpha or positive or getattr(model, "penalty", None) is not None:
-        raise ValueError(
-            f"There are no standard errors for a penalised fit, but {name} has "
-            f"{'positive=True' if positive else f'alpha={alpha:g}'}: the penalty biases "
-            "coefficients by an unknown amount. Fit with alpha=0, or choose columns on one half "
-            "of the rows and infer on the other."
-        )
-    if np.ndim(model.intercept_):
-        raise ValueError(
-            f"{name} has {len(model.intercept_)} quantiles; fit and infer one at a time."
-        )
-    if isinstance(model, MRegressor) and not isinstance(model.loss_, ConvexLoss):
-        return REJECTING
-    return family
+def _one(model: Any, parts: Parts, names: list[str] | None, asked: Asked) -> Inference:
+    """The result of a fit, with a warning where standard errors are missing."""
+    result = _result(model, parts, names)
+    _warn(model, parts, result, asked)
+    return result
 
 
-def _kind_of(family: Family, model: Any, covariance: str, groups: Any) -> str:
-    """The kind of covariance, under the name that it has in the table."""
-    if covariance != "auto" and covariance not in family.kinds:
-        raise ValueError(
-            f"covariance of {type(model).__name__} must be one of auto, "
-            f"{', '.join(family.kinds)}; got {covariance!r}."
-        )
-    if covariance == "auto":
-        if groups is None:
-            return family.default
-        covariance = "cluster"
-        if covariance not in family.kinds:
-            raise ValueError(f"There is no inference for groups of rows of {type(model).__name__}.")
-    if (covariance in GROUPED) != (groups is not None):
-        raise ValueError(
-            f"covariance={covariance!r} and groups go together: 'cluster' and 'CR1' need groups, "
-            "and the others do not take any."
-        )
-    if family is QUANTILE:
-        return covariance
-    return GROUPED.get(covariance, covariance)
+def _several(
+    model: Any, singles: list[Any], fitted: FittedRows, asked: Asked, names: list[str] | None
+) -> QuantileInference:
+    """The result of several quantiles, from fits of one each."""
+    found, joint = parts_of_several(singles, fitted, asked)
+    results = [_one(one, parts, names, asked) for one, parts in zip(singles, found, strict=True)]
+    title = " ".join(repr(model).split())
+    return QuantileInference(model.quantiles_.copy(), tuple(results), title, joint)
 
 
-def _check_rows(model: Any, fitted: FittedRows, n_given: int) -> None:
-    if n_given != len(model.weights_):
-        raise ValueError(
-            f"X, y and sample_weight are not the rows that {type(model).__name__} was fitted to: "
-            f"these were {len(model.weights_)}, not {n_given}."
-        )
-    rank = int(model.rank_)
-    if fitted.total <= rank:
-        hint = ""
-        if fitted.weight_unit < 1.0:
-            hint = " sample_weight counts rows: weights that sum to 1 are one row."
-        raise ValueError(
-            f"Inference needs more rows than coefficients, but the weights sum to "
-            f"{fitted.total:g} and the rank is {rank}.{hint}"
-        )
-
-
-def _warn(model: Any, found: Covariance) -> None:
+def _warn(model: Any, parts: Parts, result: Inference, asked: Asked) -> None:
+    """Say which coefficients have no standard error, and why."""
+    found, kept = parts.covariance, parts.fitted.kept
     if not found.unknown.shape[1]:
         return
-    why = "the rows in the centre of the loss do not determine some of them"
+    lost = result.identified & np.isnan(result.standard_errors)
+    names = _listed([name for name, gone in zip(result.names, lost, strict=True) if gone])
+    why = "the rows in the centre of the loss say nothing of that"
     if found.alone:
-        shown = ", ".join(map(str, found.alone[:5])) + (", ..." if len(found.alone) > 5 else "")
-        why = f"they rest on single rows (number {shown}), which may be anything"
-    warnings.warn(
-        f"Some coefficients of {type(model).__name__} have no standard error: {why}. "
-        "covariance='classical' has one, if errors do not depend on x.",
-        UserWarning,
-        stacklevel=6,
-    )
+        rows = found.alone if kept is None else kept[list(found.alone)].tolist()
+        why = f"it rests on single rows (number {_listed(rows)}), which may be anything"
+    elif asked.groups is not None:
+        why += ", or a single group alone does"
+    name = type(model).__name__
+    text = f"{name} has no standard error for {names or 'some predictions'}: {why}."
+    if "classical" in family_of(model).kinds:
+        text += " covariance='classical' has one, if errors do not depend on x."
+    warnings.warn(text, UserWarning, stacklevel=levels_to_the_user())
 
 
-def _result(model: Any, parts: Parts) -> Inference:
+def _listed(things: Sequence[object]) -> str:
+    """The first five, with commas."""
+    return ", ".join(map(str, things[:5])) + (", ..." if len(things) > 5 else "")
+
+
+def _result(model: Any, parts: Parts, columns: list[str] | None) -> Inference:
     fitted, found = parts.fitted, parts.covariance
     geometry = _geometry(fitted, found)
     p = len(geometry.center)
-    constant, columns = np.zeros(p), np.eye(p)
-    coef = np.asarray(model.coef_, dtype=np.float64)
-    names = list(map(str, getattr(model, "feature_names_in_", [f"x{j}" for j in range(p)])))
+    constant, each = np.zeros(p), np.eye(p)
+    coef = np.array(model.coef_, dtype=np.float64)  # a copy: a result's arrays are read-only
     if fitted.has_intercept:
-        constant, columns = np.append(1.0, constant), np.vstack([np.zeros(p), columns])
-        coef, names = np.append(float(model.intercept_), coef), ["intercept", *names]
-    errors = geometry.standard_errors(constant, columns)
-    spread = geometry.coordinates(constant, columns) @ geometry.root
+        constant, each = np.append(1.0, constant), np.vstack([np.zeros(p), each])
+        coef = np.append(float(model.intercept_), coef)
+    errors = geometry.standard_errors(constant, each)
+    spread = geometry.coordinates(constant, each) @ geometry.root
     matrix = spread @ spread.T
     matrix[np.isnan(errors)] = np.nan
     matrix[:, np.isnan(errors)] = np.nan
     return Inference(
-        names=tuple(names),
+        names=tuple(names_of(model, columns)),
         coef=coef,
         standard_errors=errors,
         covariance=matrix,
         covariance_type=parts.kind,
         df=fitted.total - int(model.rank_) if found.df is None else found.df,
-        identified=geometry.is_estimable(constant, columns),
+        identified=geometry.is_estimable(constant, each),
         scale=float(model.scale_),
         scale_error=found.scale_error,
         n_rows=fitted.total,
@@ -292,11 +223,18 @@ def _result(model: Any, parts: Parts) -> Inference:
         adjusted_r2=parts.adjusted_r2,
         n_few=parts.n_few,
         title=" ".join(repr(model).split()),
-        warning="" if model.converged_ else "The fit has not converged.",
+        warning="" if model.converged_ else _not_converged(model),
         noise=parts.noise,
         geometry=geometry,
         ranks=parts.ranks,
     )
+
+
+def _not_converged(model: Any) -> str:
+    gap = float(getattr(model, "dual_gap_", np.nan)) / float(model.objective_)
+    if np.isnan(gap):
+        return "The fit has not converged."
+    return f"The fit has not converged: dual_gap_ is {gap:.2g} of objective_, tol is {model.tol:g}."
 
 
 def _geometry(fitted: FittedRows, found: Covariance) -> Geometry:
@@ -323,6 +261,8 @@ def _null_space(fitted: FittedRows) -> tuple[Array, Array]:
         return np.zeros((p, 0)), np.ones(p)
     spread = own.spread
     live: Mask = (spread > 0.0) & own.basis.any(axis=1)
+    if not live.any():  # SciPy 1.11 has no singular vectors of an empty matrix
+        return np.eye(p), np.ones(p)
     scaled = own.basis[live] * spread[live][:, None]
     directions = svd(scaled.T, full_matrices=True)[2][own.k :]
     null, size = np.zeros((p, len(directions))), np.ones(p)

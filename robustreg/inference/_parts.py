@@ -1,12 +1,39 @@
-"""What a result is made of, whatever the estimator."""
+"""What a result is asked for, and what it is made of, whatever the estimator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from robustreg.inference._covariance import Covariance
 from robustreg.inference._result import Ranks
 from robustreg.inference._rows import FittedRows
+
+Groups = tuple[NDArray[np.intp], int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Attributes
+    ----------
+    kind : str
+        The kind of covariance.
+    groups : tuple of ndarray and int, or None
+        Numbers from 0 of the groups of the rows that count, and how many groups there are.
+    n_resamples : int
+        Draws of a bootstrap.
+    random : RandomState
+        What draws them.
+    """
+
+    kind: str
+    groups: Groups | None
+    n_resamples: int
+    random: np.random.RandomState
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,17 @@ import numpy as np
 from robustreg.estimators import LTSRegressor, SRegressor
 from robustreg.inference import _high_breakdown, _trimmed
 from robustreg.inference._good_rows import check_noise
-from robustreg.inference._parts import Parts
+from robustreg.inference._parts import Asked, Parts
 from robustreg.inference._rows import FittedRows
+from robustreg.inference.bootstrap._draws import name_of
+from robustreg.inference.bootstrap._fits import of_rejecting, of_trimmed
 from robustreg.losses._quadrature import gaussian_expectation
 
 
-def parts(model: Any, fitted: FittedRows, kind: str, groups: Any, n_given: int) -> Parts:
+def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
     """What a result is made of."""
     module: Any = _high_breakdown
+    kind = asked.kind
     check_noise(model)
     if isinstance(model, LTSRegressor):
         _trimmed.check_reweighted(model)
@@ -25,8 +28,12 @@ def parts(model: Any, fitted: FittedRows, kind: str, groups: Any, n_given: int) 
     own, start = module.posed(model, fitted)
     sums = module.score(own, start)
     module.check_equations(model, own, start, sums)
-    found = module.covariance_of(model, own, start, sums, kind)
-    name = f"{kind}, stacked with the scale" if found.scale_error > 0.0 else kind
+    if kind == "bootstrap":
+        resample: Any = of_trimmed if module is _trimmed else of_rejecting
+        found, name = resample(own, start, sums, asked), name_of(asked)
+    else:
+        found = module.covariance_of(model, own, start, sums, asked)
+        name = f"{kind}, stacked with the scale" if found.scale_error > 0.0 else kind
     if isinstance(model, SRegressor) and kind != "classical":
         ratio = _curvature_ratio(own, sums.bend)
         matrix = found.matrix * ratio**2

@@ -4,41 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.linalg import qr
+from scipy import sparse, stats
 
 from robustreg._arrays import Array, Mask
 from robustreg._numbers import as_number, real_array
-from robustreg.inference._geometry import SAME, Geometry
+from robustreg._validation import check_finite
+from robustreg.inference._geometry import Geometry
 from robustreg.inference._table import as_html, as_text
+from robustreg.inference._wald import TestResult, f_statistic
 
-
-@dataclass(frozen=True)
-class TestResult:
-    """A test of hypotheses on coefficients.
-
-    Attributes
-    ----------
-    statistic : float
-        F.
-    df : int
-        How many hypotheses there are.
-    df_denominator : float
-        Degrees of freedom of the noise.
-    p_value : float
-        The probability of a statistic as large, if the hypotheses hold.
-    """
-
-    __test__: ClassVar[bool] = False  # for pytest, which collects classes of such a name
-
-    statistic: float
-    df: int
-    df_denominator: float
-    p_value: float
+ENTRIES = 2**20  # of rows whose predictions are made at a time
 
 
 @dataclass(frozen=True)
@@ -58,16 +37,17 @@ class Ranks:
 
     def interval(self, level: float) -> Array:
         """The interval at a level."""
-        if level not in self.limits:
+        known = [each for each in self.limits if np.isclose(each, as_number(level), rtol=1e-6)]
+        if not known:
             levels = ", ".join(f"{each:g}" for each in self.limits)
             raise ValueError(
                 f"level of intervals by rank tests must be one of {levels}, got {level!r}; "
                 "covariance='nid' has intervals at all levels."
             )
-        return self.limits[level].copy()
+        return self.limits[known[0]].copy()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inference:
     """How sure the coefficients of a fit are; `infer` makes one.
 
@@ -132,6 +112,10 @@ class Inference:
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()  # arrays are writeable again when they are unpickled
+
     @property
     def statistics(self) -> Array:
         """Coefficients over their standard errors, shape (k,)."""
@@ -158,6 +142,11 @@ class Inference:
         ndarray of shape (k, 2)
             Coefficients minus and plus a quantile of t times their standard errors. By rank
             tests, of quantiles: what these do not reject, at some levels; ends may be infinite.
+
+        Raises
+        ------
+        ValueError
+            If level is not between 0 and 1, or not one of those of rank tests.
         """
         if self.ranks is not None:
             limits = self.ranks.interval(level)
@@ -192,8 +181,8 @@ class Inference:
         combinations = self._combinations(terms)
         q = len(combinations)
         target = np.zeros(q) if value is None else real_array(value, "value").reshape(-1)
-        if target.shape != (q,):
-            raise ValueError(f"value must have one entry for each of the {q} hypotheses.")
+        if target.shape != (q,) or not np.isfinite(target).all():
+            raise ValueError(f"value must have a finite entry for each of the {q} hypotheses.")
         constant, columns = self._split(combinations)
         if np.isnan(self.geometry.standard_errors(constant, columns)).any():
             raise ValueError(
@@ -204,11 +193,12 @@ class Inference:
         off = combinations @ np.where(self.identified, self.coef, 0.0) - target
         if not self.identified.all():
             off = self._estimates(constant, columns) - target
-        factor: Array = qr(spread.T, mode="r", check_finite=False)[0][:q]
-        pivots = np.abs(np.diag(factor))
-        if len(pivots) < q or pivots.min() <= SAME * pivots.max():
-            raise ValueError("terms must be hypotheses none of which follows from the others.")
-        statistic = float(np.sum(np.linalg.solve(factor.T, off) ** 2)) / q
+        statistic = f_statistic(off, spread)
+        if np.isnan(statistic):
+            raise ValueError(
+                f"The covariance matrix of these {q} hypotheses is singular: some follow from the "
+                "others, or there are too few groups or draws for so many."
+            )
         return TestResult(statistic, q, self.df, float(stats.f.sf(statistic, q, self.df)))
 
     def predict_interval(self, X: ArrayLike, level: float = 0.95, kind: str = "mean") -> Array:
@@ -216,8 +206,9 @@ class Inference:
 
         Parameters
         ----------
-        X : array-like of shape (n, p)
-            Rows, with the columns of the fit.
+        X : {array-like, sparse matrix} of shape (n, p)
+            Rows, with the columns of the fit; of a pipeline, with those that its last step saw:
+            ``pipeline[:-1].transform(X)``.
         level : float, default=0.95
             Between 0 and 1.
         kind : {"mean", "new"}, default="mean"
@@ -228,25 +219,36 @@ class Inference:
         -------
         ndarray of shape (n, 2)
             Lower and upper ends; NaN where the data do not determine the prediction.
+
+        Raises
+        ------
+        ValueError
+            If X has other columns than the fit or entries that are no finite numbers, level is not
+            between 0 and 1, or there is no such kind.
         """
         if kind not in ("mean", "new"):
             raise ValueError(f"kind must be 'mean' or 'new', got {kind!r}.")
-        columns = real_array(X, "X")
-        p = len(self.geometry.center)
-        if columns.ndim != 2 or columns.shape[1] != p:
-            raise ValueError(f"X must have the shape (n, {p}), got {columns.shape}.")
-        constant = np.full(len(columns), 1.0 if self.geometry.has_intercept else 0.0)
-        errors = self.geometry.standard_errors(constant, columns)
         if kind == "new" and np.isnan(self.noise):
             raise ValueError(
                 "kind='new' is not there for quantiles: two quantiles are a band for new rows, "
                 "and ConformalRegressor makes one of the right level of them."
             )
-        if kind == "new":
-            errors = np.hypot(errors, self.noise)
-        half = self._quantile(level) * errors
-        middle = self._estimates(constant, columns)
-        return np.column_stack([middle - half, middle + half])
+        self._check_columns(X)
+        rows: Any = real_array(X, "X") if not sparse.issparse(X) else sparse.csr_array(X)
+        p = len(self.geometry.center)
+        if rows.ndim != 2 or rows.shape[1] != p:
+            raise ValueError(f"X must have the shape (n, {p}), got {rows.shape}.")
+        check_finite(rows.data if sparse.issparse(rows) else rows, "X", "predict_interval")
+        quantile, noise = self._quantile(level), self.noise if kind == "new" else 0.0
+        ends: Array = np.empty((rows.shape[0], 2))
+        step = max(1, ENTRIES // max(p, 1))
+        for block in (slice(start, start + step) for start in range(0, len(ends), step)):
+            columns = rows[block].toarray() if sparse.issparse(rows) else rows[block]
+            constant = np.full(len(columns), 1.0 if self.geometry.has_intercept else 0.0)
+            half = quantile * np.hypot(self.geometry.standard_errors(constant, columns), noise)
+            middle = self._estimates(constant, columns)
+            ends[block] = np.column_stack([middle - half, middle + half])
+        return ends
 
     def to_frame(self, level: float = 0.95) -> Any:
         """The table as a pandas DataFrame, one row for each coefficient."""
@@ -281,6 +283,18 @@ class Inference:
             raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
         return float(stats.t.ppf(0.5 + 0.5 * number, self.df))
 
+    def _check_columns(self, X: Any) -> None:
+        """Refuse a frame with other columns than the fit's, where these had names."""
+        p = len(self.geometry.center)
+        own, given = self.names[len(self.names) - p :], getattr(X, "columns", None)
+        if given is None or own == tuple(f"x{j}" for j in range(p)):
+            return
+        if tuple(map(str, given)) != own:
+            raise ValueError(
+                f"X must have the columns of the fit, {', '.join(own)}; got "
+                f"{', '.join(map(str, given))}."
+            )
+
     def _split(self, combinations: Array) -> tuple[Array, Array]:
         """The intercept's part of combinations, and that of the columns."""
         if self.geometry.has_intercept:
@@ -295,7 +309,11 @@ class Inference:
     def _combinations(self, terms: Any) -> Array:
         k = len(self.names)
         names = [terms] if isinstance(terms, str) else terms
-        if all(isinstance(name, str) for name in names):
+        if not hasattr(names, "__len__"):
+            raise TypeError(
+                f"terms must be names of coefficients or an array of combinations, got {terms!r}."
+            )
+        if np.ndim(names) < 2 and all(isinstance(name, str) for name in names):  # not a frame's
             unknown = [name for name in names if name not in self.names]
             if unknown or not len(names):
                 raise ValueError(

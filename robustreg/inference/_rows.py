@@ -52,6 +52,8 @@ class FittedRows:
         Residuals up to this size, in units of `y_unit`, are those of an exact fit.
     kept : ndarray of int or None
         Which rows of the user's have a positive weight; None: all.
+    n_given : int
+        How many rows the user gave.
     """
 
     coordinates: Coordinates
@@ -63,6 +65,7 @@ class FittedRows:
     total: float
     exact: float
     kept: NDArray[np.intp] | None
+    n_given: int
 
     @property
     def rows(self) -> RowBlocks:
@@ -136,9 +139,31 @@ def with_rows_of(
     def of_data(X: Any, y: Array, weight: Array | None, _: np.dtype, n_threads: int) -> Any:
         _check_columns(model, reader, name)
         data, kept = rows_that_count(X, y, weight, n_threads)
-        return work(_fitted_rows(model, data, kept))
+        return work(_fitted_rows(model, data, kept, len(y)))
 
     return reader._with_data(X, y, sample_weight, of_data)
+
+
+def check_rows(model: Any, fitted: FittedRows) -> None:
+    """Refuse other numbers of rows than the fit's, and fits of no more rows than coefficients."""
+    if fitted.n_given != len(model.weights_):
+        raise ValueError(
+            f"X, y and sample_weight are not the rows that {type(model).__name__} was fitted to: "
+            f"these were {len(model.weights_)}, not {fitted.n_given}."
+        )
+    rank = int(model.rank_)
+    if rank == 0:
+        raise ValueError(
+            f"{type(model).__name__} has no coefficient to infer: all columns of X are 0."
+        )
+    if fitted.total <= rank:
+        hint = ""
+        if fitted.weight_unit < 1.0:
+            hint = " sample_weight counts rows: weights that sum to 1 are one row."
+        raise ValueError(
+            f"Inference needs more rows than coefficients, but the weights sum to "
+            f"{fitted.total:g} and the rank is {rank}.{hint}"
+        )
 
 
 def _check_columns(model: LinearEstimator, reader: LinearEstimator, name: str) -> None:
@@ -156,7 +181,9 @@ def _check_columns(model: LinearEstimator, reader: LinearEstimator, name: str) -
         )
 
 
-def _fitted_rows(model: LinearEstimator, data: Data, kept: NDArray[np.intp] | None) -> FittedRows:
+def _fitted_rows(
+    model: LinearEstimator, data: Data, kept: NDArray[np.intp] | None, n_given: int
+) -> FittedRows:
     loss, joint = model.loss_, getattr(model, "scale", 1.0) == "joint"
     if loss.homogeneity == 2:  # whose scale cancels
         loss, joint = HalfSquared(), False
@@ -182,6 +209,7 @@ def _fitted_rows(model: LinearEstimator, data: Data, kept: NDArray[np.intp] | No
         total=total,
         exact=problem.exact,
         kept=kept,
+        n_given=n_given,
     )
 
 

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from robustreg.inference._clusters import clustered, group_numbers
+from robustreg.estimators._delta import doubt_of_choice
+from robustreg.inference._clusters import clustered
 from robustreg.inference._covariance import Covariance, classical, sandwich, score
 from robustreg.inference._good_rows import refuse_other_rows
-from robustreg.inference._parts import Parts
+from robustreg.inference._parts import Asked, Parts
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Scored
+from robustreg.inference.bootstrap._draws import name_of
+from robustreg.inference.bootstrap._fits import of_smooth
+from robustreg.inference.quantiles._density import exact_size, residuals_of, weights_of
 
 
-def parts(model: Any, fitted: FittedRows, kind: str, groups: Any, n_given: int) -> Parts:
+def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
     """What a result is made of."""
-    if not fitted.point.sigma > 0.0:
-        raise ValueError("The fit is exact: its scale is 0, and there is no noise to judge it by.")
-    scored = score(fitted)
-    _check_equations(model, fitted, scored)
-    found = _covariance_of(fitted, scored, kind, groups, n_given)
+    scored = checked_scores(model, fitted, asked.kind)
+    found, chosen = _covariance_of(fitted, scored, asked), getattr(model, "delta", None) == "auto"
+    if chosen:
+        found = replace(found, matrix=found.matrix * _doubt(fitted))
     r2, adjusted, few = r_squared(fitted, fitted.size, scored.fit, gaussian_ratio(fitted.loss))
     return Parts(
         fitted=fitted,
         covariance=found,
-        kind=f"{kind}, stacked with the scale" if found.scale_error > 0.0 else kind,
+        kind=_name(found, asked) + (", delta chosen" if chosen else ""),
         r2=r2,
         adjusted_r2=adjusted,
         n_few=few,
@@ -34,10 +38,20 @@ def parts(model: Any, fitted: FittedRows, kind: str, groups: Any, n_given: int) 
     )
 
 
-def _check_equations(model: Any, fitted: FittedRows, scored: Scored) -> None:
-    """Refuse rows at which the slopes of the loss do not balance."""
+def checked_scores(model: Any, fitted: FittedRows, kind: str = "") -> Scored:
+    """The sums of the scores.
+
+    Raises
+    ------
+    ValueError
+        If the slopes of the loss do not balance: they are other rows than the fit's; or if it is
+        exact.
+    """
+    if not fitted.point.sigma > 0.0:
+        raise ValueError("The fit is exact: its scale is 0, and there is no noise to judge it by.")
+    scored = score(fitted, kind)
     total = fitted.rows.total
-    if np.sqrt(scored.psi_square / total) * fitted.point.sigma <= fitted.exact:
+    if np.sqrt(scored.fit.rr / scored.fit.weight) <= fitted.exact:
         raise ValueError("The fit is exact: there is no noise to judge it by.")
     # in coordinates of unit variance no slope is larger than that
     largest = np.sqrt(total * scored.psi_square)
@@ -45,17 +59,35 @@ def _check_equations(model: Any, fitted: FittedRows, scored: Scored) -> None:
     if fitted.joint:
         miss = max(miss, abs(scored.conjugate) / (total * fitted.loss.kappa))
     refuse_other_rows(model, fitted, miss, scored.psi_square)
+    return scored
 
 
-def _covariance_of(
-    fitted: FittedRows, scored: Scored, kind: str, groups: Any, n_given: int
-) -> Covariance:
-    if kind == "classical":
+def _name(found: Covariance, asked: Asked) -> str:
+    """What the covariance is called in the table."""
+    if asked.kind == "bootstrap":
+        return name_of(asked)
+    return f"{asked.kind}, stacked with the scale" if found.scale_error > 0.0 else asked.kind
+
+
+def _covariance_of(fitted: FittedRows, scored: Scored, asked: Asked) -> Covariance:
+    if asked.kind == "classical":
         return classical(fitted, scored)
-    if kind in ("CR1", "CR3"):
-        numbers, count = group_numbers(groups, n_given, fitted.kept)
-        return clustered(fitted, scored, kind, numbers, count)
-    return sandwich(fitted, scored, kind)
+    if asked.kind == "bootstrap":
+        return of_smooth(fitted, scored, asked)
+    if asked.groups is not None:
+        return clustered(fitted, scored, asked.kind, *asked.groups)
+    return sandwich(fitted, scored, asked.kind)
+
+
+def _doubt(fitted: FittedRows) -> float:
+    """How much less is known than it seems, because delta was chosen by the rows."""
+    loss: Any = fitted.loss
+    return doubt_of_choice(
+        residuals_of(fitted),
+        weights_of(fitted),
+        threshold=loss.delta * fitted.point.sigma,
+        zero=exact_size(fitted),
+    )
 
 
 def _noise(model: Any, fitted: FittedRows, scored: Scored) -> float:

@@ -5,18 +5,23 @@ With z = r / s, psi and psi' at z, w the weights and a the columns of a block fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Index
+from robustreg._linalg.products import product
 from robustreg.evaluation.moments import weighted_gram
-from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import Point, standardised
+from robustreg.evaluation.reading import Block, Reading
+from robustreg.evaluation.sums import Point, slopes_of, standardised
+from robustreg.inference._rows import FittedRows
 from robustreg.losses import ConvexLoss
 
 FEW = 0.1  # of the weight of a good row: below, a row hardly counts
+ALL_LEVERAGE = 1.0 - 1e-8  # from which on the fit cannot do without a row
+STEEP = 0.95  # leverage of a Newton step that is too long to say what leaving a row out does
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,19 @@ class Fit(Added):
 
 
 @dataclass(frozen=True)
+class Middle(Added):
+    """The variance of scores that are divided by what leaving a row out makes of them."""
+
+    middle: Array  # sum w f^2 psi^2 t t', where t = R'[a, 1]
+    crossed: Array  # sum w f^2 psi c [a, 1]
+    conjugate_square: float  # sum w f^2 c^2
+    alone: list[tuple[int, Array]]  # rows that the fit cannot do without, with their t
+
+
+NOTHING = Middle(np.zeros((0, 0)), np.zeros(0), 0.0, [])
+
+
+@dataclass(frozen=True)
 class Scored(Added):
     """What the estimating equations, their derivative and their variance need.
 
@@ -52,20 +70,162 @@ class Scored(Added):
     bend: float  # sum w psi'
     bend_square: float  # sum w psi'^2
     psi_square: float  # sum w psi^2
-    curve_z: Array  # sum w psi' z [a, 1]
+    curve_z: Array  # sum w psi' z [a, 1]; this and the next two are 0 unless the scale is joint
     curve_zz: float  # sum w psi' z^2
     conjugate: float  # sum w c, with c = rho*(psi) - kappa
     fit: Fit  # what R squared is made of
+    left: Middle  # where A was known before; else empty
+
+
+class Left(NamedTuple):
+    """What leaving rows of a block out makes of their scores."""
+
+    share: Array  # f = (1 - h)^-power of each
+    middle: Array  # sum w f^2 psi^2 t t'
+    alone: list[tuple[int, Array]]  # rows that the fit cannot do without, with their t
 
 
 @dataclass(frozen=True)
-class Middle(Added):
-    """The variance of scores that are divided by what leaving a row out makes of them."""
+class LeaveOut:
+    """Scores of the rows of a block, divided by a power of 1 - h, and the sum of their squares.
 
-    middle: Array  # sum w f^2 psi^2 [a, 1][a, 1]'
-    crossed: Array  # sum w f^2 psi c [a, 1]
-    conjugate_square: float  # sum w f^2 c^2
-    alone: list[tuple[int, Array]]  # rows that the fit cannot do without, with their coordinates
+    h is the leverage of one Newton step, ``psi' x' A^-1 x``: leaving a row out once moves the
+    estimate by its score over 1 - h, to second order. Rows are ``t = R'[a, 1]`` with R R' = A^-1.
+    """
+
+    root: Array  # (p, d) R for the columns of blocks from their centre
+    root_one: Array  # (d,) R for the intercept's column
+    power: float  # of 1 - h: 0 leaves scores as they are, HC2 has 1/2, HC3 1
+    unit: float  # of the weights, one of which is left out
+    by_columns: bool  # whether Gram matrices are summed in the columns of blocks
+
+    @classmethod
+    def of(cls, fitted: FittedRows, root: Array, power: float) -> LeaveOut:
+        """That of an R in the K coordinates."""
+        by_columns = fitted.coordinates.gram_basis is None
+        return cls(*in_columns(fitted, root), power, fitted.weight_unit, by_columns)
+
+    def __call__(
+        self, block: Block, psi: Array, bend: Array, own: Callable[[Index], Array] | None = None
+    ) -> Left:
+        """Of the rows' psi and psi'.
+
+        f is 0 for the rows that the fit cannot do without. Where curvatures of either sign make up
+        A, a leverage may be large though the fit can do without the row: `own` gives leverages
+        among the good rows, which tell, and h then is `STEEP`.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):  # of far rows, which are rejected
+            rows = along(block.reading, block.X, self.root, self.root_one)
+            square = np.einsum("ij,ij->j", rows, rows)
+            if not np.isfinite(square.sum()):
+                rows[:, psi == 0.0] = square[psi == 0.0] = 0.0
+        return self.of_rows(block, rows, psi, np.multiply(bend, square, out=square), own)
+
+    def of_rows(
+        self,
+        block: Block,
+        rows: Array,
+        psi: Array,
+        h: Array,
+        own: Callable[[Index], Array] | None = None,
+    ) -> Left:
+        """The same from the t of the rows and ``psi' t't``, which are overwritten."""
+        share: Array = np.ones(len(psi))
+        alone: list[tuple[int, Array]] = []
+        if self.power > 0.0:
+            h /= self.unit
+            lost = _without(h, own)
+            h[lost] = 0.0
+            share = (1.0 - h) ** -self.power
+            share[lost] = 0.0
+            alone = [(block.place.start + int(i), rows[:, i].copy()) for i in lost]
+        v = share * psi
+        if block.weight is not None:
+            v *= np.sqrt(block.weight)
+        return Left(share, self._gram(block, rows, v), alone)
+
+    def middle(self, block: Block, psi: Array, bend: Array) -> Middle:
+        """The sums where there are no other equations than those of the coefficients."""
+        _, middle, alone = self(block, psi, bend)
+        return Middle(middle, np.zeros(block.reading.p + 1), 0.0, alone)
+
+    def _gram(self, block: Block, rows: Array, v: Array) -> Array:
+        """``sum v^2 t t'``; rows are overwritten."""
+        if block.reading.sparse and self.by_columns:
+            lifted = np.vstack([self.root, self.root_one])
+            return lifted.T @ weighted_gram(block.reading, block.X, v * v) @ lifted
+        rows *= v
+        return product(rows, rows.T)
+
+
+def in_columns(fitted: FittedRows, root: Array) -> tuple[Array, Array]:
+    """An R of the K coordinates for the columns of blocks from their centre, and for 1."""
+    own = fitted.coordinates
+    one = root[own.k] if fitted.has_intercept else np.zeros(root.shape[1])
+    return own.basis @ root[: own.k], one
+
+
+def along(reading: Reading, X: Any, root: Array, root_one: Array) -> Array:
+    """``R'[a, 1]`` of rows, shape (d, m): long rows are added to faster than short ones."""
+    if reading.near or (reading.sparse and not reading.far):
+        root_one = root_one - reading.offset @ root
+    else:
+        X = reading.centred(X)
+    rows: Array = product(root.T, X.T)
+    rows += root_one[:, None]
+    return rows
+
+
+def _without(h: Array, own: Callable[[Index], Array] | None) -> Index:
+    """Which rows the fit cannot do without; leverages that are steep are cut off."""
+    if own is None:
+        return np.flatnonzero(h >= ALL_LEVERAGE)
+    steep = np.flatnonzero(h > STEEP)
+    lost = steep[own(steep) >= ALL_LEVERAGE]
+    h[steep] = STEEP
+    return lost
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The job that sums what `Score` and `Leave` do of least squares, where A is known before.
+
+    There psi(z) = z = r. One product gives the rows in coordinates and their predictions.
+    """
+
+    leave_out: LeaveOut
+    root: Array  # (p, d + 1) its R, and the coefficients
+    root_one: Array  # (d + 1,) the same for the intercept's column
+
+    @classmethod
+    def of(cls, point: Point, leave_out: LeaveOut) -> LeastSquares:
+        """Where the fit is at a point."""
+        root = np.column_stack([leave_out.root, point.beta])
+        return cls(leave_out, root, np.append(leave_out.root_one, point.intercept))
+
+    def __call__(self, block: Block) -> Scored:
+        w, y = block.weight, block.target
+        rows = along(block.reading, block.X, self.root, self.root_one)
+        r, rows = y - rows[-1], rows[:-1]
+        weighted, v, total = r, y, float(len(r))
+        if w is not None:
+            weighted, v, total = w * r, w * y, float(w.sum())
+        psi, square = slopes_of(block, weighted), float(weighted @ r)
+        none = np.zeros(len(psi))
+        h = np.einsum("ij,ij->j", rows, rows)
+        _, middle, alone = self.leave_out.of_rows(block, rows, r, h)
+        return Scored(
+            bread=np.zeros((0, 0)),
+            psi=psi,
+            bend=total,
+            bend_square=total,
+            psi_square=square,
+            curve_z=none,
+            curve_zz=0.0,
+            conjugate=0.0,
+            fit=Fit(total, float(v.sum()), float(v @ y), square, float(len(r)), 0.0),
+            left=Middle(middle, none, 0.0, alone),
+        )
 
 
 @dataclass(frozen=True)
@@ -84,65 +244,56 @@ class Score:
         gram: Array = np.zeros((0, 0))
         if self.loss.homogeneity != 2:
             gram = weighted_gram(block.reading, block.X, w * bend, self.basis)
+        curve_z: Array = np.zeros(block.reading.p + 1)
+        curve_zz = conjugate = 0.0
+        if self.kappa > 0.0:
+            curve = w * bend * z
+            curve_z, curve_zz = slopes_of(block, curve), float(curve @ z)
+            conjugate = float(np.sum(w * (self.loss.conjugate_of_psi(z) - self.kappa)))
         share = self.loss.weights(z) / float(self.loss.weights(0.0))
-        conjugate = self.loss.conjugate_of_psi(z) - self.kappa
         return Scored(
             bread=gram,
-            psi=slopes(block, w * psi),
+            psi=slopes_of(block, w * psi),
             bend=float(np.sum(w * bend)),
             bend_square=float(np.sum(w * bend * bend)),
             psi_square=float(np.sum(w * psi * psi)),
-            curve_z=slopes(block, w * bend * z),
-            curve_zz=float(np.sum(w * bend * z * z)),
-            conjugate=float(np.sum(w * conjugate)),
+            curve_z=curve_z,
+            curve_zz=curve_zz,
+            conjugate=conjugate,
             fit=explained(block, share, self.point.sigma * z),
+            left=NOTHING,
         )
 
 
 @dataclass(frozen=True)
 class Leave:
-    """The job that sums squares of scores, divided by a power of 1 - h.
-
-    h is the leverage of one Newton step, ``psi' x' A^-1 x``: leaving a row out once moves the
-    estimate by its score over 1 - h, to second order.
-    """
+    """The job that sums squares of scores, divided by a power of 1 - h."""
 
     loss: ConvexLoss
     point: Point
-    basis: Array | None
     kappa: float
-    root: Array  # (p, K) R with R R' = A^-1, for the columns of blocks from their centre
-    root_one: Array  # (K,) the same for the intercept's column
-    power: float  # of 1 - h: 0 leaves scores as they are, HC2 has 1/2, HC3 1
-    most: float  # of h, from which on the fit cannot do without the row
+    leave_out: LeaveOut
 
     def __call__(self, block: Block) -> Middle:
         z = standardised(block, self.point)
-        w = 1.0 if block.weight is None else block.weight
-        psi, conjugate = self.loss.psi(z), self.loss.conjugate_of_psi(z) - self.kappa
-        share, alone = self._shares(block, self.loss.psi_prime(z))
-        return Middle(
-            middle=weighted_gram(block.reading, block.X, w * (share * psi) ** 2, self.basis),
-            crossed=slopes(block, w * share * share * psi * conjugate),
-            conjugate_square=float(np.sum(w * (share * conjugate) ** 2)),
-            alone=alone,
-        )
-
-    def _shares(self, block: Block, bend: Array) -> tuple[Any, list[tuple[int, Array]]]:
-        if self.power == 0.0:
-            return np.ones(len(bend)), []
-        rows = block.X @ self.root + (self.root_one - block.reading.offset @ self.root)
-        h = bend * np.einsum("ij,ij->i", rows, rows)
-        alone = h >= self.most
-        found = [(block.place.start + int(i), rows[i]) for i in np.flatnonzero(alone)]
-        return np.where(alone, 0.0, 1.0 / np.where(alone, 1.0, 1.0 - h) ** self.power), found
+        psi = self.loss.psi(z)
+        share, middle, alone = self.leave_out(block, psi, self.loss.psi_prime(z))
+        crossed: Array = np.zeros(block.reading.p + 1)
+        square = 0.0
+        if self.kappa > 0.0:
+            w = 1.0 if block.weight is None else block.weight
+            conjugate = share * (self.loss.conjugate_of_psi(z) - self.kappa)
+            crossed = slopes_of(block, w * share * psi * conjugate)
+            square = float(np.sum(w * conjugate**2))
+        return Middle(middle, crossed, square, alone)
 
 
 def explained(block: Block, share: Array, r: Array) -> Fit:
     """What R squared is made of, from robustness weights of 1 at most and residuals."""
     v = share if block.weight is None else block.weight * share
-    counts = v > 0.0  # squares of rejected rows may overflow
-    y, r, v = block.target[counts], r[counts], v[counts]
+    y, counts = block.target, v > 0.0
+    if not counts.all():  # squares of rejected rows may overflow
+        y, r, v = y[counts], r[counts], v[counts]
     return Fit(
         weight=float(v.sum()),
         y=float(v @ y),
@@ -151,9 +302,3 @@ def explained(block: Block, share: Array, r: Array) -> Fit:
         n=float(len(share)),
         few=float(np.sum(share < FEW)),
     )
-
-
-def slopes(block: Block, v: Array) -> Array:
-    """``sum v [a, 1]`` over the rows of a block."""
-    total = float(v.sum())
-    return np.append(block.X.T @ v - block.reading.offset * total, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +22,13 @@ def as_text(result: Inference, interval: Array, level: float) -> str:
     """The table as lines of at most 79 characters."""
     room = WIDTH - CELL * len(COLUMNS)
     name_width = min(max([*map(len, result.names), 9]), room)
-    lines = [result.title, *_head(result, level), ""]
+    lines = [*wrap(result.title, WIDTH), *_head(result, level), ""]
     lines.append(" " * name_width + "".join(f"{name:>{CELL}}" for name in COLUMNS))
-    for name, cells in zip(result.names, _cells(result, interval), strict=True):
+    for name, cells in zip(result.names, cells_of(result, interval), strict=True):
         lines.append(
-            f"{_cut(name, name_width):{name_width}}" + "".join(f"{c:>{CELL}}" for c in cells)
+            f"{cut(name, name_width):{name_width}}" + "".join(f"{c:>{CELL}}" for c in cells)
         )
-    return "\n".join([*lines, *_foot(result)])
+    return "\n".join([*lines, *foot_of(result)])
 
 
 def as_html(result: Inference, interval: Array, level: float) -> str:
@@ -35,13 +36,13 @@ def as_html(result: Inference, interval: Array, level: float) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in ("", *COLUMNS))
     rows = [
         f"<tr><th>{escape(name)}</th>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>"
-        for name, cells in zip(result.names, _cells(result, interval), strict=True)
+        for name, cells in zip(result.names, cells_of(result, interval), strict=True)
     ]
     about = [escape(line) for line in (result.title, *_head(result, level))]
     return (
         f"<div><p>{'<br>'.join(about)}</p><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
-        f"<p>{'<br>'.join(map(escape, _foot(result)))}</p></div>"
+        f"<p>{'<br>'.join(map(escape, foot_of(result)))}</p></div>"
     )
 
 
@@ -59,12 +60,12 @@ def _head(result: Inference, level: float) -> list[str]:
     ]
 
 
-def _foot(result: Inference) -> list[str]:
+def foot_of(result: Inference) -> list[str]:
     notes = []
     lost = [name for name, known in zip(result.names, result.identified, strict=True) if not known]
     if lost:
         notes += ["", "Not determined by the data (collinear columns):"]
-        notes += [f"  {_cut(name, WIDTH - 2)}" for name in lost]
+        notes += [f"  {cut(name, WIDTH - 2)}" for name in lost]
     if result.warning:
         words, line = result.warning.split(), ""
         notes.append("")
@@ -77,14 +78,19 @@ def _foot(result: Inference) -> list[str]:
     return notes
 
 
-def _cells(result: Inference, interval: Array) -> list[list[str]]:
-    numbers = (result.coef, result.standard_errors, result.statistics, *interval.T)
-    coef, error, statistic, low, high = ([_number(v) for v in column] for column in numbers)
-    p = ["" if np.isnan(v) else "<0.0001" if v < 5e-5 else f"{v:.4f}" for v in result.p_values]
-    statistic = [
-        "" if np.isnan(v) else f"{v:.2f}" if abs(v) < 1e5 else f"{v:.2g}" for v in result.statistics
-    ]
+def cells_of(result: Inference, interval: Array) -> list[list[str]]:
+    numbers = (result.coef, result.standard_errors, *interval.T)
+    coef, error, low, high = ([_number(v) for v in column] for column in numbers)
+    p = [p_cell(v) for v in result.p_values]
+    statistic = [_statistic(v) for v in result.statistics]
     return [list(cells) for cells in zip(coef, error, statistic, p, low, high, strict=True)]
+
+
+def p_cell(value: float) -> str:
+    """A p-value in the table."""
+    if np.isnan(value):
+        return ""
+    return "<0.0001" if value < 5e-5 else f"{value:.4f}"
 
 
 def _statistic(value: float) -> str:
@@ -94,11 +100,15 @@ def _statistic(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.4g}"
+    if np.isnan(value):
+        return ""
+    texts = (f"{value:.{digits}g}" for digits in (4, 3, 2))
+    return next(text for text in texts if len(text) < CELL)  # a blank is left between cells
 
 
-def _cut(name: str, width: int) -> str:
-    """A name in so many characters; of a long one the middle is left out."""
+def cut(name: str, width: int) -> str:
+    """A name in so many characters of one line; of a long one the middle is left out."""
+    name = " ".join(name.split("\n"))
     if len(name) <= width:
         return name
     left = (width - 1) // 2

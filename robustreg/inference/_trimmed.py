@@ -21,22 +21,23 @@ import numpy as np
 from robustreg._arrays import SUMMED, Array
 from robustreg.evaluation.moments import weighted_gram
 from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import Point
+from robustreg.evaluation.sums import Point, slopes_of
 from robustreg.evaluation.units import EXACT
+from robustreg.inference._clusters import Terms, by_groups
 from robustreg.inference._covariance import POWERS, Bread, Covariance
 from robustreg.inference._good_rows import (
     Explain,
     in_good_coordinates,
-    leave_out,
     point_of,
     problem_of,
     refuse_other_rows,
     residuals,
     share_of,
 )
+from robustreg.inference._parts import Asked, Groups
 from robustreg.inference._r_squared import r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Added, Middle, slopes
+from robustreg.inference._sums import Added, LeaveOut, Middle
 from robustreg.subsampling.trimming import CUTOFF, CUTOFF_SHARE, trimmed_variance
 
 # Of the normal density at the reach: 2 c phi(c), what the kept share of the squares lacks.
@@ -152,9 +153,9 @@ class _Score:
         r, raw = np.where(own > 0.0, r, 0.0), np.where(chosen > 0.0, raw, 0.0)
         return Kept(
             bread=weighted_gram(block.reading, block.X, w * own, self.basis),
-            psi=slopes(block, w * own * r),
+            psi=slopes_of(block, w * own * r),
             psi_square=float(np.sum(w * own * r * r)),
-            raw=slopes(block, w * chosen * raw),
+            raw=slopes_of(block, w * chosen * raw),
             raw_square=float(np.sum(w * chosen * raw * raw)),
         )
 
@@ -176,12 +177,14 @@ def check_equations(model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept
 
 
 def covariance_of(
-    model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str
+    model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept, asked: Asked
 ) -> Covariance:
-    """A covariance matrix of the kind "classical", or "HC0" to "HC3"."""
-    if kind == "classical":
+    """A covariance matrix of the kind "classical", "HC0" to "HC3", or with groups "CR1", "CR3"."""
+    if asked.kind == "classical":
         return by_share(model, fitted, trimmed, kept)
-    return by_influence(fitted, trimmed, kept, kind)
+    if asked.groups is not None:
+        return clustered(fitted, trimmed, kept, asked.kind, asked.groups)
+    return by_influence(fitted, trimmed, kept, asked.kind)
 
 
 def by_share(model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept) -> Covariance:
@@ -199,24 +202,15 @@ def by_share(model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept) -> Co
 
 def by_influence(fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str) -> Covariance:
     """Independent rows: squares of their influence, over a power of 1 - h of least squares."""
-    bread, own = Bread.of(fitted.lead(kept.bread), fitted.rows.total), fitted.coordinates
-    root = bread.root / math.sqrt(fitted.weight_unit)
-    sums = fitted.rows.sum(
-        _Leave(
-            trimmed=trimmed,
-            point=fitted.point,
-            basis=own.gram_basis,
-            root=own.basis @ root[: own.k],
-            root_one=root[own.k] if fitted.has_intercept else np.zeros(root.shape[1]),
-            power=POWERS[kind],
-        )
-    )
+    bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
+    leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
+    sums = fitted.rows.sum(_Leave(trimmed, fitted.point, leave_out))
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - trimmed.rank)
     moved = [bread.root @ row for _, row in sums.alone]
     return Covariance(
-        factor * bread.inverse @ fitted.lead(sums.middle) @ bread.inverse,
+        factor * bread.root @ sums.middle @ bread.root.T,
         np.column_stack([bread.unknown, *moved]),
         tuple(index for index, _ in sums.alone),
     )
@@ -224,31 +218,33 @@ def by_influence(fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str) ->
 
 @dataclass(frozen=True)
 class _Leave:
-    """The job that sums them; `root` and `root_one` are R with R R' = Q^-1, for [a, 1]."""
+    """The job that sums them."""
 
     trimmed: Trimmed
     point: Point
-    basis: Array | None
-    root: Array  # (p, K)
-    root_one: Array  # (K,)
-    power: float
+    leave_out: LeaveOut
 
     def __call__(self, block: Block) -> Middle:
-        own, chosen = self.trimmed.kept[block.place], self.trimmed.chosen[block.place]
-        r, raw = residuals(block, self.point), residuals(block, self.trimmed.raw)
-        w = 1.0 if block.weight is None else block.weight
-        moves = np.where(own > 0.0, r, 0.0)
-        moves = moves + self.trimmed.pull * chosen * np.where(chosen > 0.0, raw, 0.0)
-        alone: list[tuple[int, Array]] = []
-        if self.power > 0.0:
-            share, alone = leave_out(block, own, self.root, self.root_one, self.power)
-            moves = moves * share
-        return Middle(
-            middle=weighted_gram(block.reading, block.X, w * moves**2, self.basis),
-            crossed=np.zeros(block.reading.p + 1),
-            conjugate_square=0.0,
-            alone=alone,
-        )
+        moves = _moves(block, self.trimmed, self.point)
+        return self.leave_out.middle(block, moves, self.trimmed.kept[block.place])
+
+
+def clustered(
+    fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str, groups: Groups
+) -> Covariance:
+    """Independent groups: sums of influence, "CR3" without the group's kept rows in Q."""
+    bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
+    moves = fitted.rows.collect(lambda block: _moves(block, trimmed, fitted.point))
+    terms = Terms.of(fitted, moves, trimmed.kept)
+    return by_groups(fitted, bread, terms, kind, groups, trimmed.rank)
+
+
+def _moves(block: Block, trimmed: Trimmed, point: Point) -> Array:
+    """``r 1(kept) + B r0 1(chosen)`` of rows."""
+    own, chosen = trimmed.kept[block.place], trimmed.chosen[block.place]
+    r, raw = residuals(block, point), residuals(block, trimmed.raw)
+    moves = np.where(own > 0.0, r, 0.0)
+    return moves + trimmed.pull * chosen * np.where(chosen > 0.0, raw, 0.0)
 
 
 def explained(fitted: FittedRows, trimmed: Trimmed) -> tuple[float, float, int]:

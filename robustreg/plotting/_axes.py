@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from robustreg._arrays import Array
+
+NAME_WIDTH = 28  # characters of a coefficient's name
+UNDETERMINED = "not determined by the data"  # in place of a coefficient
 
 
 def import_pyplot() -> Any:
@@ -19,10 +22,39 @@ def import_pyplot() -> Any:
     return plt
 
 
-def one_axes(ax: Any) -> Any:
-    """The Axes to draw into: those given, or the ones of a new figure."""
+def one_axes(ax: Any, height: float = 4.5) -> Any:
+    """The Axes to draw into: those given, or the ones of a new figure so many inches high."""
     plt = import_pyplot()
-    return plt.subplots(figsize=(7.5, 4.5), layout="constrained")[1] if ax is None else ax
+    return plt.subplots(figsize=(7.5, height), layout="constrained")[1] if ax is None else ax
+
+
+def new_grid(count: int, columns: int, size: tuple[float, float], same_heights: bool) -> Any:
+    """Axes for so many panels of a size, in rows of nearly equal length, from a new figure."""
+    n_rows = -(-count // columns)
+    n_columns = -(-count // n_rows)
+    cells = import_pyplot().subplots(
+        n_rows,
+        n_columns,
+        figsize=(size[0] * n_columns, size[1] * n_rows + 0.8),
+        layout="constrained",
+        sharex=True,
+        sharey=same_heights,
+        squeeze=False,
+    )[1]
+    axes = cells.ravel()
+    for unused in axes[count:]:
+        unused.remove()
+    for panel in axes[max(count - n_columns, 0) : count]:
+        panel.tick_params(labelbottom=True)  # nothing below it, not even an empty cell's labels
+    return axes[:count]
+
+
+def given_axes(ax: Any, count: int, word: str) -> Any:
+    """The Axes that a user gives for so many panels, one after the other."""
+    axes = np.asarray(ax, dtype=object).ravel()
+    if axes.size != count:
+        raise ValueError(f"ax must hold {word} matplotlib Axes, got {axes.size}.")
+    return axes
 
 
 def scale_grid_axis(ax: Any, name: str, grid: Array) -> None:
@@ -51,6 +83,16 @@ def show_literally(texts: Iterable[Any]) -> None:
     for text in texts:
         text.set_parse_math(False)
         text.set_usetex(False)
+
+
+def chosen_terms(terms: Sequence[str] | None, names: Sequence[str]) -> list[str]:
+    """The names of coefficients to show: all, or those asked for, in their order."""
+    if terms is None:
+        return list(names)
+    chosen = [terms] if isinstance(terms, str) else list(terms)
+    if not chosen or not set(chosen) <= set(names):
+        raise ValueError(f"terms must be names among {', '.join(names)}; got {terms!r}.")
+    return chosen
 
 
 def point_marker(grid: Array) -> str:

@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 
 from robustreg.losses import ResidualLoss
 from robustreg.losses._names import get_residual_loss
-from robustreg.plotting._axes import import_pyplot, merge_style
+from robustreg.plotting._axes import given_axes, import_pyplot, merge_style, new_grid
 
 KINDS = ("overlay", "grid")
 CURVES = (r"loss $\rho$", r"influence $\psi = \rho'$", r"weight $\psi(r) / r$")
 RESIDUAL = "residual / scale"
 LINES = ("-", "--", "-.", ":")  # so that curves can be told apart in grey, too
 COLUMNS = 4  # of a grid
+PANEL = (2.4, 2.1)  # inches; of a grid
 WINDOW = (-0.4, 1.05)  # what a grid shows of the curves, in multiples of the largest residual
 
 
@@ -130,7 +131,7 @@ class LossDisplay:
         return self
 
     def _plot_overlay(self, ax: Any, line_kwargs: dict[str, Any]) -> None:
-        axes = _new_row() if ax is None else _given(ax, 3, "three")
+        axes = _new_row() if ax is None else given_axes(ax, 3, "three")
         lines = []
         for number, loss in enumerate(self.losses):
             style = {"label": _label(loss), "linestyle": LINES[number % len(LINES)]}
@@ -145,7 +146,11 @@ class LossDisplay:
 
     def _plot_grid(self, ax: Any, line_kwargs: dict[str, Any]) -> None:
         count = len(self.losses)
-        axes = _new_grid(count) if ax is None else _given(ax, count, str(count))
+        if ax is None:
+            axes = new_grid(count, COLUMNS, PANEL, same_heights=True)
+            axes[0].figure.supxlabel(RESIDUAL, fontsize="small")
+        else:
+            axes = given_axes(ax, count, str(count))
         styles = [{"label": CURVES[k], "linestyle": LINES[k]} for k in range(3)]
         largest = np.abs(self.r).max() or 1.0
         lines = []
@@ -200,32 +205,3 @@ def _label(loss: object) -> str:
 
 def _new_row() -> Any:
     return import_pyplot().subplots(1, 3, figsize=(12.0, 3.8), layout="constrained")[1]
-
-
-def _new_grid(count: int) -> Any:
-    """Return axes for so many losses, in rows of nearly equal length, from a new figure."""
-    n_rows = -(-count // COLUMNS)
-    n_columns = -(-count // n_rows)
-    figure, cells = import_pyplot().subplots(
-        n_rows,
-        n_columns,
-        figsize=(2.4 * n_columns, 2.1 * n_rows + 0.8),
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
-    axes = cells.ravel()
-    for unused in axes[count:]:
-        unused.remove()
-    for panel in axes[max(count - n_columns, 0) : count]:
-        panel.tick_params(labelbottom=True)  # nothing below it, not even an empty cell's labels
-    figure.supxlabel(RESIDUAL, fontsize="small")
-    return axes[:count]
-
-
-def _given(ax: Any, count: int, word: str) -> Any:
-    axes = np.asarray(ax, dtype=object).ravel()
-    if axes.size != count:
-        raise ValueError(f"ax must hold {word} matplotlib Axes, got {axes.size}.")
-    return axes

@@ -64,22 +64,42 @@ class _Vertex:
 
     rows: Merged
     basis: Index
-    side: Array  # 1 or 0 for every row; those of the basis have 0
+    sign: Array  # 1 of rows above the fit, -1 below, 0 of those of the basis
     inverse: Array  # of the rows of the basis
-    load: Array  # sum w side d
+    load: Array  # sum w d over the rows above
+    residual: Array
     pivots: int = 0
+
+    @classmethod
+    def at(cls, rows: Merged, start: Start) -> _Vertex:
+        """The fit that everything begins at."""
+        sign = np.where(start.side > 0.5, 1.0, -1.0)
+        sign[start.basis] = 0.0
+        nothing: Array = np.zeros(0)
+        here = cls(rows, start.basis.copy(), sign, nothing, nothing, nothing)
+        here.refresh()
+        return here
+
+    def refresh(self) -> None:
+        """Make anew what rounding has gathered in."""
+        design, y, w = self.rows.design, self.rows.y, self.rows.weight
+        self.inverse = np.linalg.inv(design[self.basis])
+        self.load = (w * (self.sign > 0.0)) @ design
+        self.residual = y - design @ (self.inverse @ y[self.basis])
 
     def swap(self, drop: int, side: float, enter: int) -> None:
         """Let a row into the basis in the place of another one, which goes to one side."""
         design, w = self.rows.design, self.rows.weight
         out = self.basis[drop]
-        self.load += side * w[out] * design[out] - self.side[enter] * w[enter] * design[enter]
-        self.side[out], self.side[enter] = side, 0.0
+        if side > 0.0:
+            self.load += w[out] * design[out]
+        if self.sign[enter] > 0.0:
+            self.load -= w[enter] * design[enter]
+        self.sign[out], self.sign[enter] = 2.0 * side - 1.0, 0.0
         self.basis[drop] = enter
         self.pivots += 1
         if self.pivots % REFRESH == 0:
-            self.inverse = np.linalg.inv(design[self.basis])
-            self.load = (w * self.side) @ design
+            self.refresh()
             return
         change = design[enter] @ self.inverse
         column = self.inverse[:, drop] / change[drop]
@@ -94,26 +114,22 @@ def walk(rows: Merged, tau: float, start: Start, direction: Array, sign: int, mo
     passes through K rows at a jump. As lambda moves, so do their dual variables; the first one that
     comes to its end, 0 or 1, leaves, and the fit moves off that row until it meets another one.
     """
-    design, y, w = rows.design, rows.y, rows.weight
-    target = (1.0 - tau) * (w @ design)
-    here = _Vertex(
-        rows,
-        start.basis.copy(),
-        start.side.copy(),
-        np.linalg.inv(design[start.basis]),
-        (w * start.side) @ design,
-    )
-    lam, stalled = 0.0, 0
+    y, w = rows.y, rows.weight
+    target = (1.0 - tau) * (w @ rows.design)
+    here = _Vertex.at(rows, start)
+    lam, step, stalled, before = 0.0, 1.0, 0, np.nan
     chance = np.random.default_rng(0)
     places: list[float] = []
     values: list[float] = []
-    place = float(direction @ (here.inverse @ y[here.basis]))
     for _ in range(100 * len(y) + 1000):
-        own = w[here.basis]
+        own, along = w[here.basis], direction @ here.inverse
+        place = float(along @ y[here.basis])
+        moves = step > SMALL or not abs(place - before) <= SMALL * _size(rows, place)
+        stalled = 0 if moves else stalled + 1
+        draw = chance if stalled > PATIENCE else None
         # dual variables of the basis, from the signs of the others
         a = ((target - here.load + lam * direction) @ here.inverse) / own
-        rate = -sign * (direction @ here.inverse) / own
-        step, drop, end = _room(a, rate, chance if stalled > PATIENCE else None)
+        step, drop, end = _room(a, -sign * along / own, draw)
         lam -= sign * step
         if places and abs(place - places[-1]) <= SAME * _size(rows, place):
             values[-1] = lam
@@ -122,15 +138,11 @@ def walk(rows: Merged, tau: float, start: Start, direction: Array, sign: int, mo
         elif not places or abs(lam - values[-1]) > SAME * most:
             places.append(place)
             values.append(lam)
-        edge = here.inverse[:, drop]
-        edge = edge * (sign / float(direction @ edge))
-        enter = _next(here, edge, chance if stalled > PATIENCE else None)
+        before = place
+        enter = _next(here, here.inverse[:, drop] * (sign / along[drop]), draw)
         if enter is None:
             break
         here.swap(drop, end, enter)
-        before, place = place, float(direction @ (here.inverse @ y[here.basis]))
-        moves = step > SMALL or abs(place - before) > SMALL * _size(rows, place)
-        stalled = 0 if moves else stalled + 1
     else:
         raise ArithmeticError("The rank statistic's jumps do not come to an end.")
     return Path(np.array(places), np.array(values))
@@ -142,33 +154,32 @@ def _size(rows: Merged, place: float) -> float:
 
 def _room(a: Array, rate: Array, chance: np.random.Generator | None) -> tuple[float, int, float]:
     """How far dual variables may go, which one stops that, and at which of its ends."""
-    moving = np.abs(rate) > SMALL * np.abs(rate).max()
-    end = (rate > 0.0).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        room = np.where(moving, np.maximum((end - a) / rate, 0.0), np.inf)
-    least = float(room.min())
-    ties = np.flatnonzero(room <= least * (1.0 + 1e-12) + 1e-13 / np.abs(rate).max())
+    speed = np.abs(rate)
+    fastest = float(speed.max())
+    room = np.full(len(a), np.inf)
+    np.divide(np.where(rate > 0.0, 1.0 - a, a), speed, out=room, where=speed > SMALL * fastest)
+    least = max(float(room.min()), 0.0)
+    ties = (room <= least * (1.0 + 1e-12) + 1e-13 / fastest).nonzero()[0]
     if chance is not None:
         drop = int(chance.choice(ties))
     else:
-        drop = int(ties[np.argmax(np.abs(rate[ties]))])
-    return least, drop, float(end[drop])
+        drop = int(ties[speed[ties].argmax()])
+    return least, drop, float(rate[drop] > 0.0)
 
 
 def _next(here: _Vertex, edge: Array, chance: np.random.Generator | None) -> int | None:
-    """The first row that the fit meets along an edge."""
-    design, y = here.rows.design, here.rows.y
-    both = design @ np.column_stack([edge, here.inverse @ y[here.basis]])
-    rate, residual = -both[:, 0], y - both[:, 1]
-    away = np.where(here.side > 0.5, residual, -residual)
-    fall = np.where(here.side > 0.5, -rate, rate)
-    fall[here.basis] = 0.0
-    coming = np.flatnonzero(fall > SMALL * np.abs(rate).max())
-    if not len(coming):
+    """The first row that the fit meets along an edge, up to which residuals are moved."""
+    slope = here.rows.design @ edge
+    fall = here.sign * slope
+    fastest = max(float(slope.max()), -float(slope.min()))
+    time = np.full(len(fall), np.inf)
+    away = here.sign * here.residual
+    np.divide(away, fall, out=time, where=fall > SMALL * fastest)
+    least = max(float(time.min()), 0.0)
+    if np.isinf(least):
         return None
-    time = np.maximum(away[coming], 0.0) / fall[coming]
-    least = float(time.min())
-    ties = coming[time <= least + 1e-3 * here.rows.exact / np.abs(rate).max()]
+    ties = (time <= least + 1e-3 * here.rows.exact / fastest).nonzero()[0]
+    here.residual -= least * slope
     if chance is not None:
         return int(chance.choice(ties))
-    return int(ties[np.argmax(fall[ties])])
+    return int(ties[fall[ties].argmax()])

@@ -14,8 +14,8 @@ from robustreg._arrays import Array, Mask
 from robustreg._compat import StrOptions, fit_context
 from robustreg._parallel import slices
 from robustreg._validation import check_weights
-from robustreg.inference._conformal_base import AroundRegressor
-from robustreg.inference._conformal_fits import (
+from robustreg.inference.conformal._base import AroundRegressor
+from robustreg.inference.conformal._fits import (
     HeldOutFits,
     Rows,
     columns_of,
@@ -23,8 +23,8 @@ from robustreg.inference._conformal_fits import (
     held_out_fits,
     some_of,
 )
-from robustreg.inference._conformal_folds import Pair, given_folds, has_own_folds, own_folds
-from robustreg.inference._conformal_scores import GAUSSIAN_SHARE, Calibration, HeldOutScores
+from robustreg.inference.conformal._folds import Pair, given_folds, has_own_folds, own_folds
+from robustreg.inference.conformal._scores import GAUSSIAN_SHARE, Calibration, HeldOutScores
 
 #: Predictions that are held at once, in number: 64 MB of them.
 PREDICTIONS_AT_ONCE = 2**23

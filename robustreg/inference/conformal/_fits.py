@@ -15,7 +15,7 @@ from robustreg._compat import method_params
 from robustreg._median import mad
 from robustreg._validation import check_finite
 from robustreg.estimators._base import OUTLIER_CUTOFF
-from robustreg.inference._conformal_folds import Pair
+from robustreg.inference.conformal._folds import Pair
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from scipy.optimize import linprog
 from robustreg._arrays import Array, Index, Mask
 from robustreg.estimators import QuantileRegressor
 from robustreg.evaluation.posed import Data
-from robustreg.inference._density import exact_size, weights_of
-from robustreg.inference._rank_path import Merged, Path, Start, walk
 from robustreg.inference._rows import FittedRows
+from robustreg.inference.quantiles._density import exact_size, weights_of
+from robustreg.inference.quantiles._rank_path import Merged, Path, Start, walk
 
 INSIDE = 1e-9  # of a dual variable: what is nearer to 0 or 1 is at its end
 OUTSIDE = 1e-6  # by which rounding may bring a dual variable beyond them
@@ -91,7 +91,7 @@ class RankTests:
             scale = np.einsum("mi,im->m", units, left)
             left = left / np.where(scale > 0.0, scale, 1.0)
         squares = np.einsum("im,ij,jm->m", left, every, left)
-        rows = _merged(fitted, design, w)
+        rows = merged(fitted, design, w)
         return cls(
             rows=rows,
             tau=tau,
@@ -142,7 +142,7 @@ class RankTests:
         design, y = rows.design @ others, rows.y - place * (rows.design @ direction)
         residual = y
         if others.shape[1]:
-            residual = y - design @ _coefficients(design, y, rows.weight, self.tau)
+            residual = y - design @ quantile_coefficients(design, y, rows.weight, self.tau)
         return _least_multiple(rows, self.tau, residual, direction) / self.spread[index]
 
 
@@ -191,7 +191,7 @@ def _of_the_user(fitted: FittedRows) -> tuple[Array, Array]:
     return np.vstack([constant, lifted]), moved
 
 
-def _merged(fitted: FittedRows, design: Array, w: Array) -> Merged:
+def merged(fitted: FittedRows, design: Array, w: Array) -> Merged:
     """The different rows: equal ones share a dual variable, and are one of their weights' sum."""
     X = fitted.rows.source.X
     table = np.column_stack([X.toarray() if sparse.issparse(X) else X, fitted.rows.y])
@@ -201,7 +201,7 @@ def _merged(fitted: FittedRows, design: Array, w: Array) -> Merged:
     return Merged(own, fitted.rows.y[first], total, exact_size(fitted))
 
 
-def _coefficients(design: Array, y: Array, weight: Array, tau: float) -> Array:
+def quantile_coefficients(design: Array, y: Array, weight: Array, tau: float) -> Array:
     data = Data(design, y, weight, 1)
     problem, _, fit = QuantileRegressor(tau, fit_intercept=False)._solve(data)
     coef, _ = problem.in_user_units(fit.coef, 0.0)
@@ -210,26 +210,29 @@ def _coefficients(design: Array, y: Array, weight: Array, tau: float) -> Array:
 
 def _fit(rows: Merged, tau: float) -> Start:
     """The fit as a basis of K rows that it passes through, and dual variables of the others."""
-    residual = rows.y - rows.design @ _coefficients(rows.design, rows.y, rows.weight, tau)
+    residual = rows.y - rows.design @ quantile_coefficients(rows.design, rows.y, rows.weight, tau)
     size = rows.design.shape[1]
-    zero = _zero(rows, residual, size)
+    zero = rows_on_fit(rows, residual, size)
     side = np.where(zero, 0.0, residual > 0.0)
-    left, held = _left(rows, tau, side), (rows.weight[zero, None] * rows.design[zero]).T
+    left, held = left_to_basis(rows, tau, side), (rows.weight[zero, None] * rows.design[zero]).T
     basis = np.flatnonzero(zero)
     if len(basis) > size:
-        dual = _programme(np.zeros(len(basis)), held, left, np.ones(len(basis)))
+        dual = vertex_of(np.zeros(len(basis)), held, left, np.ones(len(basis)))
         chosen = _independent(rows.design[basis], np.minimum(dual, 1.0 - dual))
         side[basis] = np.round(dual)
         basis = basis[chosen]
         side[basis] = 0.0
-        left, held = _left(rows, tau, side), (rows.weight[basis, None] * rows.design[basis]).T
+        left, held = (
+            left_to_basis(rows, tau, side),
+            (rows.weight[basis, None] * rows.design[basis]).T,
+        )
     dual = np.linalg.solve(held, left)
     if dual.min() < -OUTSIDE or dual.max() > 1.0 + OUTSIDE:
         raise _no_fit()
     return Start(basis, side)
 
 
-def _zero(rows: Merged, residual: Array, least: int) -> Mask:
+def rows_on_fit(rows: Merged, residual: Array, least: int) -> Mask:
     """Rows that a fit passes through, so many at least."""
     size = np.abs(residual)
     zero = size <= rows.exact
@@ -239,13 +242,13 @@ def _zero(rows: Merged, residual: Array, least: int) -> Mask:
     return zero
 
 
-def _left(rows: Merged, tau: float, side: Array) -> Array:
+def left_to_basis(rows: Merged, tau: float, side: Array) -> Array:
     """What the dual variables of rows on the fit have to add up to, given those of the others."""
     left: Array = (rows.weight * ((1.0 - tau) - side)) @ rows.design
     return left
 
 
-def _programme(cost: Array, equal: Array, to: Array, most: Array) -> Array:
+def vertex_of(cost: Array, equal: Array, to: Array, most: Array) -> Array:
     """A vertex of the least ``cost'v`` with ``equal v = to`` and v between 0 and ``most``."""
     found = linprog(
         cost,
@@ -262,8 +265,8 @@ def _programme(cost: Array, equal: Array, to: Array, most: Array) -> Array:
 
 def _no_fit() -> ValueError:
     return ValueError(
-        "covariance='rank' needs a fit that is optimal to the last digits, and rounding leaves "
-        "none here: rescale y, or take covariance='nid'."
+        "Rank tests need a fit that is optimal to the last digits, and rounding leaves none here: "
+        "rescale y, or take covariance='nid'."
     )
 
 
@@ -297,13 +300,13 @@ def _complement(direction: Array) -> Array:
 def _least_multiple(rows: Merged, tau: float, residual: Array, direction: Array) -> float:
     """The multiple of the direction that ``sum w d (a - (1 - tau))`` is, the nearest to 0."""
     size = len(direction)
-    zero = _zero(rows, residual, size - 1)
-    left = _left(rows, tau, np.where(zero, 0.0, residual > 0.0))
+    zero = rows_on_fit(rows, residual, size - 1)
+    left = left_to_basis(rows, tau, np.where(zero, 0.0, residual > 0.0))
     held = (rows.weight[zero, None] * rows.design[zero]).T
     if held.shape[1] == size - 1:
         return float(np.linalg.solve(np.column_stack([held, -direction]), left)[-1])
     scale = float(np.abs(left).max(initial=0.0)) or 1.0
-    both = _programme(
+    both = vertex_of(
         np.append(np.zeros(held.shape[1]), [1.0, 1.0]),
         np.column_stack([held, -scale * direction, scale * direction]),
         left,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.exceptions import ConvergenceWarning
 
-from robustreg._arrays import SUMMED, Array
+from robustreg._arrays import SUMMED, Array, Index
 from robustreg.estimators import QuantileRegressor
+from robustreg.estimators._base import levels_to_the_user
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.sums import Fitted, Point, Residual
 from robustreg.inference._rows import FittedRows
@@ -70,17 +71,25 @@ def weights_of(fitted: FittedRows) -> Array:
     return np.ones(fitted.rows.n) if own is None else own * fitted.weight_unit
 
 
+def at_fit(fitted: FittedRows, coef: Array, intercept: float, unit: float) -> FittedRows:
+    """The rows at another fit, whose coefficients are in the columns of X and a unit of y.
+
+    The intercept is that of y about the centre that the rows have, and the unit is over theirs.
+    """
+    rows, own = fitted.rows, 0.0
+    beta = coef * unit * rows.unit
+    if fitted.has_intercept:
+        own = float(intercept * unit + beta @ rows.origin)
+    return replace(fitted, point=Point(beta, own, fitted.point.sigma))
+
+
 def in_double_precision(fitted: FittedRows, tau: float) -> FittedRows:
     """The rows at a fit in double precision, for coefficients that were rounded to single.
 
     Rows that a rounded fit has passed through would not be told from others next to it.
     """
-    (fit,), unit = _fits_at(fitted, (tau,))
-    beta = fit[:-1] * unit * fitted.rows.unit
-    intercept = 0.0
-    if fitted.has_intercept:
-        intercept = float(fit[-1] * unit + beta @ fitted.rows.origin)
-    return replace(fitted, point=Point(beta, intercept, fitted.point.sigma))
+    (fit,), unit = fits_at(fitted, (tau,))
+    return at_fit(fitted, fit[:-1], fit[-1], unit)
 
 
 def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
@@ -97,11 +106,11 @@ def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
     """
     r, w = residuals_of(fitted), weights_of(fitted)
     size = np.abs(r)
-    order = np.argsort(size, kind="stable")
     zero = float(w[size <= exact_size(fitted)].sum())
     count = max(fitted.size + 1, math.ceil(fitted.total * bandwidth(tau, fitted.total, rule))) + 1
-    before = np.cumsum(w[order]) - w[order]
     slack = SUMMED * fitted.total
+    order = _smallest(size, w, zero + count + slack)
+    before = np.cumsum(w[order]) - w[order]
     near = order[(before >= zero - slack) & (before < zero + count - slack)]
     near = near[np.argsort(r[near], kind="stable")]
     own = w[near]
@@ -111,10 +120,11 @@ def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
     if len(near) > 1 and r[near[-1]] - r[near[0]] > exact_size(fitted):
         problem, _, fit = QuantileRegressor(0.5)._solve(Data(place, r[near], own, 1))
         slope = float(fit.coef[0]) * problem.y_unit
-    if not slope > 0.0:
+    if not slope * float(np.ptp(place)) > exact_size(fitted):
         raise ValueError(
-            "covariance='iid' needs the density of the noise at the fit, but the residuals nearest "
-            "to 0 are all alike. Take covariance='kernel' or 'bootstrap'."
+            "covariance='iid' and deviance_test need the density of the noise at the fit, but the "
+            "residuals nearest to 0 are all alike. Take covariance='kernel' or 'bootstrap', or "
+            "rank_test."
         )
     return slope
 
@@ -128,14 +138,23 @@ def nid_density(
     by default ``least`` is `exact_size`. The fits are to X as it is: they do not copy it, keep it
     sparse, and see to collinear columns themselves.
     """
-    h = bandwidth_within(tau, fitted.total, rule)
-    (low, high), unit = _fits_at(fitted, (tau - h, tau + h))
+    return next(nid_densities(fitted, (tau,), rule, least))
+
+
+def nid_densities(
+    fitted: FittedRows, taus: Sequence[float], rule: str = BOFINGER, least: float | None = None
+) -> Iterator[Array]:
+    """The same at several quantiles, one after the other; their fits start from each other."""
+    widths = [bandwidth_within(tau, fitted.total, rule) for tau in taus]
+    levels = [tau + side * h for tau, h in zip(taus, widths, strict=True) for side in (-1, 1)]
+    fits, unit = fits_at(fitted, levels)
     rows = fitted.rows
-    beta = (high[:-1] - low[:-1]) * unit * rows.unit
-    intercept = (high[-1] - low[-1]) * unit + float(beta @ rows.origin)
-    apart = rows.collect(Fitted(beta, intercept if rows.fit_intercept else 0.0))
-    apart -= exact_size(fitted) if least is None else least
-    return np.divide(2.0 * h, apart, out=np.zeros(rows.n), where=apart > 0.0)
+    for low, high, h in zip(fits[::2], fits[1::2], widths, strict=True):
+        beta = (high[:-1] - low[:-1]) * unit * rows.unit
+        intercept = (high[-1] - low[-1]) * unit + float(beta @ rows.origin)
+        apart = rows.collect(Fitted(beta, intercept if rows.fit_intercept else 0.0))
+        apart -= exact_size(fitted) if least is None else least
+        yield np.divide(2.0 * h, apart, out=np.zeros(rows.n), where=apart > 0.0)
 
 
 def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Array:
@@ -164,14 +183,15 @@ def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Arra
         return np.exp(-0.5 * np.square(r / width)) / (ROOT_TWO_PI * width)
 
 
-def _fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], float]:
+def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], float]:
     """Coefficients and intercept at some quantiles, and their unit of y in that of the blocks."""
     source: Any = fitted.rows.source
     data = Data(source.X, source.y, source.weight, source.n_threads)
     model = QuantileRegressor(levels[0], fit_intercept=fitted.has_intercept)
     problem, solver = model._prepare(data)
-    session, start, found = SOLVERS[solver].prepare(problem), None, []
-    for level in levels:
+    session, start = SOLVERS[solver].prepare(problem), None
+    found: dict[float, Array] = {}
+    for level in sorted(set(levels)):  # neighbours start from each other
         own = problem.with_loss(Quantile(level))
         fit = session.fit(own, start=start, max_iter=model.max_iter, tol=model.tol)
         if not fit.converged:
@@ -179,22 +199,39 @@ def _fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], 
                 f"The fit at the quantile {level:g}, which covariance='nid' compares with another "
                 f"one, did not converge: {fit.message}",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=levels_to_the_user(),
             )
         start = fit.start
-        found.append(np.append(fit.coef, fit.intercept))
-    return found, problem.y_unit / fitted.y_unit
+        found[level] = np.append(fit.coef, fit.intercept)
+    return [found[level] for level in levels], problem.y_unit / fitted.y_unit
+
+
+def at_ranks(x: Array, w: Array, ranks: Array) -> Array:
+    """The smallest values of a sample, in which x is w times, with so many at or below them."""
+    if w.min() == w.max() == 1.0:
+        index = np.clip(np.ceil(ranks).astype(np.intp) - 1, 0, len(x) - 1)
+        return np.partition(x, np.unique(index))[index]
+    order = np.argsort(x, kind="stable")
+    index = np.searchsorted(np.cumsum(w[order]), ranks)
+    return x[order[np.minimum(index, len(x) - 1)]]
+
+
+def _smallest(x: Array, w: Array, least: float) -> Index:
+    """The smallest values in their order, as many as weigh so much at least, or all."""
+    count = int(least) + 1
+    while 2 * count < len(x):
+        few = np.flatnonzero(x <= np.partition(x, count)[count])
+        if w[few].sum() >= least:
+            return few[np.argsort(x[few], kind="stable")]
+        count *= 2
+    return np.argsort(x, kind="stable")
 
 
 def _sample_quantiles(x: Array, w: Array, levels: Sequence[float]) -> list[float]:
     """Quantiles of a sample in which x is w times, between the two next to ``(W - 1) level``."""
-    order = np.argsort(x, kind="stable")
-    values, cumulated = x[order], np.cumsum(w[order])
-    total, found = float(cumulated[-1]), []
-    for level in levels:
-        at = max((total - 1.0) * level, 0.0)
-        below = math.floor(at + SUMMED * total)
-        ends = np.searchsorted(cumulated, [below + SUMMED * total, below + 1 + SUMMED * total])
-        low, high = values[np.minimum(ends, len(x) - 1)]
-        found.append(float(low + (at - below) * (high - low)))
-    return found
+    total = float(w.sum())
+    at = np.maximum((total - 1.0) * np.asarray(levels), 0.0)
+    slack = SUMMED * total
+    below = np.floor(at + slack)
+    low, high = at_ranks(x, w, np.concatenate([below, below + 1.0]) + slack).reshape(2, -1)
+    return list(low + (at - below) * (high - low))

@@ -17,7 +17,7 @@ from robustreg._numbers import real_array
 from robustreg._validation import check_finite
 from robustreg.estimators import HuberRegressor
 from robustreg.estimators._predictor import LinearPredictor
-from robustreg.inference._conformal_folds import has_own_folds
+from robustreg.inference.conformal._folds import has_own_folds
 
 
 class AroundRegressor(MetaEstimatorMixin, RegressorMixin, Estimator):

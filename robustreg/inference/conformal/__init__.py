@@ -1,0 +1,1 @@
+"""Bands for new rows, from how far fits are off rows that they have not seen."""

@@ -1,0 +1,1 @@
+"""Inference for quantile fits: densities, covariances, rank tests, several quantiles."""

@@ -1,0 +1,267 @@
+"""Covariance matrices of quantile fits, those of the median among them.
+
+With the quantile tau, residuals r of the fit, weights w that count rows, their sum W, and
+``Q = sum w x x'``. Everything is in coordinates in which the regressors are orthonormal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import qr
+
+from robustreg._arrays import SUMMED, Array
+from robustreg._linalg.factors import eigh
+from robustreg.inference._clusters import Grouped, Terms
+from robustreg.inference._covariance import Bread, Covariance
+from robustreg.inference._parts import Groups
+from robustreg.inference._rows import FittedRows
+from robustreg.inference.quantiles._density import (
+    BOFINGER,
+    at_ranks,
+    exact_size,
+    kernel_density,
+    nid_densities,
+    residuals_of,
+    sparsity,
+    weights_of,
+)
+from robustreg.losses import Quantile
+
+QUANTILE_KINDS = ("iid", "nid", "kernel", "cluster")
+OFF_OBJECTIVE, OFF_SINGLE = 1e-8, 1e-3  # by which the objective may be off, in float32
+ROUNDING = 1e-13  # of the largest eigenvalue: what rounding leaves of 0
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Covariances of the K coordinates of several fits: ``share[s, t] root[s] root[t]'``.
+
+    Attributes
+    ----------
+    share : ndarray of shape (m, m)
+        What scores of two fits have in common.
+    root : ndarray of shape (m, K, d)
+        In units of y.
+    """
+
+    share: Array
+    root: Array
+
+    @classmethod
+    def of(cls, matrix: Array) -> Joint:
+        """From the matrices themselves, shape (m, m, K, K)."""
+        m, _, size, _ = matrix.shape
+        values, vectors = eigh(matrix.swapaxes(1, 2).reshape(m * size, m * size))
+        kept = values > ROUNDING * max(float(values.max(initial=0.0)), 0.0)
+        root = vectors[:, kept] * np.sqrt(values[kept])
+        return cls(np.ones((m, m)), root.reshape(m, size, -1))
+
+    def matrix(self, s: int, t: int) -> Array:
+        """The covariances of two fits, shape (K, K)."""
+        return self.share[s, t] * (self.root[s] @ self.root[t].T)
+
+    def spread(self, combinations: Array) -> Array:
+        """A root of the covariances of combinations (q, m, K) of all coordinates, shape (q, d)."""
+        values, vectors = eigh(self.share)
+        kept = values > ROUNDING * values[-1]
+        half = vectors[:, kept] * np.sqrt(values[kept])
+        each = [combinations[:, index] @ own for index, own in enumerate(self.root)]
+        both: Array = np.einsum("su,sqd->qud", half, np.stack(each))
+        return both.reshape(len(combinations), -1)
+
+
+def check_objective(fitted: FittedRows, objective: float, name: str, single: bool = False) -> None:
+    """Refuse rows at which the objective is not that of the fit.
+
+    ``single`` says that the coefficients are in single precision.
+
+    Raises
+    ------
+    ValueError
+        If they are not the rows of the fit.
+    """
+    values, w = fitted.loss.rho(residuals_of(fitted)), weights_of(fitted)
+    found = float(w @ values) / fitted.total * fitted.y_unit
+    allowed = (OFF_SINGLE if single else OFF_OBJECTIVE) * objective
+    if not abs(found - objective) <= allowed + exact_size(fitted) * fitted.y_unit:
+        raise ValueError(
+            f"X, y and sample_weight are not the rows that {name} was fitted to: its objective is "
+            f"{found:.10g} there, and was {objective:.10g}."
+        )
+
+
+def check_noise(fitted: FittedRows, scale: float) -> None:
+    """Refuse fits without noise: ``scale_`` is 0 if most rows are on the fit.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if scale > 0.0:
+        return
+    on_fit = np.abs(residuals_of(fitted)) <= exact_size(fitted)
+    raise ValueError(
+        f"The fit passes through {int(on_fit.sum())} of {fitted.rows.n} rows exactly; there is no "
+        "noise to judge it by."
+    )
+
+
+def quantile_covariance(
+    fitted: FittedRows,
+    tau: float,
+    kind: str,
+    *,
+    groups: Groups | None = None,
+    rule: str = BOFINGER,
+    density: Array | None = None,
+) -> Covariance:
+    """The covariance matrix of a quantile fit, by `joint_covariance`."""
+    densities = None if density is None else [density]
+    joint = joint_covariance([fitted], [tau], kind, groups=groups, rule=rule, densities=densities)
+    return covariance_of(joint, 0, groups, np.zeros((fitted.size, 0)))
+
+
+def covariance_of(
+    joint: Joint,
+    index: int,
+    groups: Groups | None,
+    unknown: Array,
+    alone: tuple[int, ...] = (),
+) -> Covariance:
+    """That of one fit among several; of groups, t has as many degrees of freedom less one."""
+    df = None if groups is None else groups[1] - 1.0
+    return Covariance(joint.matrix(index, index), unknown, alone, df=df)
+
+
+def joint_covariance(
+    fits: Sequence[FittedRows],
+    taus: Sequence[float],
+    kind: str,
+    *,
+    groups: Groups | None = None,
+    rule: str = BOFINGER,
+    densities: Iterable[Array] | None = None,
+) -> Joint:
+    """Covariances of the coefficients of several quantiles with each other.
+
+    Of two quantiles s and t they are ``(min(s, t) - s t) B_s Q B_t'`` with ``Q = sum w x x'`` and
+    ``B = (sum w f x x')^-1`` (Koenker and Bassett 1982), of one ``t (1 - t) B Q B``.
+
+    Parameters
+    ----------
+    fits : sequence of FittedRows
+        The same rows, in the same coordinates, at the fit of each quantile.
+    taus : sequence of float
+        The quantiles.
+    kind : {"iid", "nid", "kernel", "cluster"}
+        "iid": noise that does not depend on x, one over whose density f is `sparsity` (Koenker and
+        Bassett 1978). "nid": densities f by `nid_densities`; "kernel": by `kernel_density`.
+        "cluster": ``B_s [sum_g s_g t_g'] B_t'`` with the B of "nid" and the scores
+        ``sum w x (tau - 1(r < 0))`` of groups (Parente and Santos Silva 2016).
+    groups : tuple of ndarray and int, default=None
+        Numbers from 0 of the groups of the rows, and how many there are, for "cluster".
+    rule : {"bofinger", "hall-sheather"}, default="bofinger"
+        The bandwidth.
+    densities : iterable of ndarray of shape (n,), default=None
+        The densities of each quantile, where they are known.
+
+    Returns
+    -------
+    Joint
+        In the K coordinates.
+
+    Raises
+    ------
+    ValueError
+        If there is no noise next to a fit, or too few rows with a density.
+    """
+    first, levels = fits[0], np.asarray(taus, dtype=np.float64)
+    every = first.every
+    breads = _breads(fits, taus, kind, rule, densities, every)
+    if groups is not None:
+        pairs = zip(fits, taus, breads, strict=True)
+        steps = np.stack([b @ _scores_of_groups(fit, tau, groups).T for fit, tau, b in pairs])
+        return Joint(np.ones((len(fits), len(fits))), first.y_unit * _narrow(steps))
+    unit = first.y_unit / math.sqrt(first.weight_unit)
+    half = np.linalg.cholesky(every)
+    share = np.minimum.outer(levels, levels) - np.outer(levels, levels)
+    return Joint(share, unit * np.stack([bread @ half for bread in breads]))
+
+
+def r_one(fitted: FittedRows, tau: float) -> float:
+    """Koenker and Machado's (1999) share of what is explained, ``R1 = 1 - V / V_0``.
+
+    V is the sum of the check loss, ``V_0`` that of the best constant, or of 0 without an intercept.
+    """
+    loss, w = Quantile(tau), weights_of(fitted)
+    y, constant = fitted.rows.y, 0.0
+    if fitted.has_intercept:
+        constant = float(at_ranks(y, w, np.array([(tau - SUMMED) * fitted.total]))[0])
+    before = float(w @ loss.rho(y - constant))
+    return 1.0 - float(w @ loss.rho(residuals_of(fitted))) / before if before > 0.0 else math.nan
+
+
+def _breads(
+    fits: Sequence[FittedRows],
+    taus: Sequence[float],
+    kind: str,
+    rule: str,
+    densities: Iterable[Array] | None,
+    every: Array,
+) -> list[Array]:
+    """The B of each fit, in units of the blocks and of the largest weight."""
+    total, pairs = fits[0].rows.total, list(zip(fits, taus, strict=True))
+    if kind == "iid":
+        inverse = Bread.of(every, total).inverse
+        return [inverse * sparsity(fit, tau, rule) for fit, tau in pairs]
+    if densities is None:
+        densities = nid_densities(fits[0], taus, rule)
+        if kind == "kernel":
+            densities = (kernel_density(fit, tau, rule) for fit, tau in pairs)
+    breads = []
+    for density in densities:
+        bread = Bread.of(_gram(fits[0], density), total)
+        if bread.unknown.shape[1]:
+            raise _too_few(kind, density)
+        breads.append(bread.inverse)
+    return breads
+
+
+def _gram(fitted: FittedRows, density: Array) -> Array:
+    """``sum w f x x'`` in the K coordinates."""
+    return fitted.rows.total * fitted.coordinates.gram(density)
+
+
+def _narrow(steps: Array) -> Array:
+    """Roots (m, K, d) of the same products, with d no larger than it must be."""
+    m, size, d = steps.shape
+    if d <= m * size:
+        return steps
+    factor: Array = qr(steps.reshape(m * size, d).T, mode="r", check_finite=False)[0]
+    return factor[: m * size].T.reshape(m, size, m * size)
+
+
+def _scores_of_groups(fitted: FittedRows, tau: float, groups: Groups) -> Array:
+    """``sum w x (tau - 1(r < 0))`` of the rows of every group, in the K coordinates.
+
+    Rows that the fit passes through are half above it and half below: of ``-y`` the quantile
+    ``1 - tau`` has the same errors. Weights w are in units of the largest.
+    """
+    r, exact = residuals_of(fitted), exact_size(fitted)
+    terms = Terms.of(fitted, tau - 0.5 * (r < -exact) - 0.5 * (r <= exact))
+    rows = Grouped.of(fitted, terms, np.eye(fitted.size), groups)
+    return np.vstack([sums.scores for sums in rows.sums(with_shares=False)])
+
+
+def _too_few(kind: str, density: Array) -> ValueError:
+    other = {"kernel": "'iid', 'nid'", "cluster": ""}.get(kind, "'iid', 'kernel'")
+    return ValueError(
+        f"covariance={kind!r} does not exist here: {int(np.sum(density > 0.0))} of {len(density)} "
+        "rows have a density next to the fit, which do not determine all coefficients. Take "
+        f"covariance={other}{' or ' if other else ''}'bootstrap'."
+    )
