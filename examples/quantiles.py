@@ -9,6 +9,9 @@ quarters of 53 940 stones, and the other quarter says how many prices the band r
 logarithm of the price is fitted: a quantile of the logarithm is the logarithm of the quantile,
 which is not so for a mean.
 
+Quantiles of few rows promise too much: at the edges they follow the rows that they were fitted to.
+Of 100 stones, `ConformalRegressor` makes the band wider by what rows say that were held out.
+
 Run it with ``python examples/quantiles.py [--output picture.png]``.
 """
 
@@ -29,11 +32,13 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
 from robustreg import L2Regressor, QuantileRegressor
 from robustreg.datasets import load_diamonds, load_engel
+from robustreg.inference import ConformalRegressor
 
 FAN = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 BAND = (0.05, 0.5, 0.95)
 GRADES = ("cut", "color", "clarity")
 EXACT = 1e-6  # francs; a household this near is on the line
+FEW = 100  # stones, of which a band is made wider by held-out ones
 GROUPS = 5  # of equal size, by weight, in which the coverage is looked at
 GREY, ORANGE, BLUE, RED = "0.62", "#e58606", "#0b3c8c", "#cc3311"
 
@@ -99,6 +104,19 @@ def normal_band(name: str, columns: Any, train: Any, test: Any) -> Band:
     return Band(name, ends, np.abs(y - ends[:, 1]) <= half, seconds)
 
 
+def conformal_band(name: str, columns: Any, train: Any, test: Any) -> tuple[Band, Any]:
+    """The same, with ends that stones which were held out of the fits have shifted."""
+    ends_only = QuantileRegressor((BAND[0], BAND[-1]), crossing="rearrange")
+    model = ConformalRegressor(make_pipeline(columns, ends_only), random_state=0)
+    start = time.perf_counter()
+    model.fit(*train)
+    seconds = time.perf_counter() - start
+    X, y = test
+    low, high = model.predict_interval(X, level=BAND[-1] - BAND[0]).T
+    ends = np.stack([low, model.predict(X), high], axis=1)
+    return Band(name, ends, (low <= y) & (y <= high), seconds), model
+
+
 def print_bands(bands: list[Band], carat: np.ndarray) -> None:
     """Coverage of all held-out stones, and in groups from the lightest to the heaviest."""
     order = np.argsort(carat, kind="stable")
@@ -112,11 +130,12 @@ def print_bands(bands: list[Band], carat: np.ndarray) -> None:
     print("(By groups of equal size, up to the weight in carat above them. Promised: 90.)")
 
 
-def draw(path: Path, engel: Any, model: Any, stones: Any, price_model: Any) -> None:
+def draw(path: Path, engel: Any, model: Any, stones: Any, few: Any) -> None:
     plt = import_pyplot()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11.0, 4.8), layout="constrained")
-    draw_fan(left, *engel, model)
-    draw_band(right, *stones, price_model)
+    figure, panels = plt.subplots(1, 3, figsize=(13.5, 4.6), layout="constrained")
+    draw_fan(panels[0], *engel, model)
+    draw_band(panels[1], *stones)
+    draw_few(panels[2], *few)
     save(figure, path)
 
 
@@ -137,21 +156,50 @@ def draw_fan(panel: Any, income: np.ndarray, food: np.ndarray, model: Any) -> No
 def draw_band(panel: Any, carat: np.ndarray, price: np.ndarray, inside: Any, model: Any) -> None:
     """Held-out stones and the band around the price, on logarithmic axes."""
     for rows, color, name in ((inside, GREY, "inside"), (~inside, ORANGE, "outside")):
-        label = f"{name}: {rows.mean():.1%} of the held-out stones"
+        label = f"held-out stones {name}: {rows.mean():.1%}"
         panel.plot(carat[rows], price[rows], ".", color=color, ms=2, alpha=0.6, label=label)
-    line = np.geomspace(carat.min(), carat.max(), 200)
-    X = np.zeros((len(line), 1 + len(GRADES)))
-    X[:, 0] = line
-    ends = 10.0 ** model.predict(X).T
+    line = weights(carat)
+    ends = 10.0 ** model.predict(line).T
     for end, quantile in zip(ends, BAND, strict=True):
         style = {"lw": 2.0} if quantile == 0.5 else {"lw": 1.6, "ls": "--"}
-        panel.plot(line, end, color=BLUE, label=f"{quantile:.0%} quantile", **style)
-    panel.set(xscale="log", yscale="log", xlabel="weight in carat", ylabel="price in dollars")
+        panel.plot(line[:, 0], end, color=BLUE, label=f"{quantile:.0%} quantile", **style)
+    panel.set(ylabel="price in dollars", title="Diamonds: a 90 % band, from the weight alone")
+    panel.set(yscale="log")
+    scale_axes(panel)
+    panel.set_yticks([500, 1000, 2000, 5000, 10_000], ["500", "1000", "2000", "5000", "10 000"])
+    panel.legend(frameon=False, loc="lower right", markerscale=3, fontsize="small")
+
+
+def scale_axes(panel: Any) -> None:
+    panel.set(xscale="log", xlabel="weight in carat")
     panel.minorticks_off()
     panel.set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
-    panel.set_yticks([500, 1000, 2000, 5000, 10_000], ["500", "1000", "2000", "5000", "10 000"])
-    panel.set(title="Diamonds: a 90 % band, from the weight alone")
-    panel.legend(frameon=False, loc="lower right", markerscale=3)
+
+
+def draw_few(panel: Any, carat: np.ndarray, price: np.ndarray, *models: Any) -> None:
+    """A few stones and two bands of theirs, over the median price of all stones of the weight."""
+    median, quantiles, conformal = models
+    line = weights(carat)
+    middle = 10.0 ** median.predict(line)[:, 1]
+    band = 10.0 ** conformal.predict_interval(line, level=BAND[-1] - BAND[0]).T / middle
+    panel.fill_between(line[:, 0], *band, color="#c2d1ec", lw=0, label="conformal band")
+    ends = 10.0 ** quantiles.predict(line).T[::2] / middle
+    panel.plot(line[:, 0], ends[0], color=BLUE, lw=1.6, ls="--", label="5% and 95% quantile")
+    panel.plot(line[:, 0], ends[1], color=BLUE, lw=1.6, ls="--")
+    ratio = price / np.interp(carat, line[:, 0], middle)
+    panel.plot(carat, ratio, ".", color="0.35", ms=5, label="stones of the fit")
+    scale_axes(panel)
+    panel.set(
+        title=f"Close up: bands of {len(carat)} stones", ylabel="price / median of the weight"
+    )
+    panel.legend(frameon=False, fontsize="small")
+
+
+def weights(carat: np.ndarray) -> np.ndarray:
+    """Rows of a line through all weights; the grades do not matter."""
+    line = np.zeros((200, 1 + len(GRADES)))
+    line[:, 0] = np.geomspace(carat.min(), carat.max(), len(line))
+    return line
 
 
 def main() -> None:
@@ -171,10 +219,14 @@ def main() -> None:
     by_weight, weight_model = quantile_band("quantiles, from the weight", curve(), train, test)
     by_grade, _ = quantile_band("quantiles, weight and grades", curve(1, 2, 3), train, test)
     gauss = normal_band("least squares, weight and grades", curve(1, 2, 3), train, test)
-    print_bands([by_weight, by_grade, gauss], test[0][:, 0])
+    few = train[0][:FEW], train[1][:FEW]
+    of_few, few_model = quantile_band(f"{FEW} stones, quantiles of the weight", curve(), few, test)
+    wider, conformal = conformal_band(f"{FEW} stones, the same, conformal", curve(), few, test)
+    print_bands([by_weight, by_grade, gauss, of_few, wider], test[0][:, 0])
 
-    stones = test[0][:, 0], 10.0 ** test[1], by_weight.inside
-    draw(output, (income, food), engel_model, stones, weight_model)
+    stones = test[0][:, 0], 10.0 ** test[1], by_weight.inside, weight_model
+    few_stones = few[0][:, 0], 10.0 ** few[1], weight_model, few_model, conformal
+    draw(output, (income, food), engel_model, stones, few_stones)
     print(f"\nPicture: {output}")
 
 
