@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse, stats
+from scipy.integrate import quad
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,8 +27,11 @@ from robustreg import (
     QuantileRegressor,
     SRegressor,
 )
+from robustreg.estimators._subsampling import tuned
 from robustreg.inference import infer
+from robustreg.inference._rejecting import curvature_bias
 from robustreg.losses import Huber, LogCosh
+from robustreg.sources import _array
 
 FOLDER = Path(__file__).parent / "golden"
 REFERENCE = json.loads((FOLDER / "inference_m.json").read_text())
@@ -153,6 +157,29 @@ def test_hc3_of_least_squares_is_the_jackknife():
     X, y = sample(25)
     model = L2Regressor().fit(X, y)
     assert_allclose(infer(model, X, y).covariance, jackknife(model, X, y), rtol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("near", [1.0, 0.01])  # of nearly equal columns 0 is far from the means
+def test_blocks_of_rows_do_not_matter(near, fit_intercept, weighted, monkeypatch):
+    rng, (X, y) = np.random.default_rng(7), sample(n=600, p=3, seed=1)
+    X = np.column_stack([X + 2.0, X[:, 0] + near * rng.normal(size=600) - 2.0])
+    weight = rng.uniform(0.2, 3.0, 600) if weighted else None
+    model = L2Regressor(fit_intercept=fit_intercept).fit(X, y, weight)
+    expected = infer(model, X, y, weight, covariance="HC3").covariance
+    monkeypatch.setattr(_array, "BLOCK_BYTES", 1)  # ten blocks
+    found = infer(model, X, y, weight, covariance="HC3").covariance
+    w, A = (np.ones(600) if weight is None else weight), X
+    if fit_intercept:
+        A = np.column_stack([np.ones(600), X])
+    inverse = np.linalg.inv((A.T * w) @ A)
+    r = y - model.predict(X)
+    r /= 1.0 - np.einsum("ij,jk,ik->i", A, inverse, A)
+    direct = inverse @ (A.T * (w * r**2)) @ A @ inverse
+    size = np.sqrt(np.diag(direct))
+    for each in (expected, found):
+        assert_allclose(each / size / size[:, None], direct / size / size[:, None], atol=1e-9)
 
 
 def test_hc3_of_huber_is_the_jackknife_where_no_row_crosses_the_corner():
@@ -410,17 +437,40 @@ def test_long_tables_have_no_rank_tests_unless_they_are_asked_for():
     assert_allclose(ranked.conf_int(), infer(model, X, y).conf_int(), atol=0.05)
 
 
-def test_an_s_estimate_is_as_sure_as_its_curvature_at_the_gaussian():
+def test_an_s_estimate_of_few_rows_is_not_too_sure():
     """Its rows in the centre are chosen: with few rows HC3 alone covers 84 % for 95."""
-    rng = np.random.default_rng(0)
-    covered = []
+    rng, true = np.random.default_rng(0), np.array([0.0, 1.0, -1.0, 0.5])
+    covered, curved, loss = [], [], tuned("bisquare", breakdown_point=0.5)
     for _ in range(60):
         X = rng.normal(size=(80, 3))
-        y = X @ [1.0, -1.0, 0.5] + rng.normal(size=80)
-        low, high = infer(SRegressor(n_subsamples=100, random_state=0).fit(X, y), X, y).conf_int().T
-        covered.append((low <= [0.0, 1.0, -1.0, 0.5]) & (high >= [0.0, 1.0, -1.0, 0.5]))
+        y = X @ true[1:] + rng.normal(size=80)
+        model = SRegressor(n_subsamples=100, random_state=0).fit(X, y)
+        low, high = infer(model, X, y).conf_int().T
+        covered.append((low <= true) & (high >= true))
+        curved.append(loss.psi_prime((y - model.predict(X)) / model.loss_scale_).mean())
     share = np.mean(covered)  # with a standard error of about 0.02
     assert 0.91 < share < 0.99
+    # 1.64 to the first order; the standard error is about 0.05
+    expected = 1.0 + curvature_bias(loss) * 4 / 80
+    slope = integrate(loss, lambda u: loss.psi_prime(u))
+    assert np.mean(curved) / slope == pytest.approx(expected, rel=0.12)
+
+
+def integrate(loss, function):
+    return quad(lambda u: float(function(u)) * stats.norm.pdf(u), -loss.c, loss.c)[0]
+
+
+def test_the_curvature_that_an_s_estimate_adds():
+    """The formula with derivatives written out; the second one jumps at the ends, by 8 / c."""
+    loss = tuned("bisquare", breakdown_point=0.5)
+    c = loss.c
+    slope = integrate(loss, loss.psi_prime)
+    second = integrate(loss, lambda u: loss.psi(u) * (20.0 * u**3 / c**4 - 12.0 * u / c**2))
+    third = integrate(loss, lambda u: 60.0 * u**2 / c**4 - 12.0 / c**2)
+    third -= 2.0 * 8.0 / c * stats.norm.pdf(c)
+    square = integrate(loss, lambda u: loss.psi(u) ** 2)
+    expected = (-second / slope + square * third / (2.0 * slope**2)) / slope
+    assert curvature_bias(loss) == pytest.approx(expected, rel=1e-9)
 
 
 # ------------------------------------------------------------------ what the data do not say

@@ -22,12 +22,12 @@ from robustreg.estimators._subsampling import tuned
 from robustreg.inference import infer
 from robustreg.inference._clusters import group_numbers
 from robustreg.inference._parts import Asked
+from robustreg.inference._rejecting import curvature_bias
 from robustreg.inference._rows import with_rows_of
 from robustreg.inference.bootstrap import _steps
 from robustreg.inference.bootstrap._draws import FAMILY, ROWS, Draws, Exponential, entropy_of
 from robustreg.inference.quantiles import _bootstrap
 from robustreg.inference.quantiles._density import weights_of
-from robustreg.losses._quadrature import gaussian_expectation
 from robustreg.sources import _array
 from robustreg.subsampling.trimming import CUTOFF, trimmed_variance
 
@@ -147,10 +147,7 @@ def by_hand(model, X, y, w, counts, n):
         found.append(np.linalg.solve(J, side))
     matrix = np.cov(np.array(found[:n]), rowvar=False)
     if isinstance(model, SRegressor):
-        z = (y - D @ np.append(model.intercept_, model.coef_)) / model.loss_scale_
-        loss = model.loss_
-        expected = gaussian_expectation(loss._psi_prime, loss._breakpoints())
-        matrix[:3, :3] *= max(np.average(loss.psi_prime(z), weights=w) / expected, 1.0) ** 2
+        matrix[:3, :3] *= 1.0 + 2.0 * curvature_bias(model.loss_) * 3 / w.sum()
     return matrix
 
 

@@ -53,7 +53,12 @@ def separable(problem: Problem) -> Chosen:
 
 
 def _separable(
-    problem: Problem, rows: RowBlocks, second: Moments, cross: TargetMoments, *, single: bool
+    problem: Problem,
+    rows: RowBlocks,
+    second: Moments,
+    cross: TargetMoments | None,
+    *,
+    single: bool,
 ) -> Chosen:
     spread = second.spread(rows.total)
     width = np.sqrt(spread**2 + _pull(problem, rows))
@@ -81,9 +86,13 @@ def quick(problem: Problem) -> Chosen:
     return white(problem, rows, GROSS)
 
 
-def white(problem: Problem, rows: RowBlocks | None = None, far: float = FAR_OUT) -> Chosen:
-    """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR."""
-    rows, second, cross = moments(_read(problem) if rows is None else rows, _limit(problem, far))
+def white(problem: Problem, rows: RowBlocks | None = None, far: float | None = FAR_OUT) -> Chosen:
+    """Whitened coordinates of a problem, by Cholesky where that is accurate, else by QR.
+
+    In their moments targets are cut off at `far` spreads; None: nobody asks for these.
+    """
+    limit = None if far is None else _limit(problem, far)
+    rows, second, cross = moments(_read(problem) if rows is None else rows, limit)
     ridge = _ridge(problem, rows, second.spread(rows.total))
     basis = None
     penalised = not problem.penalty.is_none
@@ -93,7 +102,7 @@ def white(problem: Problem, rows: RowBlocks | None = None, far: float = FAR_OUT)
         basis = whiten_deficient(rows, second)
     if basis is not None:
         return Coordinates(rows, basis, second, ridge), cross
-    rows, second, cross = moments(_read(problem, standardise=True), _limit(problem, far))
+    rows, second, cross = moments(_read(problem, standardise=True), limit)
     ridge = _ridge(problem, rows, second.spread(rows.total))
     basis, certain = whiten_rows(rows, ridge)
     return Coordinates(rows, basis, second, ridge, by_rows=True, certain=certain), cross

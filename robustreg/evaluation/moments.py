@@ -34,18 +34,20 @@ class TargetMoments:
 
 @dataclass(frozen=True)
 class _SecondMoments:
-    """The job that sums ``w [a, 1][a, 1, y]'``, y cut off beyond a limit."""
+    """The job that sums ``w [a, 1][a, 1, y]'``, y cut off beyond a limit; None: 0 in its place."""
 
     single: bool
-    limit: float
+    limit: float | None
 
     def __call__(self, block: Block) -> Array:
         reading, weight, target = block.reading, block.weight, block.target
-        if self.limit < np.inf:
-            target = np.clip(target, -self.limit, self.limit)
-        sums = np.empty((reading.p + 1, reading.p + 2))
+        sums = np.zeros((reading.p + 1, reading.p + 2))
         with np.errstate(over="ignore", invalid="ignore"):
             sums[:, :-1] = weighted_gram(reading, block.X, weight, single=self.single)
+            if self.limit is None:
+                return sums
+            if self.limit < np.inf:
+                target = np.clip(target, -self.limit, self.limit)
             weighted = target if weight is None else weight * target
             sums[-1, -1] = weighted.sum()
             sums[:-1, -1] = product(weighted, block.X) - sums[-1, -1] * reading.offset
@@ -53,13 +55,13 @@ class _SecondMoments:
 
 
 def moments(
-    rows: RowBlocks, limit: float = np.inf, single: bool = False
-) -> tuple[RowBlocks, Moments, TargetMoments]:
+    rows: RowBlocks, limit: float | None = np.inf, single: bool = False
+) -> tuple[RowBlocks, Moments, TargetMoments | None]:
     """The rows about the means of X, and the moments of X and y: one pass over X.
 
     The rows are about points near their means as they come, so nothing cancels here. Targets are
-    cut off beyond ``limit``. With ``single``, for ``rows.single`` only, the Gram matrix has six
-    digits, at half of the cost.
+    cut off beyond ``limit``; where that is None, nothing is summed of them. With ``single``, for
+    ``rows.single`` only, the Gram matrix has six digits, at half of the cost.
     """
     with np.errstate(invalid="ignore"):
         sums = rows.sum(_SecondMoments(single, limit))
@@ -70,14 +72,14 @@ def moments(
     if not rows.fit_intercept:
         gram[flat] = 0.0
         gram[:, flat] = 0.0
-        return rows, Moments(gram), TargetMoments(cross[:-1], 0.0)
+        return rows, Moments(gram), None if limit is None else TargetMoments(cross[:-1], 0.0)
     mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
     gram[:-1, :-1] -= rows.total * np.outer(mean, mean)
     gram[:-1, -1] = gram[-1, :-1] = 0.0
     gram[flat] = 0.0
     gram[:, flat] = 0.0
-    own = cross[:-1] - rows.total * mean * mean_y
-    return rows.about(mean), Moments(gram), TargetMoments(own, mean_y)
+    own = TargetMoments(cross[:-1] - rows.total * mean * mean_y, mean_y)
+    return rows.about(mean), Moments(gram), None if limit is None else own
 
 
 def _column_sums(block: Block) -> Array:

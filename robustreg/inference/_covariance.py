@@ -15,8 +15,9 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg._linalg.factors import eigh
+from robustreg.inference._least_squares import LeastSquares
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import LeastSquares, Leave, LeaveOut, Score, Scored
+from robustreg.inference._sums import Leave, LeaveOut, Score, Scored, bordered
 
 # Share of the curvature of all rows below which a direction has none, the rows in the centre of the
 # loss being too few.
@@ -73,11 +74,15 @@ def score(fitted: FittedRows, kind: str = "") -> Scored:
     It brings what `sandwich` sums for a kind, too, where A is known before, as of least squares.
     """
     if kind in POWERS and fitted.loss.homogeneity == 2:
-        root = Bread.of(fitted.every, fitted.rows.total).root
-        leave_out = LeaveOut.of(fitted, root, POWERS[kind])
-        return fitted.rows.sum(LeastSquares.of(fitted.point, leave_out))
+        every, k = fitted.every, fitted.coordinates.k
+        root = Bread.of(every[:k, :k], fitted.rows.total).root
+        own = 1.0 / float(every[k, k]) if fitted.has_intercept else 0.0  # at the means: apart
+        job = LeastSquares.of(fitted, root, own, POWERS[kind])
+        sums = fitted.rows.sum(job)
+        return replace(sums, psi=every @ job.lift @ sums.psi, left=sums.left.lifted(job.lift))
     basis, kappa = fitted.coordinates.gram_basis, fitted.loss.kappa if fitted.joint else 0.0
-    return fitted.rows.sum(Score(fitted.loss, fitted.point, basis, kappa))
+    sums = fitted.rows.sum(Score(fitted.loss, fitted.point, basis, kappa))
+    return replace(sums, psi=fitted.lead_of(sums.psi))
 
 
 def slope_of_equations(fitted: FittedRows, scored: Scored) -> Array:
@@ -134,23 +139,20 @@ def sandwich(fitted: FittedRows, scored: Scored, kind: str) -> Covariance:
         kappa = fitted.loss.kappa if fitted.joint else 0.0
         leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
         sums = fitted.rows.sum(Leave(fitted.loss, fitted.point, kappa, leave_out))
+        sums = sums.lifted(bread.root)
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - fitted.size)
     if fitted.joint:
         curve, crossed = fitted.lead_of(scored.curve_z), fitted.lead_of(sums.crossed)
         own = Bread.of(bordered(derivative, curve, scored.curve_zz), fitted.rows.total)
-        lift = derivative @ bread.root
-        middle = bordered(lift @ sums.middle @ lift.T, crossed, sums.conjugate_square)
+        inner: Array = derivative @ sums.middle @ derivative
+        middle = bordered(inner, crossed, sums.conjugate_square)
         matrix = factor * own.inverse @ middle @ own.inverse
         error = math.sqrt(max(matrix[-1, -1], 0.0))
         found = Covariance(matrix[:-1, :-1], own.unknown[:-1], scale_error=error)
     else:
-        found = Covariance(factor * bread.root @ sums.middle @ bread.root.T, bread.unknown)
-    moved = [bread.root @ row for _, row in sums.alone]
+        found = Covariance(factor * sums.middle, bread.unknown)
+    moved = [row for _, row in sums.alone]
     alone = tuple(index for index, _ in sums.alone)
     return replace(found, unknown=np.column_stack([found.unknown, *moved]), alone=alone)
-
-
-def bordered(matrix: Array, side: Array, corner: float) -> Array:
-    return np.block([[matrix, side[:, None]], [side[None, :], np.array([[corner]])]])

@@ -64,7 +64,7 @@ def in_good_coordinates(
     share = np.maximum(weigh(rows.collect(lambda block: residuals(block, there))), LEAST_SHARE)
     if problem.weight is not None:
         share *= problem.weight
-    coordinates, _ = white(problem.with_weight(share))
+    coordinates, _ = white(problem.with_weight(share), far=None)
     rows = replace(coordinates.rows, observed=problem.observed, total=fitted.rows.total)
     return replace(
         fitted,

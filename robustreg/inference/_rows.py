@@ -195,7 +195,7 @@ def _fitted_rows(
     problem = make_problem(
         data, loss=HalfSquared(), scale=1.0, penalty=ElasticNet(), fit_intercept=model.fit_intercept
     )
-    coordinates, _ = white(problem)
+    coordinates, _ = white(problem, far=None)
     largest = 1.0 if data.weight is None else float(data.weight.max())
     total = float(data.n if data.weight is None else data.weight.sum())
     sigma = 1.0 if loss.homogeneity == 2 else model.loss_scale_ / problem.y_unit

@@ -55,7 +55,7 @@ def checked_scores(model: Any, fitted: FittedRows, kind: str = "") -> Scored:
         raise ValueError("The fit is exact: there is no noise to judge it by.")
     # in coordinates of unit variance no slope is larger than that
     largest = np.sqrt(total * scored.psi_square)
-    miss = float(np.abs(fitted.lead_of(scored.psi)).max(initial=0.0)) / largest
+    miss = float(np.abs(scored.psi).max(initial=0.0)) / largest
     if fitted.joint:
         miss = max(miss, abs(scored.conjugate) / (total * fitted.loss.kappa))
     refuse_other_rows(model, fitted, miss, scored.psi_square)

@@ -6,7 +6,7 @@ With z = r / s, psi and psi' at z, w the weights and a the columns of a block fr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -29,8 +29,7 @@ class Added:
     """Sums, of which those of two blocks are added field by field."""
 
     def __add__(self, other: Self) -> Self:
-        names = [field.name for field in fields(self)]
-        return type(self)(**{n: getattr(self, n) + getattr(other, n) for n in names})
+        return type(self)(**{name: own + getattr(other, name) for name, own in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,11 @@ class Middle(Added):
     conjugate_square: float  # sum w f^2 c^2
     alone: list[tuple[int, Array]]  # rows that the fit cannot do without, with their t
 
+    def lifted(self, root: Array) -> Middle:
+        """The same of R t, in the K coordinates."""
+        alone: list[tuple[int, Array]] = [(index, root @ row) for index, row in self.alone]
+        return replace(self, middle=root @ self.middle @ root.T, alone=alone)
+
 
 NOTHING = Middle(np.zeros((0, 0)), np.zeros(0), 0.0, [])
 
@@ -66,7 +70,7 @@ class Scored(Added):
     """
 
     bread: Array  # sum w psi' [a, 1][a, 1]'; empty where psi' is the same of all rows
-    psi: Array  # sum w psi [a, 1]
+    psi: Array  # sum w psi [a, 1]; in the end in the K coordinates
     bend: float  # sum w psi'
     bend_square: float  # sum w psi'^2
     psi_square: float  # sum w psi^2
@@ -74,7 +78,7 @@ class Scored(Added):
     curve_zz: float  # sum w psi' z^2
     conjugate: float  # sum w c, with c = rho*(psi) - kappa
     fit: Fit  # what R squared is made of
-    left: Middle  # where A was known before; else empty
+    left: Middle  # where A was known before, else empty; in the end in the K coordinates
 
 
 class Left(NamedTuple):
@@ -98,6 +102,7 @@ class LeaveOut:
     power: float  # of 1 - h: 0 leaves scores as they are, HC2 has 1/2, HC3 1
     unit: float  # of the weights, one of which is left out
     by_columns: bool  # whether Gram matrices are summed in the columns of blocks
+    ends_in_one: bool = False  # whether the last t is 1, and left out where rows are given
 
     @classmethod
     def of(cls, fitted: FittedRows, root: Array, power: float) -> LeaveOut:
@@ -130,32 +135,46 @@ class LeaveOut:
         own: Callable[[Index], Array] | None = None,
     ) -> Left:
         """The same from the t of the rows and ``psi' t't``, which are overwritten."""
-        share: Array = np.ones(len(psi))
         alone: list[tuple[int, Array]] = []
-        if self.power > 0.0:
-            h /= self.unit
+        if self.power == 0.0:
+            share = np.ones(len(psi))
+        else:
+            h *= 1.0 / self.unit
             lost = _without(h, own)
             h[lost] = 0.0
-            share = (1.0 - h) ** -self.power
+            share = np.subtract(1.0, h, out=h)
+            if self.power != 1.0:  # a quotient takes a fraction of the time of a power
+                share **= self.power
+            np.divide(1.0, share, out=share)
             share[lost] = 0.0
-            alone = [(block.place.start + int(i), rows[:, i].copy()) for i in lost]
+            last = [1.0] if self.ends_in_one else []
+            alone = [(block.place.start + int(i), np.append(rows[:, i], last)) for i in lost]
         v = share * psi
         if block.weight is not None:
             v *= np.sqrt(block.weight)
-        return Left(share, self._gram(block, rows, v), alone)
+        return Left(share, self._sum_of_squares(block, rows, v), alone)
 
     def middle(self, block: Block, psi: Array, bend: Array) -> Middle:
         """The sums where there are no other equations than those of the coefficients."""
         _, middle, alone = self(block, psi, bend)
         return Middle(middle, np.zeros(block.reading.p + 1), 0.0, alone)
 
-    def _gram(self, block: Block, rows: Array, v: Array) -> Array:
+    def _sum_of_squares(self, block: Block, rows: Array, v: Array) -> Array:
         """``sum v^2 t t'``; rows are overwritten."""
         if block.reading.sparse and self.by_columns:
             lifted = np.vstack([self.root, self.root_one])
             return lifted.T @ weighted_gram(block.reading, block.X, v * v) @ lifted
         rows *= v
-        return product(rows, rows.T)
+        gram: Array = product(rows, rows.T)
+        return bordered(gram, product(rows, v), float(v @ v)) if self.ends_in_one else gram
+
+
+def bordered(matrix: Array, side: Array, corner: float) -> Array:
+    """A symmetric matrix with one more row and column."""
+    k = len(side)
+    found = np.empty((k + 1, k + 1))
+    found[:k, :k], found[k, :k], found[:k, k], found[k, k] = matrix, side, side, corner
+    return found
 
 
 def in_columns(fitted: FittedRows, root: Array) -> tuple[Array, Array]:
@@ -165,9 +184,14 @@ def in_columns(fitted: FittedRows, root: Array) -> tuple[Array, Array]:
     return own.basis @ root[: own.k], one
 
 
+def as_read(reading: Reading) -> bool:
+    """Whether products with rows lose no digits where these are not centred."""
+    return reading.near or (reading.sparse and not reading.far)
+
+
 def along(reading: Reading, X: Any, root: Array, root_one: Array) -> Array:
     """``R'[a, 1]`` of rows, shape (d, m): long rows are added to faster than short ones."""
-    if reading.near or (reading.sparse and not reading.far):
+    if as_read(reading):
         root_one = root_one - reading.offset @ root
     else:
         X = reading.centred(X)
@@ -184,48 +208,6 @@ def _without(h: Array, own: Callable[[Index], Array] | None) -> Index:
     lost = steep[own(steep) >= ALL_LEVERAGE]
     h[steep] = STEEP
     return lost
-
-
-@dataclass(frozen=True)
-class LeastSquares:
-    """The job that sums what `Score` and `Leave` do of least squares, where A is known before.
-
-    There psi(z) = z = r. One product gives the rows in coordinates and their predictions.
-    """
-
-    leave_out: LeaveOut
-    root: Array  # (p, d + 1) its R, and the coefficients
-    root_one: Array  # (d + 1,) the same for the intercept's column
-
-    @classmethod
-    def of(cls, point: Point, leave_out: LeaveOut) -> LeastSquares:
-        """Where the fit is at a point."""
-        root = np.column_stack([leave_out.root, point.beta])
-        return cls(leave_out, root, np.append(leave_out.root_one, point.intercept))
-
-    def __call__(self, block: Block) -> Scored:
-        w, y = block.weight, block.target
-        rows = along(block.reading, block.X, self.root, self.root_one)
-        r, rows = y - rows[-1], rows[:-1]
-        weighted, v, total = r, y, float(len(r))
-        if w is not None:
-            weighted, v, total = w * r, w * y, float(w.sum())
-        psi, square = slopes_of(block, weighted), float(weighted @ r)
-        none = np.zeros(len(psi))
-        h = np.einsum("ij,ij->j", rows, rows)
-        _, middle, alone = self.leave_out.of_rows(block, rows, r, h)
-        return Scored(
-            bread=np.zeros((0, 0)),
-            psi=psi,
-            bend=total,
-            bend_square=total,
-            psi_square=square,
-            curve_z=none,
-            curve_zz=0.0,
-            conjugate=0.0,
-            fit=Fit(total, float(v.sum()), float(v @ y), square, float(len(r)), 0.0),
-            left=Middle(middle, none, 0.0, alone),
-        )
 
 
 @dataclass(frozen=True)

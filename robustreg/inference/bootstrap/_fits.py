@@ -6,12 +6,12 @@ import numpy as np
 
 from robustreg.evaluation.sums import standardised
 from robustreg.inference import _high_breakdown
-from robustreg.inference._covariance import Bread, Covariance, bordered, slope_of_equations
+from robustreg.inference._covariance import Bread, Covariance, slope_of_equations
 from robustreg.inference._good_rows import residuals
 from robustreg.inference._high_breakdown import Solved, Start
 from robustreg.inference._parts import Asked
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Scored
+from robustreg.inference._sums import Scored, bordered
 from robustreg.inference._trimmed import Kept, Trimmed
 from robustreg.inference.bootstrap._steps import Equations, bootstrap
 
