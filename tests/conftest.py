@@ -1,5 +1,6 @@
 """Set-up that must come before scikit-learn, SciPy or matplotlib is imported."""
 
+import gc
 import os
 
 # Run with SciPy's array API support, as array API users do, unless told otherwise. Besides, the
@@ -13,3 +14,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 # What made the golden values is no test, and needs PyTorch.
 collect_ignore = ["golden/make_torch_losses.py"]
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector the many tests, which it would look at again and again."""
+    gc.freeze()

@@ -61,12 +61,12 @@ BENT = {
 
 
 def settings_of(i, j):
-    """The plain fit of the i-th model to the j-th table, and of each kind of setting the next.
+    """The plain fit of the i-th model to the j-th table, and the next of the other settings.
 
-    Settings take turns, so that all models meet all of them: the reference takes long under kinks.
+    These take turns, so that all models meet all of them.
     """
-    smooth, bent = list(SETTINGS)[1:], list(BENT)
-    return "plain", smooth[(i + j) % len(smooth)], bent[(i + j) % len(bent)]
+    others = [*SETTINGS, *BENT][1:]
+    return "plain", others[(i + j) % len(others)]
 
 
 EVERYTHING = {
