@@ -323,3 +323,19 @@ def test_noise_beyond_the_corner_is_no_exact_fit():
     X, y = sample()
     with pytest.warns(UserWarning, match="it rests on single rows"):  # the few in the centre
         infer(HuberRegressor(scale=1.0).fit(X, 1e9 * y), X, 1e9 * y)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+@pytest.mark.parametrize("name", [name for name in MODELS if "search" not in name])
+def test_units_without_squares_are_refused(name, unit):
+    X, y = sample()
+    with pytest.raises(ValueError, match=r"cannot be represented in float64.* y must be rescaled"):
+        infer(MODELS[name].fit(X, unit * y), X, unit * y)
+
+
+@pytest.mark.parametrize("unit", [1e-160, 1e160])
+def test_columns_without_squares_have_errors(unit):
+    X, y = sample()
+    plain = infer(HuberRegressor().fit(X, y), X, y)
+    found = infer(HuberRegressor().fit(unit * X, y), unit * X, y)
+    assert_allclose(found.standard_errors[1:] * unit, plain.standard_errors[1:], rtol=1e-9)

@@ -204,7 +204,8 @@ def _result(model: Any, parts: Parts, columns: list[str] | None) -> Inference:
         coef = np.append(float(model.intercept_), coef)
     errors = geometry.standard_errors(constant, each)
     spread = geometry.coordinates(constant, each) @ geometry.root
-    matrix = spread @ spread.T
+    with np.errstate(over="ignore", under="ignore"):  # of columns in extreme units
+        matrix = spread @ spread.T
     matrix[np.isnan(errors)] = np.nan
     matrix[:, np.isnan(errors)] = np.nan
     return Inference(

@@ -19,6 +19,7 @@ from robustreg.estimators._base import rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.evaluation.choice import MAX_WHITENED, white
 from robustreg.evaluation.coordinates import Coordinates
+from robustreg.evaluation.limits import out_of_range
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.rows import RowBlocks
@@ -145,12 +146,17 @@ def with_rows_of(
 
 
 def check_rows(model: Any, fitted: FittedRows) -> None:
-    """Refuse other numbers of rows than the fit's, and fits of no more rows than coefficients."""
+    """Refuse other numbers of rows than the fit's, and fits that no variances can be told of."""
     if fitted.n_given != len(model.weights_):
         raise ValueError(
             f"X, y and sample_weight are not the rows that {type(model).__name__} was fitted to: "
             f"these were {len(model.weights_)}, not {fitted.n_given}."
         )
+    scale = float(model.scale_)
+    with np.errstate(over="ignore", under="ignore"):
+        square = np.square(scale)
+    if scale > 0.0 and not 0.0 < square < np.inf:
+        raise out_of_range("The variance", "y must be rescaled")
     rank = int(model.rank_)
     if rank == 0:
         raise ValueError(
