@@ -1,8 +1,12 @@
 # Fits of robustbase for high_breakdown.py: "fit METHOD SEED", with the defaults of lmrob and ltsReg.
 #
-#   lmrob          answers with the seconds, the S scale and the coefficients, intercept first
+#   lmrob          answers with the seconds, the S scale and the coefficients, intercept first, and
+#                  keeps the fit
 #   ltsReg         answers with the seconds, h and the raw coefficients, intercept first
 #   ltsReg-no-mcd  the same without the robust distances of the rows, which are no part of the fit
+#
+# For inference.py "fit avar1" and "fit w" answer with the seconds and the standard errors of the fit
+# that is kept, by .vcov.avar1 and .vcov.w.
 #
 # lmrob.fit is lmrob without formula and data frame; it computes the covariance matrix, too.
 
@@ -17,9 +21,11 @@ lts <- function(seed, ...) {
 serve("robustbase", list(
   lmrob = function(seed) {
     set.seed(seed)
-    fit <- robustbase::lmrob.fit(design, y, robustbase::lmrob.control())
-    c(fit$init.S$scale, fit$coefficients)
+    kept <<- robustbase::lmrob.fit(design, y, robustbase::lmrob.control())
+    c(kept$init.S$scale, kept$coefficients)
   },
+  avar1 = function() sqrt(diag(robustbase:::.vcov.avar1(kept, design))),
+  w = function() sqrt(diag(robustbase:::.vcov.w(kept, x = design))),
   ltsReg = lts,
   `ltsReg-no-mcd` = function(seed) lts(seed, mcd = FALSE)
 ))

@@ -2,8 +2,9 @@
 
     python benchmarks/simulations.py [--quick] [--only efficiency ...]
 
-By equivariance the true coefficients are 0 and the noise has standard deviation 1 everywhere.
-Huber means `HuberRegressor()`: delta = 1.345 and a joint scale.
+By equivariance the true coefficients are 0 and the noise has standard deviation 1 everywhere, but
+for inference, where designs and noises are those of `_samples.py`. Huber means `HuberRegressor()`:
+delta = 1.345 and a joint scale.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ import argparse
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from _bands import check_bands
 from _common import about_machine, table
+from _coverage import (
+    check_bootstrap,
+    check_convex,
+    check_lts,
+    check_mm,
+    check_quantile_bootstrap,
+    check_quantiles,
+    check_s,
+    check_tuned,
+)
+from _groups_and_tests import check_groups, check_tests
 from _high_breakdown import check_high_breakdown, check_lts_factors, check_mm_efficiency
 from scipy.stats import norm
 
@@ -261,6 +274,17 @@ SECTIONS = {
     "high_breakdown": check_high_breakdown,
     "mm_efficiency": check_mm_efficiency,
     "lts_factors": check_lts_factors,
+    "inference_convex": check_convex,
+    "inference_tuned": check_tuned,
+    "inference_s": check_s,
+    "inference_mm": check_mm,
+    "inference_lts": check_lts,
+    "inference_quantiles": check_quantiles,
+    "inference_bootstrap": check_bootstrap,
+    "inference_quantile_bootstrap": check_quantile_bootstrap,
+    "inference_groups": check_groups,
+    "inference_tests": check_tests,
+    "inference_bands": check_bands,
 }
 
 
@@ -270,10 +294,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="fewer samples")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=["inference", *SECTIONS],
+        default=list(SECTIONS),
+        help='sections; "inference" is all that begin with it',
+    )
     args = parser.parse_args()
     print(f"{about_machine()}.")
-    for section in args.only:
+    asked = [s for word in args.only for s in SECTIONS if s == word or s.startswith(f"{word}_")]
+    for section in asked:
         print(f"\n### {SECTIONS[section].__doc__}\n\n{SECTIONS[section](args.quick)}", flush=True)
 
 
