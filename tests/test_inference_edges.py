@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from robustreg import (
     HuberRegressor,
@@ -339,3 +340,14 @@ def test_columns_without_squares_have_errors(unit):
     plain = infer(HuberRegressor().fit(X, y), X, y)
     found = infer(HuberRegressor().fit(unit * X, y), unit * X, y)
     assert_allclose(found.standard_errors[1:] * unit, plain.standard_errors[1:], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["L2", "Huber", "MM", "L1"])
+def test_threads_do_not_change_a_bit(name, monkeypatch):
+    monkeypatch.setattr("robustreg.sources._array.BLOCK_BYTES", 2**12)  # of rows: many blocks
+    X, y = sample(2000)
+    model, found = MODELS[name].fit(X, y), []
+    for limit in (1, 2):
+        with threadpool_limits(limit):
+            found.append(infer(model, X, y, groups=np.arange(2000) // 7))
+    assert_array_equal(found[0].covariance, found[1].covariance)
