@@ -35,6 +35,8 @@ from sklearn.base import clone
 
 from robustreg import HuberRegressor, L2Regressor, MMRegressor, QuantileRegressor
 from robustreg.inference import Inference, infer
+from robustreg.inference._rows import with_rows_of
+from robustreg.inference.quantiles._rank import rank_intervals
 
 SIZES = 10_000, 100_000
 FIT = "our fit"
@@ -207,17 +209,28 @@ def compare_quantile(args: argparse.Namespace, rs: Rs) -> str:
 
 
 def compare_rank(args: argparse.Namespace, rs: Rs) -> str:
-    """Intervals of all coefficients of the median by rank tests."""
+    """Intervals of all coefficients of the median by rank tests; those of "rank" and p-values."""
 
     def widths(result: Inference) -> np.ndarray:
         return np.diff(result.conf_int())[:, 0]
 
     turns = Turns(*synthetic(1000, 20))
     turns.ours("rank", QuantileRegressor(0.5), widths, covariance="rank")
+    model = QuantileRegressor(0.5).fit(turns.X, turns.y)
+
+    def one_level() -> None:
+        """What R has, too: noise that does not depend on x, and one level."""
+        limits = with_rows_of(
+            model, turns.X, turns.y, None, lambda fitted: rank_intervals(fitted, 0.5, 0.95)
+        )
+        turns.found["its limits, 95 %"] = np.diff(limits)[:, 0]
+
+    turns.tasks["its limits, 95 %"] = one_level
     if r := rs["quantreg"]:
         r.load(turns.X, turns.y)
         turns.theirs("rq.fit.br(ci = TRUE)", r, "rank", 0.5)
-    turns.compare("rank", "rq.fit.br(ci = TRUE)", 1)
+    turns.compare("its limits, 95 %", "rq.fit.br(ci = TRUE)", 1)
+    turns.compare("rank", "rq.fit.br(ci = TRUE)", same=False)
     turns.compare("rank", f"{FIT} QuantileRegressor")
     return table(HEADER, turns.rows(args.repeats))
 

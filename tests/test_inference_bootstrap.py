@@ -27,7 +27,6 @@ from robustreg.inference._rows import with_rows_of
 from robustreg.inference.bootstrap import _steps
 from robustreg.inference.bootstrap._draws import FAMILY, ROWS, Draws, Exponential, entropy_of
 from robustreg.inference.quantiles import _bootstrap
-from robustreg.inference.quantiles._density import weights_of
 from robustreg.sources import _array
 from robustreg.subsampling.trimming import CUTOFF, trimmed_variance
 
@@ -324,7 +323,7 @@ def test_quantiles_are_refitted_with_the_weights(n, grouped, monkeypatch):
 
     def work(fitted):
         asked = asked_for(18, 0, groups, n)
-        scheme, weight = Draws.of(fitted, asked), weights_of(fitted)
+        scheme, weight = Draws.of(fitted, asked), fitted.counts
         ends, parts = [*range(0, n, ROWS), n], []
         for family in (0, 1):
             drawn = Exponential(scheme, family, weight)
@@ -352,7 +351,7 @@ def test_weights_of_quantile_draws_are_sums_of_exponential_variables():
 
     def work(fitted):
         scheme = Draws.of(fitted, asked_for(2, 0, None, 600))
-        drawn = [Exponential(scheme, f, weights_of(fitted)) for f in range(30)]
+        drawn = [Exponential(scheme, f, fitted.counts) for f in range(30)]
         return np.vstack([each.of(0, ROWS) for each in drawn])
 
     found = with_rows_of(QuantileRegressor().fit(X, y, w), X, y, w, work)

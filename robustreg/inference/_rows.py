@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustreg._arrays import Array
+from robustreg._cached import cached_property
 from robustreg.estimators._base import rows_that_count
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.evaluation.choice import MAX_WHITENED, white
@@ -23,7 +24,7 @@ from robustreg.evaluation.limits import out_of_range
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.rows import RowBlocks
-from robustreg.evaluation.sums import Point
+from robustreg.evaluation.sums import Point, Residual
 from robustreg.losses import ConvexLoss, HalfSquared
 from robustreg.penalties import ElasticNet
 
@@ -97,6 +98,26 @@ class FittedRows:
     def scale(self) -> float:
         """The scale in units of y: what turns steps of the estimating equations into these."""
         return self.point.sigma * self.y_unit
+
+    @property
+    def zero_size(self) -> float:
+        """Up to what size residuals are 0, in units of `y_unit`: 1e-9 of the spread of y."""
+        return self.rows.observed.targets.units.exact
+
+    @cached_property
+    def residuals(self) -> Array:
+        """The residuals of the fit in units of `y_unit`, shape (n,)."""
+        found: Array = self.rows.collect(Residual(self.point.beta, self.point.intercept, False))
+        found.flags.writeable = False
+        return found
+
+    @cached_property
+    def counts(self) -> Array:
+        """How many rows each row counts for, shape (n,)."""
+        own = self.rows.weight
+        found = np.ones(self.rows.n) if own is None else own * self.weight_unit
+        found.flags.writeable = False
+        return found
 
     @property
     def every(self) -> Array:

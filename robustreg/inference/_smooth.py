@@ -17,7 +17,6 @@ from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Scored
 from robustreg.inference.bootstrap._draws import name_of
 from robustreg.inference.bootstrap._fits import of_smooth
-from robustreg.inference.quantiles._density import exact_size, residuals_of, weights_of
 
 
 def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
@@ -83,10 +82,10 @@ def _doubt(fitted: FittedRows) -> float:
     """How much less is known than it seems, because delta was chosen by the rows."""
     loss: Any = fitted.loss
     return doubt_of_choice(
-        residuals_of(fitted),
-        weights_of(fitted),
+        fitted.residuals,
+        fitted.counts,
         threshold=loss.delta * fitted.point.sigma,
-        zero=exact_size(fitted),
+        zero=fitted.zero_size,
     )
 
 

@@ -33,10 +33,7 @@ from robustreg.inference.bootstrap._draws import FAMILY, Draws, Exponential, str
 from robustreg.inference.bootstrap._steps import lone_directions, rows_in, squared_lengths
 from robustreg.inference.quantiles._density import (
     at_fit,
-    exact_size,
     fits_at,
-    residuals_of,
-    weights_of,
 )
 
 WIDTH = 4.0  # standard deviations of predictions, within which rows are next to a fit
@@ -70,7 +67,7 @@ def bootstrapped_quantiles(fitted: FittedRows, taus: Sequence[float], asked: Ask
     ndarray of shape (m, m, K, K)
         In squared units of y.
     """
-    scheme, weight = Draws.of(fitted, asked), weights_of(fitted)
+    scheme, weight = Draws.of(fitted, asked), fitted.counts
     fits, unit = fits_at(fitted, taus)
     refits = [
         _Refits(at_fit(fitted, fit[:-1], fit[-1], unit), tau)
@@ -148,7 +145,7 @@ class _Refits:
     """Fits of one quantile with other weights, as they move from that with the rows' own."""
 
     def __init__(self, fitted: FittedRows, tau: float) -> None:
-        self.fitted, self.residual = fitted, residuals_of(fitted)
+        self.fitted, self.residual = fitted, fitted.residuals
         self.model = QuantileRegressor(tau, fit_intercept=False, solver="interior")
         self.lost, self.level = 0, 0
         n, spread = fitted.rows.n, fitted.size * tau * (1.0 - tau)
@@ -168,7 +165,7 @@ class _Refits:
             if near.all():
                 break
             job = _CountWrong(
-                self.fitted, self.residual, near, found[pending], exact_size(self.fitted)
+                self.fitted, self.residual, near, found[pending], self.fitted.zero_size
             )
             wrong = self.fitted.rows.sum(job) > 0
             if 2 * wrong.sum() > count:

@@ -22,12 +22,9 @@ from robustreg.inference._rows import FittedRows
 from robustreg.inference.quantiles._density import (
     BOFINGER,
     at_ranks,
-    exact_size,
     kernel_density,
     nid_densities,
-    residuals_of,
     sparsity,
-    weights_of,
 )
 from robustreg.losses import Quantile
 
@@ -84,10 +81,10 @@ def check_objective(fitted: FittedRows, objective: float, name: str, single: boo
     ValueError
         If they are not the rows of the fit.
     """
-    values, w = fitted.loss.rho(residuals_of(fitted)), weights_of(fitted)
+    values, w = fitted.loss.rho(fitted.residuals), fitted.counts
     found = float(w @ values) / fitted.total * fitted.y_unit
     allowed = (OFF_SINGLE if single else OFF_OBJECTIVE) * objective
-    if not abs(found - objective) <= allowed + exact_size(fitted) * fitted.y_unit:
+    if not abs(found - objective) <= allowed + fitted.zero_size * fitted.y_unit:
         raise ValueError(
             f"X, y and sample_weight are not the rows that {name} was fitted to: its objective is "
             f"{found:.10g} there, and was {objective:.10g}."
@@ -104,7 +101,7 @@ def check_noise(fitted: FittedRows, scale: float) -> None:
     """
     if scale > 0.0:
         return
-    on_fit = np.abs(residuals_of(fitted)) <= exact_size(fitted)
+    on_fit = np.abs(fitted.residuals) <= fitted.zero_size
     raise ValueError(
         f"The fit passes through {int(on_fit.sum())} of {fitted.rows.n} rows exactly; there is no "
         "noise to judge it by."
@@ -198,12 +195,12 @@ def r_one(fitted: FittedRows, tau: float) -> float:
 
     V is the sum of the check loss, ``V_0`` that of the best constant, or of 0 without an intercept.
     """
-    loss, w = Quantile(tau), weights_of(fitted)
+    loss, w = Quantile(tau), fitted.counts
     y, constant = fitted.rows.y, 0.0
     if fitted.has_intercept:
         constant = float(at_ranks(y, w, np.array([(tau - SUMMED) * fitted.total]))[0])
     before = float(w @ loss.rho(y - constant))
-    return 1.0 - float(w @ loss.rho(residuals_of(fitted))) / before if before > 0.0 else math.nan
+    return 1.0 - float(w @ loss.rho(fitted.residuals)) / before if before > 0.0 else math.nan
 
 
 def _breads(
@@ -252,7 +249,7 @@ def _scores_of_groups(fitted: FittedRows, tau: float, groups: Groups) -> Array:
     Rows that the fit passes through are half above it and half below: of ``-y`` the quantile
     ``1 - tau`` has the same errors. Weights w are in units of the largest.
     """
-    r, exact = residuals_of(fitted), exact_size(fitted)
+    r, exact = fitted.residuals, fitted.zero_size
     terms = Terms.of(fitted, tau - 0.5 * (r < -exact) - 0.5 * (r <= exact))
     rows = Grouped.of(fitted, terms, np.eye(fitted.size), groups)
     return np.vstack([sums.scores for sums in rows.sums(with_shares=False)])

@@ -20,7 +20,7 @@ from robustreg._arrays import SUMMED, Array, Index
 from robustreg.estimators import QuantileRegressor
 from robustreg.estimators._base import levels_to_the_user
 from robustreg.evaluation.posed import Data
-from robustreg.evaluation.sums import Fitted, Point, Residual
+from robustreg.evaluation.sums import Fitted, Point
 from robustreg.inference._rows import FittedRows
 from robustreg.losses import Quantile
 from robustreg.solvers import SOLVERS
@@ -52,23 +52,6 @@ def bandwidth_within(tau: float, total: float, rule: str = BOFINGER) -> float:
     while tau - h <= 0.0 or tau + h >= 1.0:
         h *= 0.5
     return h
-
-
-def exact_size(fitted: FittedRows) -> float:
-    """Up to what size residuals are 0, in the units of the blocks: 1e-9 of the spread of y."""
-    return fitted.rows.observed.targets.units.exact
-
-
-def residuals_of(fitted: FittedRows) -> Array:
-    """The residuals of the fit in the units of the blocks, shape (n,)."""
-    point = fitted.point
-    return fitted.rows.collect(Residual(point.beta, point.intercept, False))
-
-
-def weights_of(fitted: FittedRows) -> Array:
-    """How many rows each row counts for, shape (n,)."""
-    own = fitted.rows.weight
-    return np.ones(fitted.rows.n) if own is None else own * fitted.weight_unit
 
 
 def at_fit(fitted: FittedRows, coef: Array, intercept: float, unit: float) -> FittedRows:
@@ -104,9 +87,9 @@ def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
     ValueError
         If these residuals are all alike.
     """
-    r, w = residuals_of(fitted), weights_of(fitted)
+    r, w = fitted.residuals, fitted.counts
     size = np.abs(r)
-    zero = float(w[size <= exact_size(fitted)].sum())
+    zero = float(w[size <= fitted.zero_size].sum())
     count = max(fitted.size + 1, math.ceil(fitted.total * bandwidth(tau, fitted.total, rule))) + 1
     slack = SUMMED * fitted.total
     order = _smallest(size, w, zero + count + slack)
@@ -117,10 +100,10 @@ def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
     rank = zero + np.cumsum(own) - 0.5 * (own - 1.0)
     place = (rank / (fitted.total - fitted.size))[:, None]
     slope = 0.0
-    if len(near) > 1 and r[near[-1]] - r[near[0]] > exact_size(fitted):
+    if len(near) > 1 and r[near[-1]] - r[near[0]] > fitted.zero_size:
         problem, _, fit = QuantileRegressor(0.5)._solve(Data(place, r[near], own, 1))
         slope = float(fit.coef[0]) * problem.y_unit
-    if not slope * float(np.ptp(place)) > exact_size(fitted):
+    if not slope * float(np.ptp(place)) > fitted.zero_size:
         raise ValueError(
             "covariance='iid' and deviance_test need the density of the noise at the fit, but the "
             "residuals nearest to 0 are all alike. Take covariance='kernel' or 'bootstrap', or "
@@ -135,8 +118,8 @@ def nid_density(
     """Densities of the noise at every row, by how far apart the fits next to this one are.
 
     ``f = max(0, 2 h / (x'[beta(tau + h) - beta(tau - h)] - least))`` (Hendricks and Koenker 1992);
-    by default ``least`` is `exact_size`. The fits are to X as it is: they do not copy it, keep it
-    sparse, and see to collinear columns themselves.
+    by default ``least`` is `FittedRows.zero_size`. The fits are to X as it is: they do not copy
+    it, keep it sparse, and see to collinear columns themselves.
     """
     return next(nid_densities(fitted, (tau,), rule, least))
 
@@ -153,7 +136,7 @@ def nid_densities(
         beta = (high[:-1] - low[:-1]) * unit * rows.unit
         intercept = (high[-1] - low[-1]) * unit + float(beta @ rows.origin)
         apart = rows.collect(Fitted(beta, intercept if rows.fit_intercept else 0.0))
-        apart -= exact_size(fitted) if least is None else least
+        apart -= fitted.zero_size if least is None else least
         yield np.divide(2.0 * h, apart, out=np.zeros(rows.n), where=apart > 0.0)
 
 
@@ -168,12 +151,12 @@ def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Arra
         If half of the residuals are alike.
     """
     h = bandwidth_within(tau, fitted.total, rule)
-    r, w = residuals_of(fitted), weights_of(fitted)
+    r, w = fitted.residuals, fitted.counts
     mean = float(w @ r) / fitted.total
     deviation = math.sqrt(float(w @ (r - mean) ** 2) / (fitted.total - 1.0))
     low, high = _sample_quantiles(r, w, (0.25, 0.75))
     spread = min(deviation, (high - low) / INNER)
-    if not spread > exact_size(fitted):
+    if not spread > fitted.zero_size:
         raise ValueError(
             "covariance='kernel' needs residuals that vary, but half of them are alike. Take "
             "covariance='bootstrap'."

@@ -25,7 +25,6 @@ from robustreg._arrays import Array, Index, Mask
 from robustreg.estimators import QuantileRegressor
 from robustreg.evaluation.posed import Data
 from robustreg.inference._rows import FittedRows
-from robustreg.inference.quantiles._density import exact_size, weights_of
 from robustreg.inference.quantiles._rank_path import Merged, Path, Start, walk
 
 INSIDE = 1e-9  # of a dual variable: what is nearer to 0 or 1 is at its end
@@ -83,7 +82,7 @@ class RankTests:
         combinations, moved = _of_the_user(fitted)
         length = np.sqrt(np.square(combinations).sum(axis=1))
         units = combinations / np.where(length > 0.0, length, 1.0)[:, None]
-        w = weights_of(fitted)
+        w = fitted.counts
         every = design.T @ (w[:, None] * design)
         left: Array = units.T
         if density is not None:
@@ -198,7 +197,7 @@ def merged(fitted: FittedRows, design: Array, w: Array) -> Merged:
     _, first, label = np.unique(table, axis=0, return_index=True, return_inverse=True)
     total = np.bincount(label.reshape(-1), w).astype(np.float64)
     own = np.ascontiguousarray(design[first])
-    return Merged(own, fitted.rows.y[first], total, exact_size(fitted))
+    return Merged(own, fitted.rows.y[first], total, fitted.zero_size)
 
 
 def quantile_coefficients(design: Array, y: Array, weight: Array, tau: float) -> Array:

@@ -24,7 +24,6 @@ from robustreg.inference._reduced import Kept, kept_of
 from robustreg.inference._registry import QUANTILE, family_of
 from robustreg.inference._rows import FittedRows, check_rows, with_rows_of
 from robustreg.inference._wald import TestResult
-from robustreg.inference.quantiles._density import weights_of
 from robustreg.inference.quantiles._parts import checked_fit
 from robustreg.inference.quantiles._rank import (
     left_to_basis,
@@ -133,7 +132,7 @@ def rank_test(
 
 def _statistic(fitted: FittedRows, tau: float, kept: Kept) -> tuple[float, int]:
     """T, and how many hypotheses there are."""
-    design, w = fitted.coordinates.take(np.ones(fitted.rows.n, dtype=bool)), weights_of(fitted)
+    design, w = fitted.coordinates.take(np.ones(fitted.rows.n, dtype=bool)), fitted.counts
     every = design.T @ (w[:, None] * design)
     left, others = _split(fitted, kept, design, w, every)
     rows = merged(fitted, design, w)
