@@ -25,6 +25,7 @@ from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Point, Residual
+from robustreg.evaluation.survey import read_rows
 from robustreg.losses import ConvexLoss, HalfSquared
 from robustreg.penalties import ElasticNet
 
@@ -147,8 +148,12 @@ def with_rows_of(
     y: Any,
     sample_weight: Any,
     work: Callable[[FittedRows], Any],
+    whitened: bool = True,
 ) -> Any:
     """What is done with the rows that a model was fitted to.
+
+    They are in coordinates in which they are white, or else as they are read: fits that reject rows
+    have coordinates of their own, of the good ones.
 
     Raises
     ------
@@ -161,7 +166,7 @@ def with_rows_of(
     def of_data(X: Any, y: Array, weight: Array | None, _: np.dtype, n_threads: int) -> Any:
         _check_columns(model, reader, name)
         data, kept = rows_that_count(X, y, weight, n_threads)
-        return work(_fitted_rows(model, data, kept, len(y)))
+        return work(_fitted_rows(model, data, kept, len(y), whitened))
 
     return reader._with_data(X, y, sample_weight, of_data)
 
@@ -209,7 +214,11 @@ def _check_columns(model: LinearEstimator, reader: LinearEstimator, name: str) -
 
 
 def _fitted_rows(
-    model: LinearEstimator, data: Data, kept: NDArray[np.intp] | None, n_given: int
+    model: LinearEstimator,
+    data: Data,
+    kept: NDArray[np.intp] | None,
+    n_given: int,
+    whitened: bool,
 ) -> FittedRows:
     loss, joint = model.loss_, getattr(model, "scale", 1.0) == "joint"
     if loss.homogeneity == 2:  # whose scale cancels
@@ -222,7 +231,11 @@ def _fitted_rows(
     problem = make_problem(
         data, loss=HalfSquared(), scale=1.0, penalty=ElasticNet(), fit_intercept=model.fit_intercept
     )
-    coordinates, _ = white(problem, far=None)
+    if whitened:
+        coordinates, _ = white(problem, far=None)
+    else:
+        rows = read_rows(problem.observed, problem.fit_intercept)
+        coordinates = Coordinates(rows, np.eye(rows.p), None, np.zeros(rows.p))
     largest = 1.0 if data.weight is None else float(data.weight.max())
     total = float(data.n if data.weight is None else data.weight.sum())
     sigma = 1.0 if loss.homogeneity == 2 else model.loss_scale_ / problem.y_unit
