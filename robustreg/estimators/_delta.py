@@ -68,9 +68,10 @@ def choose_delta(
     (2.1, 0.5)
     """
     size, outside, squares = _sorted_sums(residual, sample_weight, zero)
-    threshold: Array = CANDIDATES * (1.0 if scale is None else scale)
     if scale is None:
         threshold = _joint_thresholds(size, outside, squares, _joint_levels())
+    else:
+        threshold = CANDIDATES * scale
     rows = np.searchsorted(size, threshold, side="right")
     inside = 1.0 - outside[rows]
     usable = (threshold > zero) & (squares[rows] > 0.0) & (inside > 0.0)

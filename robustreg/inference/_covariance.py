@@ -8,6 +8,7 @@ orthonormal, in units of y.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -49,6 +50,12 @@ class Covariance:
     alone: tuple[int, ...] = ()
     scale_error: float = math.nan
     df: float | None = None
+
+    def resting_on(self, alone: Sequence[tuple[int, Array]]) -> Covariance:
+        """The same, unknown along what rows move that the fit cannot do without."""
+        moved = [row for _, row in alone]
+        rows = tuple(index for index, _ in alone)
+        return replace(self, unknown=np.column_stack([self.unknown, *moved]), alone=rows)
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,4 @@ def sandwich(fitted: FittedRows, scored: Scored, kind: str) -> Covariance:
         found = Covariance(matrix[:-1, :-1], own.unknown[:-1], scale_error=error)
     else:
         found = Covariance(factor * sums.middle, bread.unknown)
-    moved = [row for _, row in sums.alone]
-    alone = tuple(index for index, _ in sums.alone)
-    return replace(found, unknown=np.column_stack([found.unknown, *moved]), alone=alone)
+    return found.resting_on(sums.alone)

@@ -141,7 +141,7 @@ def deviance_test(
             return _of_quantile(model, fitted, kept)
         return (_of_rejecting if family is REJECTING else _of_smooth)(model, fitted, kept)
 
-    return with_rows_of(model, X, y, sample_weight, work, family is not REJECTING)
+    return with_rows_of(model, X, y, sample_weight, work, family.whitened)
 
 
 def as_f(statistic: float, q: int, df: float) -> TestResult:

@@ -35,7 +35,7 @@ from robustreg.inference._good_rows import (
 from robustreg.inference._parts import Asked, Groups
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Added, LeaveOut, Middle
+from robustreg.inference._sums import Added, LeaveOut, Middle, bordered
 from robustreg.losses import ResidualLoss
 from robustreg.scale._m_scale import expected_rho
 
@@ -212,25 +212,18 @@ def stacked(fitted: FittedRows, start: Start, solved: Solved, kind: str) -> Cova
     derivative = fitted.lead(solved.bread)
     bread = Bread.of(derivative, fitted.rows.total)
     leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
-    sums = fitted.rows.sum(_Leave.of(fitted, start, solved, leave_out))
+    sums = fitted.rows.sum(_Leave.of(fitted, start, solved, leave_out)).lifted(bread.root)
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - start.rank)
-    matrix, error = factor * bread.root @ sums.middle @ bread.root.T, math.nan
+    matrix, error = factor * sums.middle, math.nan
     if start.chi is not None:
-        lift, crossed = derivative @ bread.root, fitted.lead_of(sums.crossed)[:, None]
-        corner = np.full((1, 1), sums.conjugate_square)
-        middle = np.block([[lift @ sums.middle @ lift.T, crossed], [crossed.T, corner]])
+        inner: Array = derivative @ sums.middle @ derivative
+        middle = bordered(inner, fitted.lead_of(sums.crossed), sums.conjugate_square)
         inverse = inverse_derivative(fitted, start, bread, solved)
         matrix = factor * inverse @ middle @ inverse.T
         matrix, error = matrix[:-1, :-1], math.sqrt(matrix[-1, -1])
-    moved = [bread.root @ row for _, row in sums.alone]
-    return Covariance(
-        matrix,
-        np.column_stack([bread.unknown, *moved]),
-        tuple(index for index, _ in sums.alone),
-        error,
-    )
+    return Covariance(matrix, bread.unknown, scale_error=error).resting_on(sums.alone)
 
 
 def clustered(

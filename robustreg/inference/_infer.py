@@ -19,7 +19,7 @@ from robustreg.inference._covariance import Covariance
 from robustreg.inference._geometry import Geometry
 from robustreg.inference._parts import Asked, Parts
 from robustreg.inference._pipeline import last_step, names_of
-from robustreg.inference._registry import REJECTING, TRIMMED, family_of, kind_of
+from robustreg.inference._registry import family_of, kind_of
 from robustreg.inference._result import Inference
 from robustreg.inference._rows import FittedRows, check_rows, with_rows_of
 from robustreg.inference.quantiles._parts import one_by_one, parts_of_several
@@ -148,8 +148,7 @@ def infer(
             return _several(model, singles, fitted, asked, names)
         return _one(model, family.parts(model, fitted, asked), names, asked)
 
-    whitened = family not in (REJECTING, TRIMMED)
-    return with_rows_of(singles[0], X, y, sample_weight, work, whitened)
+    return with_rows_of(singles[0], X, y, sample_weight, work, family.whitened)
 
 
 def _one(model: Any, parts: Parts, names: list[str] | None, asked: Asked) -> Inference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,13 @@ class Asked:
     groups: Groups | None
     n_resamples: int
     random: np.random.RandomState
+
+
+def name_of(asked: Asked, scale_error: float = math.nan) -> str:
+    """What a covariance is called in the table; it is stacked where the scale's error is known."""
+    if asked.kind == "bootstrap":
+        return f"bootstrap, {asked.n_resamples} draws" + (" of groups" if asked.groups else "")
+    return f"{asked.kind}, stacked with the scale" if scale_error > 0.0 else asked.kind
 
 
 @dataclass(frozen=True)

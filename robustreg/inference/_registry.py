@@ -32,13 +32,14 @@ class Family(NamedTuple):
     kinds: tuple[str, ...]
     default: str
     parts: Callable[[Any, FittedRows, Asked], Parts]
+    whitened: bool = True  # else the fits have coordinates of their own, of the good rows
 
 
 HC = ("classical", "HC0", "HC1", "HC2", "HC3", "bootstrap")
 GROUPED = {"cluster": "CR3", "CR1": "CR1"}
 SMOOTH = Family((*HC, *GROUPED), "HC3", _smooth.parts)
-REJECTING = Family((*HC, *GROUPED), "HC3", _rejecting.parts)
-TRIMMED = Family((*HC, *GROUPED), "classical", _rejecting.parts)
+REJECTING = Family((*HC, *GROUPED), "HC3", _rejecting.parts, whitened=False)
+TRIMMED = Family((*HC, *GROUPED), "classical", _rejecting.parts, whitened=False)
 QUANTILE = Family(("iid", "nid", "kernel", "rank", "cluster", "bootstrap"), "auto", quantiles.parts)
 FAMILIES: dict[type, Family] = {
     L2Regressor: SMOOTH,

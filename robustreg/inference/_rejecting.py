@@ -12,9 +12,8 @@ from robustreg._arrays import Array
 from robustreg.estimators import LTSRegressor, SRegressor
 from robustreg.inference import _high_breakdown, _trimmed
 from robustreg.inference._good_rows import check_noise
-from robustreg.inference._parts import Asked, Parts
+from robustreg.inference._parts import Asked, Parts, name_of
 from robustreg.inference._rows import FittedRows
-from robustreg.inference.bootstrap._draws import name_of
 from robustreg.inference.bootstrap._fits import of_rejecting, of_trimmed
 from robustreg.losses import ResidualLoss
 from robustreg.losses._quadrature import gaussian_expectation
@@ -23,7 +22,6 @@ from robustreg.losses._quadrature import gaussian_expectation
 def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
     """What a result is made of."""
     module: Any = _high_breakdown
-    kind = asked.kind
     check_noise(model)
     if isinstance(model, LTSRegressor):
         _trimmed.check_reweighted(model)
@@ -31,13 +29,13 @@ def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
     own, start = module.posed(model, fitted)
     sums = module.score(own, start)
     module.check_equations(model, own, start, sums)
-    if kind == "bootstrap":
+    if asked.kind == "bootstrap":
         resample: Any = of_trimmed if module is _trimmed else of_rejecting
-        found, name = resample(own, start, sums, asked), name_of(asked)
+        found = resample(own, start, sums, asked)
     else:
         found = module.covariance_of(model, own, start, sums, asked)
-        name = f"{kind}, stacked with the scale" if found.scale_error > 0.0 else kind
-    if isinstance(model, SRegressor) and kind != "classical":
+    name = name_of(asked, found.scale_error)
+    if isinstance(model, SRegressor) and asked.kind != "classical":
         factor = 1.0 + 2.0 * curvature_bias(model.loss_) * start.rank / fitted.total
         found, name = replace(found, matrix=factor * found.matrix), f"{name}, for few rows"
     r2, adjusted, few = module.explained(own, start)

@@ -11,11 +11,10 @@ from robustreg.estimators._delta import doubt_of_choice
 from robustreg.inference._clusters import clustered
 from robustreg.inference._covariance import Covariance, classical, sandwich, score
 from robustreg.inference._good_rows import refuse_other_rows
-from robustreg.inference._parts import Asked, Parts
+from robustreg.inference._parts import Asked, Parts, name_of
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Scored
-from robustreg.inference.bootstrap._draws import name_of
 from robustreg.inference.bootstrap._fits import of_smooth
 
 
@@ -29,7 +28,7 @@ def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
     return Parts(
         fitted=fitted,
         covariance=found,
-        kind=_name(found, asked) + (", delta chosen" if chosen else ""),
+        kind=name_of(asked, found.scale_error) + (", delta chosen" if chosen else ""),
         r2=r2,
         adjusted_r2=adjusted,
         n_few=few,
@@ -59,13 +58,6 @@ def checked_scores(model: Any, fitted: FittedRows, kind: str = "") -> Scored:
         miss = max(miss, abs(scored.conjugate) / (total * fitted.loss.kappa))
     refuse_other_rows(model, fitted, miss, scored.psi_square)
     return scored
-
-
-def _name(found: Covariance, asked: Asked) -> str:
-    """What the covariance is called in the table."""
-    if asked.kind == "bootstrap":
-        return name_of(asked)
-    return f"{asked.kind}, stacked with the scale" if found.scale_error > 0.0 else asked.kind
 
 
 def _covariance_of(fitted: FittedRows, scored: Scored, asked: Asked) -> Covariance:

@@ -67,14 +67,7 @@ def foot_of(result: Inference) -> list[str]:
         notes += ["", "Not determined by the data (collinear columns):"]
         notes += [f"  {cut(name, WIDTH - 2)}" for name in lost]
     if result.warning:
-        words, line = result.warning.split(), ""
-        notes.append("")
-        for word in words:
-            if len(line) + len(word) + 1 > WIDTH:
-                notes.append(line)
-                line = ""
-            line = f"{line} {word}".strip()
-        notes.append(line)
+        notes += ["", *wrap(result.warning, WIDTH)]
     return notes
 
 

@@ -2,7 +2,7 @@
 
 Least squares on the rows within reach of a raw fit move with these rows, and with the raw fit that
 has chosen them, which a fit to h of them is. With ``Q = sum w 1(kept) x x'`` a row moves the
-estimate by (Welsch and Ronchetti 2002; Johansen and Nielsen 2016)
+estimate by (Welsh and Ronchetti 2002; Johansen and Nielsen 2016)
 
     Q^-1 [r 1(kept) + B r0 1(one of the h)] x,    B = 2 c phi(c) / (a v)
 
@@ -204,16 +204,11 @@ def by_influence(fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str) ->
     """Independent rows: squares of their influence, over a power of 1 - h of least squares."""
     bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
     leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
-    sums = fitted.rows.sum(_Leave(trimmed, fitted.point, leave_out))
+    sums = fitted.rows.sum(_Leave(trimmed, fitted.point, leave_out)).lifted(bread.root)
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - trimmed.rank)
-    moved = [bread.root @ row for _, row in sums.alone]
-    return Covariance(
-        factor * bread.root @ sums.middle @ bread.root.T,
-        np.column_stack([bread.unknown, *moved]),
-        tuple(index for index, _ in sums.alone),
-    )
+    return Covariance(factor * sums.middle, bread.unknown).resting_on(sums.alone)
 
 
 @dataclass(frozen=True)
@@ -234,9 +229,13 @@ def clustered(
 ) -> Covariance:
     """Independent groups: sums of influence, "CR3" without the group's kept rows in Q."""
     bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
-    moves = fitted.rows.collect(lambda block: _moves(block, trimmed, fitted.point))
-    terms = Terms.of(fitted, moves, trimmed.kept)
+    terms = Terms.of(fitted, moves_of(fitted, trimmed), trimmed.kept)
     return by_groups(fitted, bread, terms, kind, groups, trimmed.rank)
+
+
+def moves_of(fitted: FittedRows, trimmed: Trimmed) -> Array:
+    """``r 1(kept) + B r0 1(chosen)`` of all rows, shape (n,)."""
+    return fitted.rows.collect(lambda block: _moves(block, trimmed, fitted.point))
 
 
 def _moves(block: Block, trimmed: Trimmed, point: Point) -> Array:

@@ -222,8 +222,3 @@ def _tallied(places: NDArray[np.int64], times: NDArray[np.int64], n: int) -> NDA
 def entropy_of(asked: Asked) -> tuple[int, ...]:
     """What the streams of random numbers of a bootstrap come from."""
     return tuple(asked.random.randint(0, 2**32, size=4, dtype=np.uint32).tolist())
-
-
-def name_of(asked: Asked) -> str:
-    """What a bootstrap is called in the table."""
-    return f"bootstrap, {asked.n_resamples} draws" + (" of groups" if asked.groups else "")

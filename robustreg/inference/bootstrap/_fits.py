@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from robustreg.evaluation.sums import standardised
 from robustreg.inference import _high_breakdown
 from robustreg.inference._covariance import Bread, Covariance, slope_of_equations
@@ -12,7 +10,7 @@ from robustreg.inference._high_breakdown import Solved, Start
 from robustreg.inference._parts import Asked
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Scored, bordered
-from robustreg.inference._trimmed import Kept, Trimmed
+from robustreg.inference._trimmed import Kept, Trimmed, moves_of
 from robustreg.inference.bootstrap._steps import Equations, bootstrap
 
 
@@ -55,11 +53,6 @@ def of_trimmed(fitted: FittedRows, trimmed: Trimmed, kept: Kept, asked: Asked) -
     In place of psi there is what rows move the estimate by, ``r 1(kept) + B r0 1(one of the h)``:
     the raw fit that chose the rows is drawn anew to first order only.
     """
-    rows, chosen = fitted.rows, trimmed.chosen
-    r = rows.collect(lambda block: residuals(block, fitted.point))
-    raw = rows.collect(lambda block: residuals(block, trimmed.raw))
-    moves = np.where(trimmed.kept > 0.0, r, 0.0)
-    moves += trimmed.pull * chosen * np.where(chosen > 0.0, raw, 0.0)
-    bread = Bread.of(fitted.lead(kept.bread), rows.total)
+    bread, moves = Bread.of(fitted.lead(kept.bread), fitted.rows.total), moves_of(fitted, trimmed)
     equations = Equations(trimmed.kept, moves, None, bread.inverse, bread.unknown)
     return bootstrap(fitted, equations, asked)

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg.inference._parts import Asked, Parts
+from robustreg.inference._parts import Asked, Parts, name_of
 from robustreg.inference._result import Ranks
 from robustreg.inference._rows import FittedRows
-from robustreg.inference.bootstrap._draws import name_of
 from robustreg.inference.quantiles._bootstrap import (
     bootstrapped_quantiles,
     directions_on_single_rows,
