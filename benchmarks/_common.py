@@ -19,22 +19,34 @@ PACKAGES = ("robustreg", "scikit-learn", "statsmodels", "skglm", "numba", "numpy
 
 
 def interleave(
-    tasks: Mapping[str, Callable[[], object]], repeats: int, untimed: int = 1
+    tasks: Mapping[str, Callable[[], object]],
+    repeats: int,
+    untimed: int = 1,
+    in_a_row: float = 0.0,
 ) -> dict[str, float]:
     """Median seconds of every task, after one round, or another number, that is not timed.
 
     A round runs every task once, so that whatever else the machine does meanwhile falls on
     all of them alike. A task that keeps a clock of its own returns the seconds as a float.
+    Where tasks run `in_a_row`, a round repeats each until so many seconds have passed, and has the
+    median of these: a processor that had nothing to do while another program ran is slow for a
+    millisecond, which some tasks take in all.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for repeat in range(untimed + repeats):
         for name, task in tasks.items():
-            start = perf_counter()
-            result = task()
-            taken = result if isinstance(result, float) else perf_counter() - start
+            taken = [_seconds(task)]
+            while repeat >= untimed and sum(taken) < in_a_row:
+                taken.append(_seconds(task))
             if repeat >= untimed:
-                seconds[name].append(taken)
+                seconds[name].append(statistics.median(taken))
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def _seconds(task: Callable[[], object]) -> float:
+    start = perf_counter()
+    result = task()
+    return result if isinstance(result, float) else perf_counter() - start
 
 
 def synthetic(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
     python benchmarks/inference.py [--repeats 5] [--quick] [--only smooth ...]
 
-Everything that is compared runs in turns, and starts from a fit that is there: ours is `infer` with
+Everything that is compared runs in turns, in each of them for a twentieth of a second at least, and
+starts from a fit that is there: ours is `infer` with
 its check of the rows, R's a covariance function, timed by R, statsmodels' `get_robustcov_results`.
 The tables show medians, their ratio, and, where both compute the same or nearly so, between which
 bounds our standard errors over the peer's are ("rank": widths of intervals). "our fit" is the fit
@@ -39,6 +40,7 @@ from robustreg.inference._rows import with_rows_of
 from robustreg.inference.quantiles._rank import rank_intervals
 
 SIZES = 10_000, 100_000
+IN_A_ROW = 0.05  # seconds that a task takes its turn for, at least
 FIT = "our fit"
 GROUPS = 100
 PACKAGES = ("sandwich", "robustbase", "quantreg")
@@ -97,7 +99,7 @@ class Turns:
 
     def rows(self, repeats: int, untimed: int = 1) -> list[list[object]]:
         """Run everything in turns; one row for each comparison that has a peer."""
-        times = interleave(self.tasks, repeats, untimed)
+        times = interleave(self.tasks, repeats, untimed, IN_A_ROW)
         return [self._row(times, *entry) for entry in self.compared if {*entry[:2]} <= times.keys()]
 
     def _row(

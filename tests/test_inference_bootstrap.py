@@ -26,7 +26,7 @@ from robustreg.inference._rejecting import curvature_bias
 from robustreg.inference._rows import with_rows_of
 from robustreg.inference.bootstrap import _steps
 from robustreg.inference.bootstrap._draws import FAMILY, ROWS, Draws, Exponential, entropy_of
-from robustreg.inference.quantiles import _bootstrap
+from robustreg.inference.quantiles import _bootstrap, _together
 from robustreg.sources import _array
 from robustreg.subsampling.trimming import CUTOFF, trimmed_variance
 
@@ -312,11 +312,14 @@ def test_too_few_rows_are_refused():
 # ------------------------------------------------------------------ quantiles
 
 
+@pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("n", [60, 700])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_quantiles_are_refitted_with_the_weights(n, grouped, monkeypatch):
+def test_quantiles_are_refitted_with_the_weights(n, grouped, together, monkeypatch):
     """Few rows all at once; of many those next to the fit, at first too few of them."""
     X, y = sample(n)
+    if not together:  # draws that are not known to be optimal are fitted by themselves
+        monkeypatch.setattr(_together, "MOST_STEPS", 0)
     w, groups = 1.0 + np.arange(n) % 3, np.arange(n) // 4 if grouped else None
     monkeypatch.setattr(_bootstrap, "WIDTH", 1.0)
     model, taus = QuantileRegressor(0.3).fit(X, y, w), (0.3, 0.6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from robustreg.inference._rows import FittedRows
@@ -23,6 +25,7 @@ def r_squared(fitted: FittedRows, rank: int, found: Fit, ratio: float) -> tuple[
     return r2, 1.0 - (1.0 - r2) * degrees / (fitted.total - rank), int(found.few)
 
 
+@functools.lru_cache(maxsize=256)
 def gaussian_ratio(loss: ResidualLoss) -> float:
     """``E q(Z) / E[Z^2 q(Z)]`` of the robustness weights q of a loss."""
     breakpoints = loss._breakpoints()

@@ -4,7 +4,8 @@ Estimates that minimise ``sum v rho(r)``, with random weights v whose means are 
 fit as it spreads about the truth (Bose and Chatterjee 2003). Rows whose residuals keep their sign
 count by their weighted mean only: of a long table those next to the fit are refitted beside two
 such means, one of the rows above and one of those below, and all signs are confirmed afterwards
-(Portnoy and Koenker 1997; Chernozhukov, Fernandez-Val and Melly 2022).
+(Portnoy and Koenker 1997; Chernozhukov, Fernandez-Val and Melly 2022). Most draws are fitted many
+at a time, for which far rows are the slopes that they have, and which comes to the same.
 """
 
 from __future__ import annotations
@@ -31,10 +32,8 @@ from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Added
 from robustreg.inference.bootstrap._draws import FAMILY, Draws, Exponential, stretches
 from robustreg.inference.bootstrap._steps import lone_directions, rows_in, squared_lengths
-from robustreg.inference.quantiles._density import (
-    at_fit,
-    fits_at,
-)
+from robustreg.inference.quantiles._density import at_fit, fits_at
+from robustreg.inference.quantiles._together import fit_together
 
 WIDTH = 4.0  # standard deviations of predictions, within which rows are next to a fit
 SHORT = 500  # rows up to which all are
@@ -179,21 +178,27 @@ class _Refits:
         near[self.order[: self.least * 2**level]] = True
         return near
 
-    def _fits(self, near: Mask, drawn: Exponential, which: NDArray[np.intp]) -> list[Array]:
+    def _fits(self, near: Mask, drawn: Exponential, which: NDArray[np.intp]) -> Array:
         """The moves of some draws of a family, given the rows that are refitted."""
         far = self.fitted.rows.sum(_Weigh(self.fitted, self.residual, near, drawn))
-        weight, found = np.hstack(far.near), []
-        X, y = self.fitted.coordinates.take(near), self.residual[near]
-        for draw in which:
-            sums = np.stack([far.above[:, draw], far.below[:, draw]])
-            sums = sums[sums[:, -1] > 0.0]
-            means = sums[:, :-1] / sums[:, -1:]
-            own = np.append(weight[draw], sums[:, -1])
-            rows = np.flatnonzero(own > 0.0)  # the least may be 0 by rounding
-            data = Data(
-                np.vstack([X, means[:, :-1]])[rows], np.append(y, means[:, -1])[rows], own[rows], 1
-            )
-            problem, _, fit = self.model._solve(data)
-            self.lost += not fit.converged
-            found.append(fit.coef * problem.y_unit)
+        weight = np.hstack(far.near)[which]
+        above, below = far.above[:, which].T, far.below[:, which].T
+        tau, X, y = self.model.quantile, self.fitted.coordinates.take(near), self.residual[near]
+        pull = tau * above[:, :-2] + (tau - 1.0) * below[:, :-2]
+        found, known = fit_together(X, y, weight, pull, tau)
+        for draw in np.flatnonzero(~known):
+            sums = np.stack([above[draw], below[draw]])
+            found[draw] = self._alone(X, y, weight[draw], sums[sums[:, -1] > 0.0])
         return found
+
+    def _alone(self, X: Array, y: Array, weight: Array, sums: Array) -> Array:
+        """The move of a draw from rows near the fit and sums of those far from it."""
+        means, own = sums[:, :-1] / sums[:, -1:], np.append(weight, sums[:, -1])
+        rows = np.flatnonzero(own > 0.0)  # the least may be 0 by rounding
+        data = Data(
+            np.vstack([X, means[:, :-1]])[rows], np.append(y, means[:, -1])[rows], own[rows], 1
+        )
+        problem, _, fit = self.model._solve(data)
+        self.lost += not fit.converged
+        move: Array = fit.coef * problem.y_unit
+        return move
