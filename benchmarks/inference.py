@@ -3,13 +3,13 @@
     python benchmarks/inference.py [--repeats 5] [--quick] [--only smooth ...]
 
 Everything that is compared runs in turns, in each of them for a twentieth of a second at least, and
-starts from a fit that is there: ours is `infer` with
-its check of the rows, R's a covariance function, timed by R, statsmodels' `get_robustcov_results`.
-The tables show medians, their ratio, and, where both compute the same or nearly so, between which
-bounds our standard errors over the peer's are ("rank": widths of intervals). "our fit" is the fit
-itself: at least 0.5 means that inference takes twice its time at most. R's `rq.fit.br` fits, too.
-Where R, a package of it or statsmodels is missing, its rows are left out. Data as in quantile.py,
-of MM as in high_breakdown.py.
+starts from a fit that is there: ours is `infer` with its check of the rows, R's a covariance
+function, timed by R, statsmodels' `get_robustcov_results`. The tables show medians, their ratio,
+and, where both compute the same or nearly so, between which bounds our standard errors over the
+peer's are ("rank": widths of intervals). "our fit" is the fit itself: at least 0.5 means that
+inference takes twice its time at most. R's `rq.fit.br` fits, too. Where R, a package of it or
+statsmodels is missing, its rows are left out. Data as in quantile.py, of MM as in
+high_breakdown.py.
 """
 
 from __future__ import annotations

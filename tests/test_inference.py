@@ -29,7 +29,10 @@ from robustreg import (
 )
 from robustreg.estimators._subsampling import tuned
 from robustreg.inference import infer
+from robustreg.inference._covariance import _from_every
 from robustreg.inference._rejecting import curvature_bias
+from robustreg.inference._rows import with_rows_of
+from robustreg.inference._sums import Score
 from robustreg.losses import Huber, LogCosh
 from robustreg.sources import _array
 
@@ -661,3 +664,36 @@ def test_bad_questions_are_named():
         found.predict_interval(X, kind="row")
     with pytest.raises(ValueError, match=r"X must have the shape \(n, 3\), got \(60, 2\)"):
         found.predict_interval(X[:, :2])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_curvature_is_that_of_all_rows_less_what_some_miss(weighted):
+    """The Gram matrix of rows in the centre of the loss, without a pass over most of them."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(3.0, 2.0, size=(400, 3)), rng.standard_cauchy(400)
+    weight = rng.integers(1, 4, 400).astype(float) if weighted else None
+    model = HuberRegressor().fit(X, y, weight)
+
+    def work(fitted):
+        scores = Score(fitted.loss, fitted.point, None, fitted.loss.kappa, None)
+        found, direct = _from_every(fitted, scores), fitted.rows.sum(scores)
+        assert 0.1 < 1.0 - direct.bend / fitted.rows.total < 0.5
+        assert_allclose(found.bread, direct.bread, rtol=1e-12, atol=1e-11)
+        assert_allclose(found.psi, direct.psi, rtol=1e-12)
+
+    with_rows_of(model, X, y, weight, work)
+
+
+def test_curvature_of_few_rows_is_summed_over_them():
+    """Of a dummy that nearly all rows of the centre are without, a difference has few digits."""
+    rng = np.random.default_rng(0)
+    dummy = (np.arange(400) < 40).astype(float)
+    y = rng.normal(size=400) + dummy * 100.0 * rng.standard_cauchy(400)
+    X = np.column_stack([rng.normal(size=400), dummy])
+    model = HuberRegressor(scale=1.0).fit(X, y)
+
+    def work(fitted):
+        scores = Score(fitted.loss, fitted.point, None, 0.0, None)
+        assert _from_every(fitted, scores) is None
+
+    with_rows_of(model, X, y, None, work)

@@ -93,7 +93,7 @@ def infer(model, X, y, weight=None, kind="HC3", groups=None):
             unknown=to_user @ found.unknown,
             alone=found.alone,
             scale_error=found.scale_error,
-            explained=module.explained(own, start),
+            explained=module.explained_by(own, start, module.score(own, start)),
         )
 
     return with_rows_of(model, X, y, weight, work)
@@ -332,8 +332,9 @@ def test_rows_that_curve_against_the_others_are_cut_off():
             )
             assert_allclose(found.share, [share, 0.2, *[18.0 / 17.0] * 18])
             assert [index for index, _ in found.alone] == ([0] if known == 1.0 else [])
-            rows = np.square(found.share * psi) * (q @ bread.root).T @ (q @ bread.root)
-            assert_allclose(found.middle, rows, atol=1e-12)
+            lifted = leave_out.lift @ found.middle @ leave_out.lift.T
+            steps = np.square(found.share * psi) * (q @ bread.inverse).T @ (q @ bread.inverse)
+            assert_allclose(lifted, steps, atol=1e-12)
 
     with_rows_of(L2Regressor().fit(X, y), X, y, None, work)
 

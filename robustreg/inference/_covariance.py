@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg._linalg.factors import eigh
+from robustreg._linalg.factors import eigh, least_pivot
 from robustreg.inference._least_squares import LeastSquares
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Leave, LeaveOut, Score, Scored, bordered
@@ -23,6 +23,8 @@ from robustreg.inference._sums import Leave, LeaveOut, Score, Scored, bordered
 # Share of the curvature of all rows below which a direction has none, the rows in the centre of the
 # loss being too few.
 NO_CURVATURE = 1e-10
+
+MOST_MISSED = 0.9  # of the curvature of all rows: more would lose more than a digit of the rest
 
 POWERS = {"HC0": 0.0, "HC1": 0.0, "HC2": 0.5, "HC3": 1.0}
 
@@ -69,7 +71,7 @@ class Bread:
     @classmethod
     def of(cls, matrix: Array, total: float) -> Bread:
         """Invert a matrix whose eigenvalues are shares of `total`, or 0."""
-        values, vectors = eigh(matrix / total)
+        values, vectors = eigh(matrix / total, graded=False)
         kept = values > NO_CURVATURE * max(float(values.max(initial=0.0)), 1e-300)
         root = vectors[:, kept] / np.sqrt(values[kept] * total)
         return cls(root @ root.T, root, vectors[:, ~kept])
@@ -86,10 +88,28 @@ def score(fitted: FittedRows, kind: str = "") -> Scored:
         own = 1.0 / float(every[k, k]) if fitted.has_intercept else 0.0  # at the means: apart
         job = LeastSquares.of(fitted, root, own, POWERS[kind])
         sums = fitted.rows.sum(job)
-        return replace(sums, psi=every @ job.lift @ sums.psi, left=sums.left.lifted(job.lift))
+        lift = job.leave_out.lift
+        return replace(sums, psi=every @ lift @ sums.psi, left=sums.left.lifted(lift))
     basis, kappa = fitted.coordinates.gram_basis, fitted.loss.kappa if fitted.joint else 0.0
-    sums = fitted.rows.sum(Score(fitted.loss, fitted.point, basis, kappa))
+    scores = Score(fitted.loss, fitted.point, basis, kappa, None)
+    sums = _from_every(fitted, scores) or fitted.rows.sum(scores)
     return replace(sums, psi=fitted.lead_of(sums.psi))
+
+
+def _from_every(fitted: FittedRows, scores: Score) -> Scored | None:
+    """The sums of scores where psi' is constant between kinks, from those of all rows.
+
+    Most rows are in the centre of the loss, and A is the Gram matrix of all rows less what the
+    others miss. None where that does not apply, or would lose digits.
+    """
+    own, loss = fitted.coordinates, fitted.loss
+    if loss.smoothness >= 2 or loss.homogeneity == 2 or own.by_rows or own.moments is None:
+        return None
+    sums = fitted.rows.sum(replace(scores, most=loss.curvature))
+    most = MOST_MISSED * loss.curvature * fitted.rows.total  # where all rows have I
+    if not least_pivot(most * np.eye(fitted.size) - fitted.lead(sums.bread)) > 0.0:
+        return None
+    return replace(sums, bread=loss.curvature * own.moments.gram - sums.bread)
 
 
 def slope_of_equations(fitted: FittedRows, scored: Scored) -> Array:
@@ -146,7 +166,7 @@ def sandwich(fitted: FittedRows, scored: Scored, kind: str) -> Covariance:
         kappa = fitted.loss.kappa if fitted.joint else 0.0
         leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
         sums = fitted.rows.sum(Leave(fitted.loss, fitted.point, kappa, leave_out))
-        sums = sums.lifted(bread.root)
+        sums = sums.lifted(leave_out.lift)
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - fitted.size)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Point, standardised
 from robustreg.evaluation.survey import read_rows
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Fit, explained
 from robustreg.subsampling.table import least_absolute_problem
 
 OFF, OFF_SINGLE = 1e-6, 1e-3  # by which estimating equations may miss 0, of coefficients in float32
@@ -78,7 +77,10 @@ def in_good_coordinates(
 def residuals(block: Block, point: Point) -> Array:
     """Standardised residuals, within bounds in which their products have numbers."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.nan_to_num(np.clip(standardised(block, point), -FAR, FAR), nan=FAR)
+        z = standardised(block, point)
+        if np.abs(z).max() <= FAR:
+            return z
+        return np.nan_to_num(np.clip(z, -FAR, FAR), nan=FAR)
 
 
 def signed_gram(block: Block, weight: Array, basis: Array | None) -> Array:
@@ -124,15 +126,3 @@ def check_noise(model: Any) -> None:
             f"{type(model).__name__} passes through {on} of {len(model.weights_)} rows exactly: "
             "there is no noise to judge the fit by."
         )
-
-
-@dataclass(frozen=True)
-class Explain:
-    """The job that sums what R squared is made of, of rows that count by shares."""
-
-    point: Point
-    share: Callable[[Block], Array]
-
-    def __call__(self, block: Block) -> Fit:
-        r = self.point.sigma * residuals(block, self.point)
-        return explained(block, self.share(block), r)

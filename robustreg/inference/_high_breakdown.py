@@ -23,7 +23,6 @@ from robustreg.evaluation.sums import Point, slopes_of
 from robustreg.inference._clusters import Terms, by_groups
 from robustreg.inference._covariance import POWERS, Bread, Covariance, huber_correction
 from robustreg.inference._good_rows import (
-    Explain,
     in_good_coordinates,
     point_of,
     problem_of,
@@ -35,7 +34,7 @@ from robustreg.inference._good_rows import (
 from robustreg.inference._parts import Asked, Groups
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Added, LeaveOut, Middle, bordered
+from robustreg.inference._sums import Added, Fit, LeaveOut, Middle, bordered, explained
 from robustreg.losses import ResidualLoss
 from robustreg.scale._m_scale import expected_rho
 
@@ -74,7 +73,7 @@ class Solved(Added):
     psi_square: float  # sum w psi^2
     bend: float  # sum w psi'
     bend_square: float  # sum w psi'^2
-    weight: float  # sum w weights(z) / weights(0)
+    fit: Fit
     curve_z: Array  # sum w psi' z [a, 1]
     chi: float  # sum w chi(z0)
     lever: float  # sum w chi'(z0) z0
@@ -90,7 +89,7 @@ def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Start]:
         fitted,
         problem,
         lambda rows: point_of(problem, rows, model.coef_, model.intercept_, sigma),
-        lambda z: loss.weights(z) / float(loss.weights(0.0)),
+        lambda z: _good(loss, z),
     )
     chi, separate = _scale_loss(model)
     point = None
@@ -130,29 +129,31 @@ class _Score:
         loss, z = self.start.psi, residuals(block, self.point)
         w = 1.0 if block.weight is None else block.weight
         psi, bend = loss.psi(z), loss.psi_prime(z)
-        chi, slope, z0 = _of_scale(self.start, block, z)
+        z0 = _of_scale(self.start, block, z)
+        slope = np.zeros(len(z)) if self.start.chi is None else self.start.chi.psi(z0)
         return Solved(
             bread=signed_gram(block, w * bend, self.basis),
             psi=slopes_of(block, w * psi),
             psi_square=float(np.sum(w * psi * psi)),
             bend=float(np.sum(w * bend)),
             bend_square=float(np.sum(w * bend * bend)),
-            weight=float(np.sum(w * loss.weights(z))) / float(loss.weights(0.0)),
+            fit=explained(block, _good(loss, z), self.point.sigma * z),
             curve_z=slopes_of(block, w * bend * z),
-            chi=float(np.sum(w * chi)),
+            chi=float(np.sum(w * _chi(self.start, z0))),
             lever=float(np.sum(w * slope * z0)),
             chi_slope=slopes_of(block, w * slope),
             chi_slope_square=float(np.sum(w * slope * slope)),
         )
 
 
-def _of_scale(start: Start, block: Block, z: Array) -> tuple[Array, Array, Array]:
-    """``chi(z0)``, ``chi'(z0)`` and z0 of a block; 0 where the scale was given."""
-    if start.chi is None:
-        zero = np.zeros(len(z))
-        return zero, zero, zero
-    z0 = z if start.point is None else residuals(block, start.point)
-    return start.chi.rho(z0), start.chi.psi(z0), z0
+def _of_scale(start: Start, block: Block, z: Array) -> Array:
+    """The residuals z0 of the scale of a block."""
+    return z if start.point is None else residuals(block, start.point)
+
+
+def _chi(start: Start, z0: Array) -> Array:
+    """``chi(z0)``; 0 where the scale was given."""
+    return np.zeros(len(z0)) if start.chi is None else start.chi.rho(z0)
 
 
 def check_equations(model: Any, fitted: FittedRows, start: Start, solved: Solved) -> None:
@@ -188,13 +189,13 @@ def by_weights(fitted: FittedRows, start: Start, solved: Solved) -> Covariance:
     total, loss, basis = fitted.rows.total, start.psi, fitted.coordinates.gram_basis
 
     def gram_of(block: Block) -> Array:
-        q = loss.weights(residuals(block, fitted.point)) / float(loss.weights(0.0))
+        q = _good(loss, residuals(block, fitted.point))
         own = q if block.weight is None else block.weight * q
         return weighted_gram(block.reading, block.X, own, basis)
 
     ratio = huber_correction(fitted, start.rank, solved) / (solved.bend / total)
     noise = solved.psi_square / total * ratio**2
-    noise *= solved.weight / total * fitted.total / (fitted.total - start.rank)
+    noise *= solved.fit.weight / total * fitted.total / (fitted.total - start.rank)
     bread = Bread.of(fitted.lead(fitted.rows.sum(gram_of)), total)
     return Covariance(fitted.scale**2 * noise / fitted.weight_unit * bread.inverse, bread.unknown)
 
@@ -212,7 +213,7 @@ def stacked(fitted: FittedRows, start: Start, solved: Solved, kind: str) -> Cova
     derivative = fitted.lead(solved.bread)
     bread = Bread.of(derivative, fitted.rows.total)
     leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
-    sums = fitted.rows.sum(_Leave.of(fitted, start, solved, leave_out)).lifted(bread.root)
+    sums = fitted.rows.sum(_Leave.of(fitted, start, solved, leave_out)).lifted(leave_out.lift)
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - start.rank)
@@ -240,11 +241,11 @@ def clustered(
     through = beside = None
     if start.chi is not None:
         chi = fitted.rows.collect(
-            lambda block: _of_scale(start, block, residuals(block, fitted.point))[0]
+            lambda block: _chi(start, _of_scale(start, block, residuals(block, fitted.point)))
         )
         beside = chi[:, None] - solved.chi / fitted.rows.total
         through = inverse_derivative(fitted, start, bread, solved) @ block_diag(derivative, 1.0)
-    good = loss.weights(z) / float(loss.weights(0.0))
+    good = _good(loss, z)
     terms = Terms.of(fitted, loss.psi(z), loss.psi_prime(z), beside, good)
     return by_groups(fitted, bread, terms, kind, groups, start.rank, through)
 
@@ -273,11 +274,11 @@ class _Leave:
     leave_out: LeaveOut
     mean: float  # of chi
     basis: Array  # (p, k) of the rows that count
-    good: float  # sum w weights(z) / weights(0)
+    good: float  # sum of the robustness weights
 
     @classmethod
     def of(cls, fitted: FittedRows, start: Start, solved: Solved, leave_out: LeaveOut) -> _Leave:
-        mean, good = solved.chi / fitted.rows.total, solved.weight * fitted.weight_unit
+        mean, good = solved.chi / fitted.rows.total, solved.fit.weight * fitted.weight_unit
         return cls(start, fitted.point, leave_out, mean, fitted.coordinates.basis, good)
 
     def __call__(self, block: Block) -> Middle:
@@ -287,7 +288,7 @@ class _Leave:
         def own(index: Index) -> Array:
             """Leverages among the rows that count, in whose coordinates these are white."""
             q = block.reading.centred(block.X, index) @ self.basis
-            counts = loss.weights(z[index]) / float(loss.weights(0.0))
+            counts = _good(loss, z[index])
             one = float(block.reading.fit_intercept)
             return counts * (one + np.einsum("ij,ij->i", q, q)) / self.good
 
@@ -295,21 +296,22 @@ class _Leave:
         if self.start.chi is None:
             return Middle(middle, np.zeros(block.reading.p + 1), 0.0, alone)
         w = 1.0 if block.weight is None else block.weight
-        chi = _of_scale(self.start, block, z)[0] - self.mean
+        chi = _chi(self.start, _of_scale(self.start, block, z)) - self.mean
         crossed = slopes_of(block, w * share * psi * chi)
         return Middle(middle, crossed, float(np.sum(w * chi * chi)), alone)
 
 
-def explained(fitted: FittedRows, start: Start) -> tuple[float, float, int]:
+def explained_by(fitted: FittedRows, start: Start, solved: Solved) -> tuple[float, float, int]:
     """R squared, adjusted R squared, and how many rows have next to no weight.
 
     Rows count by their robustness weights; the factor ``a = E q(Z) / E[Z^2 q(Z)]`` makes the
     shares those of Gaussian noise (Renaud and Victoria-Feser 2010).
     """
-    loss = start.psi
+    return r_squared(fitted, start.rank, solved.fit, gaussian_ratio(start.psi))
 
-    def share(block: Block) -> Array:
-        return loss.weights(residuals(block, fitted.point)) / float(loss.weights(0.0))
 
-    found = fitted.rows.sum(Explain(fitted.point, share))
-    return r_squared(fitted, start.rank, found, gaussian_ratio(loss))
+def _good(loss: ResidualLoss, z: Array) -> Array:
+    """Robustness weights, 1 at most."""
+    weights = loss.weights(z)
+    weights /= float(loss.weights(0.0))
+    return weights

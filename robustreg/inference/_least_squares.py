@@ -31,7 +31,6 @@ class LeastSquares:
     columns: Array  # (p, c) R, (p, d), the coefficients, -2 R m for the means m of R'x, zeros
     intercept: float  # of predictions, at x = 0
     at_zero: float  # h there
-    lift: Array  # (K, d + 1) turns t into A^-1 times the row, in the K coordinates
     centred: bool  # whether x has to be centred nevertheless
 
     @classmethod
@@ -46,12 +45,13 @@ class LeastSquares:
         lift = np.zeros((k + 1, d + 1))
         lift[:k, :d], lift[:k, d], lift[k, d] = root, -root @ mean, own
         leave_out = LeaveOut(
-            np.pad(columns, ((0, 0), (0, 1))),
-            np.append(mean, 1.0),
+            columns,
+            mean,
             power,
             fitted.weight_unit,
             fitted.coordinates.gram_basis is None,
-            ends_in_one=True,
+            lift[: fitted.size],
+            own,
         )
         columns = np.column_stack([columns, point.beta, -2.0 * columns @ mean])
         return cls(
@@ -59,12 +59,11 @@ class LeastSquares:
             np.pad(columns, ((0, 0), (0, -columns.shape[1] % TOGETHER))),
             point.intercept - float(offset @ point.beta),
             float(mean @ mean) + own,
-            lift[: fitted.size],
             centred,
         )
 
     def __call__(self, block: Block) -> Scored:
-        w, y, d = block.weight, block.target, self.leave_out.root.shape[1] - 1
+        w, y, d = block.weight, block.target, self.leave_out.root.shape[1]
         X = block.reading.centred(block.X) if self.centred else block.X
         rows = product(self.columns.T, X.T)
         r, h, rows = y - rows[d], rows[d + 1], rows[:d]

@@ -38,7 +38,7 @@ def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
     if isinstance(model, SRegressor) and asked.kind != "classical":
         factor = 1.0 + 2.0 * curvature_bias(model.loss_) * start.rank / fitted.total
         found, name = replace(found, matrix=factor * found.matrix), f"{name}, for few rows"
-    r2, adjusted, few = module.explained(own, start)
+    r2, adjusted, few = module.explained_by(own, start, sums)
     return Parts(own, found, name, r2, adjusted, few, float(model.scale_))
 
 

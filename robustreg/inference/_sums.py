@@ -5,6 +5,7 @@ With z = r / s, psi and psi' at z, w the weights and a the columns of a block fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
@@ -69,7 +70,7 @@ class Scored(Added):
     Gram matrices have the shape (q + 1, q + 1) of ``coordinates.of_gram``, slopes (p + 1,).
     """
 
-    bread: Array  # sum w psi' [a, 1][a, 1]'; empty where psi' is the same of all rows
+    bread: Array  # sum w psi' [a, 1][a, 1]', or of most - psi'; empty where psi' is always the same
     psi: Array  # sum w psi [a, 1]; in the end in the K coordinates
     bend: float  # sum w psi'
     bend_square: float  # sum w psi'^2
@@ -94,7 +95,9 @@ class LeaveOut:
     """Scores of the rows of a block, divided by a power of 1 - h, and the sum of their squares.
 
     h is the leverage of one Newton step, ``psi' x' A^-1 x``: leaving a row out once moves the
-    estimate by its score over 1 - h, to second order. Rows are ``t = R'[a, 1]`` with R R' = A^-1.
+    estimate by its score over 1 - h, to second order. Rows are ``t = R'[a, 1]`` with R R' = A^-1;
+    where R is square, it can be turned so that the last of t is the same for all rows, which need
+    it no more.
     """
 
     root: Array  # (p, d) R for the columns of blocks from their centre
@@ -102,13 +105,18 @@ class LeaveOut:
     power: float  # of 1 - h: 0 leaves scores as they are, HC2 has 1/2, HC3 1
     unit: float  # of the weights, one of which is left out
     by_columns: bool  # whether Gram matrices are summed in the columns of blocks
-    ends_in_one: bool = False  # whether the last t is 1, and left out where rows are given
+    lift: Array  # turns t into A^-1 [a, 1] in the K coordinates, (K, d), or (K, d + 1) with the ...
+    last: float | None  # ... square of the last of t, for which t has 1; None: it is none of these
 
     @classmethod
     def of(cls, fitted: FittedRows, root: Array, power: float) -> LeaveOut:
         """That of an R in the K coordinates."""
+        lift, last = root, None
+        if fitted.has_intercept and root.shape[1] == len(root):
+            lift, last = _turned(root)
+            root = lift[:, :-1]
         by_columns = fitted.coordinates.gram_basis is None
-        return cls(*in_columns(fitted, root), power, fitted.weight_unit, by_columns)
+        return cls(*in_columns(fitted, root), power, fitted.weight_unit, by_columns, lift, last)
 
     def __call__(
         self, block: Block, psi: Array, bend: Array, own: Callable[[Index], Array] | None = None
@@ -122,6 +130,7 @@ class LeaveOut:
         with np.errstate(over="ignore", invalid="ignore"):  # of far rows, which are rejected
             rows = along(block.reading, block.X, self.root, self.root_one)
             square = np.einsum("ij,ij->j", rows, rows)
+            square += self.last or 0.0
             if not np.isfinite(square.sum()):
                 rows[:, psi == 0.0] = square[psi == 0.0] = 0.0
         return self.of_rows(block, rows, psi, np.multiply(bend, square, out=square), own)
@@ -147,7 +156,7 @@ class LeaveOut:
                 share **= self.power
             np.divide(1.0, share, out=share)
             share[lost] = 0.0
-            last = [1.0] if self.ends_in_one else []
+            last = [] if self.last is None else [1.0]
             alone = [(block.place.start + int(i), np.append(rows[:, i], last)) for i in lost]
         v = share * psi
         if block.weight is not None:
@@ -162,11 +171,32 @@ class LeaveOut:
     def _sum_of_squares(self, block: Block, rows: Array, v: Array) -> Array:
         """``sum v^2 t t'``; rows are overwritten."""
         if block.reading.sparse and self.by_columns:
-            lifted = np.vstack([self.root, self.root_one])
-            return lifted.T @ weighted_gram(block.reading, block.X, v * v) @ lifted
+            root = np.vstack([self.root, self.root_one])
+            if self.last is not None:
+                root = np.column_stack([root, np.eye(len(root))[-1]])
+            return root.T @ weighted_gram(block.reading, block.X, v * v) @ root
         rows *= v
         gram: Array = product(rows, rows.T)
-        return bordered(gram, product(rows, v), float(v @ v)) if self.ends_in_one else gram
+        if self.last is None:
+            return gram
+        side = product(rows, v)
+        return bordered(gram, side, float(v @ v))
+
+
+def _turned(root: Array) -> tuple[Array, float]:
+    """R turned so that t ends in the same c for all rows, its last column for 1 instead, and c^2.
+
+    With ``R q = c e`` for the intercept's unit vector e and a q of length 1, a reflection that has
+    q or -q for its last column does so. That of R is ``c e`` then, and for 1 ``c^2 e``.
+    """
+    turn = np.linalg.solve(root, np.eye(len(root))[-1])
+    square = 1.0 / float(turn @ turn)
+    turn *= math.sqrt(square)
+    turn[-1] += math.copysign(1.0, turn[-1])  # of q and -q the one that loses no digits
+    lift = root - np.outer(root @ turn, turn) * (2.0 / float(turn @ turn))
+    lift[:, -1] = 0.0
+    lift[-1, -1] = square
+    return lift, square
 
 
 def bordered(matrix: Array, side: Array, corner: float) -> Array:
@@ -218,13 +248,16 @@ class Score:
     point: Point
     basis: Array | None  # of the coordinates that Gram matrices are summed in; None: the columns
     kappa: float
+    most: float | None  # of psi', where bread is to be what rows with less have less; None: it is A
 
     def __call__(self, block: Block) -> Scored:
         z = standardised(block, self.point)
         w = 1.0 if block.weight is None else block.weight
         psi, bend = self.loss.psi(z), self.loss.psi_prime(z)
         gram: Array = np.zeros((0, 0))
-        if self.loss.homogeneity != 2:
+        if self.most is not None:
+            gram = _missing(block, self.most - bend)
+        elif self.loss.homogeneity != 2:
             gram = weighted_gram(block.reading, block.X, w * bend, self.basis)
         curve_z: Array = np.zeros(block.reading.p + 1)
         curve_zz = conjugate = 0.0
@@ -245,6 +278,13 @@ class Score:
             fit=explained(block, share, self.point.sigma * z),
             left=NOTHING,
         )
+
+
+def _missing(block: Block, less: Array) -> Array:
+    """``sum w v [a, 1][a, 1]'`` of the rows whose v is not 0, from the columns."""
+    index = np.flatnonzero(less)
+    v = less[index] if block.weight is None else block.weight[index] * less[index]
+    return weighted_gram(block.reading, block.X[index], v)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from robustreg.evaluation.units import EXACT
 from robustreg.inference._clusters import Terms, by_groups
 from robustreg.inference._covariance import POWERS, Bread, Covariance
 from robustreg.inference._good_rows import (
-    Explain,
     in_good_coordinates,
     point_of,
     problem_of,
@@ -37,7 +36,7 @@ from robustreg.inference._good_rows import (
 from robustreg.inference._parts import Asked, Groups
 from robustreg.inference._r_squared import r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Added, LeaveOut, Middle
+from robustreg.inference._sums import Added, Fit, LeaveOut, Middle, explained
 from robustreg.subsampling.trimming import CUTOFF, CUTOFF_SHARE, trimmed_variance
 
 # Of the normal density at the reach: 2 c phi(c), what the kept share of the squares lacks.
@@ -136,6 +135,7 @@ class Kept(Added):
     psi_square: float
     raw: Array  # sum w 1(chosen) r0 [a, 1]
     raw_square: float
+    fit: Fit
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ class _Score:
             psi_square=float(np.sum(w * own * r * r)),
             raw=slopes_of(block, w * chosen * raw),
             raw_square=float(np.sum(w * chosen * raw * raw)),
+            fit=explained(block, own, self.point.sigma * r),
         )
 
 
@@ -204,7 +205,7 @@ def by_influence(fitted: FittedRows, trimmed: Trimmed, kept: Kept, kind: str) ->
     """Independent rows: squares of their influence, over a power of 1 - h of least squares."""
     bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
     leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
-    sums = fitted.rows.sum(_Leave(trimmed, fitted.point, leave_out)).lifted(bread.root)
+    sums = fitted.rows.sum(_Leave(trimmed, fitted.point, leave_out)).lifted(leave_out.lift)
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - trimmed.rank)
@@ -246,10 +247,9 @@ def _moves(block: Block, trimmed: Trimmed, point: Point) -> Array:
     return moves + trimmed.pull * chosen * np.where(chosen > 0.0, raw, 0.0)
 
 
-def explained(fitted: FittedRows, trimmed: Trimmed) -> tuple[float, float, int]:
+def explained_by(fitted: FittedRows, trimmed: Trimmed, kept: Kept) -> tuple[float, float, int]:
     """R squared of the rows that are kept, adjusted R squared, and how many are not.
 
     The factor of consistency is ``t / (t - 2 c phi(c))`` = 1.175 (Renaud and Victoria-Feser 2010).
     """
-    found = fitted.rows.sum(Explain(fitted.point, lambda block: trimmed.kept[block.place]))
-    return r_squared(fitted, trimmed.rank, found, 1.0 / trimmed_variance(CUTOFF_SHARE))
+    return r_squared(fitted, trimmed.rank, kept.fit, 1.0 / trimmed_variance(CUTOFF_SHARE))

@@ -144,7 +144,7 @@ class _Refits:
     """Fits of one quantile with other weights, as they move from that with the rows' own."""
 
     def __init__(self, fitted: FittedRows, tau: float) -> None:
-        self.fitted, self.residual = fitted, fitted.residuals
+        self.fitted, self.tau, self.residual = fitted, tau, fitted.residuals
         self.model = QuantileRegressor(tau, fit_intercept=False, solver="interior")
         self.lost, self.level = 0, 0
         n, spread = fitted.rows.n, fitted.size * tau * (1.0 - tau)
@@ -183,9 +183,9 @@ class _Refits:
         far = self.fitted.rows.sum(_Weigh(self.fitted, self.residual, near, drawn))
         weight = np.hstack(far.near)[which]
         above, below = far.above[:, which].T, far.below[:, which].T
-        tau, X, y = self.model.quantile, self.fitted.coordinates.take(near), self.residual[near]
-        pull = tau * above[:, :-2] + (tau - 1.0) * below[:, :-2]
-        found, known = fit_together(X, y, weight, pull, tau)
+        X, y = self.fitted.coordinates.take(near), self.residual[near]
+        pull = self.tau * above[:, :-2] + (self.tau - 1.0) * below[:, :-2]
+        found, known = fit_together(X, y, weight, pull, self.tau)
         for draw in np.flatnonzero(~known):
             sums = np.stack([above[draw], below[draw]])
             found[draw] = self._alone(X, y, weight[draw], sums[sums[:, -1] > 0.0])

@@ -8,11 +8,11 @@ where g_b holds the slopes of rows that keep their sides, is dual to ``max sum v
 ``sum v nu x = -g``, ``low <= nu <= high``. Draws take the steps of an interior point method
 together (Mehrotra 1992; Portnoy and Koenker 1997), each by lengths of its own, with one call for
 all where a fit by itself would need one each: tables are short here, and calls would be most of the
-time. The rows that the steps bring nearest 0 are made equations: where these have a solution, and the slopes
-of all rows balance with nu within its bounds, both are optimal, and the draw is done. In tables
-with ties more rows than coefficients may be 0, and no choice among them need be balanced; steps go
-on there until the two objectives differ by next to nothing. Either is a proof; draws that do not
-get there are for others to fit.
+time. The rows that the steps bring nearest 0 are made equations: where these have a solution, and
+the slopes of all rows balance with nu within its bounds, both are optimal, and the draw is done. In
+tables with ties more rows than coefficients may be 0, and no choice among them need be balanced;
+steps go on there until the two objectives differ by next to nothing. Either is a proof; draws that
+do not get there are for others to fit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from robustreg._arrays import EPS, Array, Mask
+from robustreg._arrays import EPS, Array, Index, Mask
 
 ENTRIES = 2**15  # rows times draws that take steps together, as many as stay in the cache
 MOST_STEPS = 50
@@ -38,7 +38,7 @@ SMALL_GAP = 1e-10  # of the objective: what it may be above its minimum where th
 class _State:
     """Where draws are: rows of these arrays."""
 
-    which: Array  # (b,) numbers of the draws
+    which: Index  # (b,) numbers of the draws
     weight: Array  # (b, n)
     pull: Array  # (b, k)
     theta: Array
@@ -114,9 +114,7 @@ def _fit(
     return found, known
 
 
-def _start(
-    target: Array, weight: Array, pull: Array, low: float, high: float, mu: float
-) -> _State:
+def _start(target: Array, weight: Array, pull: Array, low: float, high: float, mu: float) -> _State:
     """The points over theta = 0 where every ``up p`` and ``down q`` is mu."""
     size = np.abs(target)
     smaller = 2.0 * mu / (2.0 * mu + size + np.hypot(2.0 * mu, size))

@@ -131,8 +131,18 @@ def iterate(
 
 
 def _complementarity(programme: Programme, point: Point) -> float:
+    """The mean of ``up p`` and ``down q``."""
     products = programme.weight @ (point.up * point.p + point.down * point.q)
     return float(products) / (2.0 * float(programme.weight.sum()))  # of penalty rows, too
+
+
+def _complementarity_after(
+    programme: Programme, point: Point, step: Point, primal: float, dual: float
+) -> float:
+    """The same after a step of some lengths."""
+    products = (point.up - dual * step.nu) * (point.p + primal * step.p)
+    products += (point.down + dual * step.nu) * (point.q + primal * step.q)
+    return float(programme.weight @ products) / (2.0 * float(programme.weight.sum()))
 
 
 def _step(programme: Programme, point: Point, mu: float) -> Point | None:
@@ -150,7 +160,7 @@ def _step(programme: Programme, point: Point, mu: float) -> Point | None:
     if affine is None:
         return None
     primal, dual = _lengths(point, affine)
-    centring = (_complementarity(programme, point.move(affine, primal, dual)) / mu) ** 3
+    centring = (_complementarity_after(programme, point, affine, primal, dual) / mu) ** 3
     # the second-order term belongs to a full step: of a short one, only its share is true
     share = min(primal, dual)
     bent = (
@@ -206,5 +216,6 @@ def _lengths(point: Point, step: Point) -> tuple[float, float]:
 
 
 def _to_zero(values: Array, step: Array) -> float:
-    falling = step < 0
-    return float(np.min(-values[falling] / step[falling], initial=np.inf))
+    """How many steps bring the first of some positive values to 0; infinity: none ever does."""
+    fastest = float(np.fmin.reduce(step / values, initial=0.0))
+    return -1.0 / fastest if fastest < 0.0 else np.inf
