@@ -18,7 +18,15 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from _common import about_machine, interleave, leverage, milliseconds, table, timing_parser
+from _common import (
+    about_machine,
+    interleave,
+    leverage,
+    milliseconds,
+    table,
+    timing_parser,
+    trimmed_squares,
+)
 from _r import R, start_r
 
 from robustreg import LTSRegressor, MMRegressor
@@ -51,12 +59,8 @@ def compare_lts(args: argparse.Namespace, r: R | None) -> str:
     def fit(X: np.ndarray, y: np.ndarray, seed: int) -> float:
         return LTSRegressor(random_state=seed).fit(X, y).objective_
 
-    def read(X: np.ndarray, y: np.ndarray, numbers: np.ndarray) -> float:
-        h, intercept, *coef = numbers
-        return np.sort(np.square(y - X @ coef - intercept))[: int(h)].sum()
-
     targets = {"ltsReg": ("", 1, 1), "ltsReg-no-mcd": ("", "", "")}
-    return compare(args, r, fit, read, targets, "objective, ours / R's")
+    return compare(args, r, fit, trimmed_squares, targets, "objective, ours / R's")
 
 
 def compare(

@@ -15,7 +15,7 @@ import sys
 import warnings
 
 import numpy as np
-from _common import about_machine, table
+from _common import about_machine, largest_resident_size, table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import HuberRegressor as SklearnHuber
 from sklearn.linear_model import LinearRegression
@@ -51,14 +51,6 @@ def fill(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
     y += X[:, 0]
     y[::10] *= 100.0
     return X, y
-
-
-def largest_resident_size() -> int:
-    """Bytes; kept by the system since the process began."""
-    import resource  # absent on Windows
-
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else 1024 * size
 
 
 def measure(name: str, n: int) -> float:
