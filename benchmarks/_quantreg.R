@@ -1,6 +1,7 @@
-# Fits of quantreg for quantile.py: "fit METHOD TAU" answers with the seconds and the coefficients,
-# intercept first. METHOD is pfn, fnb (rq.fit.pfn and rq.fit.fnb of quantreg: no formula, no data
-# frame) or conquer (package conquer, which quantreg's method "conquer" calls).
+# Fits of quantreg for quantile.py, wide.py and small.py: "fit METHOD TAU" answers with the seconds and
+# the coefficients, intercept first. METHOD is pfn, fnb, br (rq.fit.pfn, rq.fit.fnb and rq.fit.br of
+# quantreg: no formula, no data frame), conquer (package conquer, which quantreg's method "conquer"
+# calls) or sfn (rq.fit.sfn, of sparse tables), which has a second argument, SMALL, its tolerance.
 #
 # Standard errors for inference.py. "fit rq TAU" fits, with formula, and keeps the fit; then
 #
@@ -18,6 +19,14 @@ serve(c("quantreg", "conquer"), list(
   # warns when it starts again with twice the sample: part of its time, not an error
   pfn = function(tau) suppressWarnings(quantreg::rq.fit.pfn(design, y, tau)$coefficients),
   fnb = function(tau) quantreg::rq.fit.fnb(design, y, tau)$coefficients,
+  br = function(tau) quantreg::rq.fit.br(design, y, tau)$coefficients,
+  sfn = function(tau, small) {
+    # at the default sizes of its workspaces it fails; a factor without zeros needs the most
+    most <- ncol(design) * (ncol(design) + 1) / 2
+    control <- list(small = small, tmpmax = min(most, 5e7), nnzlmax = min(most, 3e8))
+    # warns where it stops before the optimum, which the objective shows as well
+    suppressWarnings(quantreg::rq.fit.sfn(design, y, tau, control = control)$coefficients)
+  },
   conquer = function(tau) conquer::conquer(X, y, tau)$coeff,
   rq = function(tau) (kept <<- quantreg::rq(y ~ X, tau, method = "fn"))$coefficients,
   iid = function() errors("iid"),

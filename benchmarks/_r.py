@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from threading import Event, Timer
 
 import numpy as np
+from scipy import sparse
 
 FOLDER = Path(__file__).parent
 
@@ -50,9 +52,34 @@ class R:
                 y.tofile(file)
             self._ask("load", path, *X.shape)
 
-    def fit(self, method: str, *arguments: float) -> tuple[float, np.ndarray]:
-        """Seconds of one fit, and the numbers that it returns."""
-        seconds, *numbers = map(float, self._ask("fit", method, *arguments).split())
+    def load_sparse(self, X: sparse.csr_matrix, y: np.ndarray) -> None:
+        """Hand over a sparse table with its column of ones, for packages that load SparseM."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table"
+            with path.open("wb") as file:
+                for numbers in (X.data, X.indices.astype("i4"), X.indptr.astype("i4"), y):
+                    numbers.tofile(file)
+            self._ask("load-sparse", path, *X.shape, X.nnz)
+
+    def fit(
+        self, method: str, *arguments: float, limit: float | None = None
+    ) -> tuple[float, np.ndarray]:
+        """Seconds of one fit, and the numbers that it returns.
+
+        R ends where a fit takes longer than `limit` seconds, with a TimeoutError.
+        """
+        over = Event()
+        timer = Timer(limit or 0.0, lambda: (over.set(), self._process.kill()))
+        if limit is not None:
+            timer.start()
+        try:
+            seconds, *numbers = map(float, self._ask("fit", method, *arguments).split())
+        except RuntimeError:
+            if over.is_set():
+                raise TimeoutError(f"R's {method} has taken over {limit:g} seconds.") from None
+            raise
+        finally:
+            timer.cancel()
         return seconds, np.array(numbers)
 
     def close(self) -> None:

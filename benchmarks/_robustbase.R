@@ -1,7 +1,9 @@
-# Fits of robustbase for high_breakdown.py: "fit METHOD SEED", with the defaults of lmrob and ltsReg.
+# Fits of robustbase for high_breakdown.py and small.py: "fit METHOD SEED", with the defaults of
+# lmrob and ltsReg.
 #
 #   lmrob          answers with the seconds, the S scale and the coefficients, intercept first, and
 #                  keeps the fit
+#   lmrob.S        answers with the seconds and the S scale: the first half of lmrob
 #   ltsReg         answers with the seconds, h and the raw coefficients, intercept first
 #   ltsReg-no-mcd  the same without the robust distances of the rows, which are no part of the fit
 #
@@ -23,6 +25,10 @@ serve("robustbase", list(
     set.seed(seed)
     kept <<- robustbase::lmrob.fit(design, y, robustbase::lmrob.control())
     c(kept$init.S$scale, kept$coefficients)
+  },
+  lmrob.S = function(seed) {
+    set.seed(seed)
+    robustbase::lmrob.S(design, y, robustbase::lmrob.control())$scale
   },
   avar1 = function() sqrt(diag(robustbase:::.vcov.avar1(kept, design))),
   w = function() sqrt(diag(robustbase:::.vcov.w(kept, x = design))),
