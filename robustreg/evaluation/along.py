@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class SlopeAlong:
     point: Point
     change: Point
     t: float
+    products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         dr = Fitted(self.change.beta, self.change.intercept)(block)
@@ -45,6 +47,7 @@ class Times:
     bend: Bend
     point: Point
     change: Point
+    products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         z = standardised(block, self.point)
@@ -65,6 +68,7 @@ class AfterStep:
     bend: Bend
     point: Point
     change: Point
+    products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         z = standardised(block, self.point)

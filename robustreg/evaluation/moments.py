@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class _SecondMoments:
 
     single: bool
     limit: float | None
+    products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         reading, weight, target = block.reading, block.weight, block.target
@@ -114,7 +115,10 @@ def weighted_gram(
     basis: Array | None = None,
     single: bool = False,
 ) -> Array:
-    """``sum w [a, 1][a, 1]'`` over a block, w >= 0, a = A - offset or ``basis'(A - offset)``."""
+    """``sum w [a, 1][a, 1]'`` over a block, a = A - offset or ``basis'(A - offset)``.
+
+    w must not be negative, unless rows are sparse and near enough to 0 to be summed as they are.
+    """
     size = (rows.p if basis is None else basis.shape[1]) + 1
     gram = np.empty((size, size))
     if basis is None and (rows.near or (rows.sparse and not rows.far)):
@@ -142,12 +146,18 @@ def weighted_gram(
 def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
     """``sum w x x'`` of a block, in single precision if that is asked for."""
     if not isinstance(block, np.ndarray):
-        other = block if weight is None else block.multiply(weight[:, None])
+        other = block if weight is None else scaled_rows(block, weight)
         return (block.T @ other).toarray()
     if single:
         return _single_gram(block, weight)
     part = block if weight is None else block * np.sqrt(weight)[:, None]
     return product(part.T, part)
+
+
+def scaled_rows(block: Any, weight: Array) -> Any:
+    """Rows of a CSR matrix times their weights; the indices are shared."""
+    data = block.data * np.repeat(weight, np.diff(block.indptr))
+    return type(block)((data, block.indices, block.indptr), shape=block.shape, copy=False)
 
 
 def _single_gram(block: Array, weight: Array | None) -> Array:

@@ -165,7 +165,9 @@ class RowBlocks(Reading):
         source, targets = self.observed.for_a_pass()
         # what is sent to another process must not hold rows
         reading = self if source.in_memory else self._alone
-        return source.total(_Blocks(reading, targets, source.starts, source.block_rows, job))
+        long = not self.far and getattr(job, "products_only", False)
+        size = source.long_rows if long else source.block_rows
+        return source.total(_Blocks(reading, targets, source.starts, size, job))
 
     def collect(self, function: Callable[[Block], Array]) -> Array:
         """What a function gives for every row, all together: one pass over X."""
@@ -173,12 +175,7 @@ class RowBlocks(Reading):
             pieces: list[Array] = self.sum(_Piece(function))
             return np.concatenate(pieces)
         out = np.empty(self.n)
-
-        def fill(block: Block) -> int:
-            out[block.place] = function(block)
-            return 0
-
-        self.sum(fill)
+        self.sum(_Fill(function, out))
         return out
 
 
@@ -190,3 +187,20 @@ class _Piece:
 
     def __call__(self, block: Block) -> list[Array]:
         return [self.function(block)]
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """The job that puts them where they belong."""
+
+    function: Callable[[Block], Array]
+    out: Array
+
+    @property
+    def products_only(self) -> bool:
+        """As of :class:`Job`."""
+        return getattr(self.function, "products_only", False)
+
+    def __call__(self, block: Block) -> int:
+        self.out[block.place] = self.function(block)
+        return 0

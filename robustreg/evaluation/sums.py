@@ -8,7 +8,7 @@ at the point where that matrix was summed, while the block is at hand.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -139,6 +139,11 @@ class Evaluate:
     precise: bool
     brought: Brought | None = None
 
+    @property
+    def products_only(self) -> bool:
+        """Whether nothing is made of sparse rows but products with them."""
+        return self.brought is None or self.brought.basis is None
+
     def __call__(self, block: Block) -> Sums:
         beta, intercept, _ = self.point
         return self.from_residual(block, residual_of(block, beta, intercept, self.precise))
@@ -187,7 +192,10 @@ def _change(block: Block, bend: Array, before: Array | float, brought: Brought) 
     change = bend[index] - (before if isinstance(before, float) else before[index])
     if block.weight is not None:
         change *= block.weight[index]
-    step, gram = copied_rows(len(index), block.reading.p, 8), None
+    reading = block.reading
+    if reading.sparse and not reading.far and brought.basis is None:
+        return weighted_gram(reading, block.X[index], change)
+    step, gram = copied_rows(len(index), reading.p, 8), None
     for first in range(0, len(index), step):
         rows = slice(first, first + step)
         part = _change_by(block, index[rows], change[rows], brought)
@@ -250,6 +258,7 @@ class Residual:
     beta: Array
     intercept: float
     precise: bool
+    products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         return residual_of(block, self.beta, self.intercept, self.precise)
@@ -261,6 +270,7 @@ class Fitted:
 
     beta: Array
     intercept: float
+    products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         found: Array = product(block.X, self.beta)
@@ -273,6 +283,7 @@ class SlopesOf:
     """The job that sums ``w nu [a, 1]`` for a nu of every row."""
 
     nu: Array
+    products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         nu = self.nu[block.place]

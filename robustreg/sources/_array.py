@@ -85,6 +85,15 @@ class ArraySource:
         """Rows of a block that stays in the processor's cache."""
         return block_rows(*self.X.shape)
 
+    @property
+    def long_rows(self) -> int:
+        """The same where no block is made dense: of a sparse X by what it stores."""
+        if not self.is_sparse:
+            return self.block_rows
+        bytes_a_row = self.X.data.itemsize + self.X.indices.itemsize
+        stored = max(self.X.nnz * bytes_a_row // self.n, 1)
+        return max(self.block_rows, BLOCK_BYTES // stored)
+
     @cached_property
     def partitions(self) -> list[slice]:
         """At most 32 parts of whole blocks, each the work of one thread at a time.

@@ -197,6 +197,11 @@ class SurveyedSource:
         return 1.0 if self._largest is None else self.found.weights[1] / self._largest
 
     @property
+    def long_rows(self) -> int:
+        """The same: what a partition stores is not known."""
+        return self.block_rows
+
+    @property
     def block_rows(self) -> int:
         """Rows of a block that stays in the processor's cache."""
         return block_rows(self.n, self.n_columns)
