@@ -23,6 +23,7 @@ VARIANTS = DEFAULTS | {
     "huber-fixed": HuberRegressor(scale=1.0),
     "huber-mad": HuberRegressor(scale="mad"),
     "huber-lbfgs": HuberRegressor(solver="lbfgs"),
+    "huber-newton-cg": HuberRegressor(solver="newton_cg"),
     "huber-ridge": HuberRegressor(alpha=0.1),
     "huber-auto": HuberRegressor("auto"),
     "huber-auto-fixed-ridge": HuberRegressor("auto", scale=2.0, alpha=0.1),
@@ -41,6 +42,7 @@ VARIANTS = DEFAULTS | {
     "quantile-positive-lasso": QuantileRegressor(alpha=0.1, l1_ratio=1.0, positive=True),
     "l2-newton": L2Regressor(solver="newton"),
     "l2-lbfgs": L2Regressor(solver="lbfgs"),
+    "l2-newton-cg": L2Regressor(solver="newton_cg", alpha=0.1),
     "l2-ridge": L2Regressor(alpha=0.1),
     "l2-lasso": L2Regressor(alpha=0.1, l1_ratio=1.0),
     "l2-positive-elastic-net": L2Regressor(alpha=0.1, l1_ratio=0.5, positive=True),
@@ -48,6 +50,7 @@ VARIANTS = DEFAULTS | {
     "m-fixed": MRegressor(scale=1.0),
     "m-mad-ridge": MRegressor("pseudo_huber", scale="mad", alpha=0.1),
     "m-lasso": MRegressor("log_cosh", alpha=0.1, l1_ratio=1.0),
+    "m-newton-cg-ridge": MRegressor("log_cosh", solver="newton_cg", alpha=0.1),
     "m-lbfgs-ridge": MRegressor("smooth_l1", solver="lbfgs", alpha=0.1),
 }
 UNPENALISED = {

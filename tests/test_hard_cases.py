@@ -197,6 +197,7 @@ TO_THE_PLANE = {
     "m log-cosh": (MRegressor(), 0.2, False),
     "m pseudo-Huber": (MRegressor("pseudo_huber"), 0.15, False),
     "huber lbfgs": (HuberRegressor(solver="lbfgs"), 0.3, False),
+    "huber newton_cg": (HuberRegressor(solver="newton_cg"), 0.3, False),
     "huber-mad": (HuberRegressor(scale="mad"), 0.3, False),
 }
 

@@ -19,9 +19,9 @@ from robustreg.solvers._newton_steps import perspective_step
 
 # --- the table
 
-SMOOTH = {"newton", "lbfgs"}
+SMOOTH = {"newton", "lbfgs", "newton_cg"}
 KINKED = {"newton", "working_set"}  # of smooth losses, under penalties with kinks
-QUADRATIC = {"direct", "newton", "lbfgs"}
+QUADRATIC = {"direct", "newton", "lbfgs", "newton_cg"}
 HOMOGENEOUS = {"simplex", "reduced", "interior", "linprog"}
 # which solvers serve (loss, scale, alpha, l1_ratio)
 CELLS = {
@@ -108,7 +108,7 @@ def test_auto_takes_working_sets_for_wide_tables_under_kinks(n_features, expecte
             "'working_set' does not support a fit w",
         ),
         (Bisquare(), {}, "No solver serves this problem"),
-        ("huber", {"solver": "barrier"}, "solver must be one of .*'auto', 'direct'"),
+        ("huber", {"solver": "barrier"}, "solver must be one of .*'auto', 'newton_cg'"),
         ("hubert", {}, "loss must be"),
     ],
 )
@@ -282,7 +282,7 @@ def test_more_than_2000_columns():
     X = sparse.csr_array(rng.normal(size=(300, 2100)) * (rng.uniform(size=(300, 2100)) < 0.01))
     y = X @ rng.normal(size=2100) + rng.standard_t(3, size=300)
     model = HuberRegressor(alpha=1.0).fit(X, y)
-    assert model.solver_ == "lbfgs"
+    assert model.solver_ == "newton_cg"
     assert model.dual_gap_ <= 1e-7 * model.objective_
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
@@ -88,7 +89,7 @@ class LinearRegressor(LinearEstimator):
             loss,
             n_features=data.n_columns,
             n_samples=data.n,
-            zeros=share_of_zeros(data.X) if loss.homogeneity == 1 else 0.0,  # others do not ask
+            zeros=self._zeros(data, loss),
             scale="joint" if scale is None else scale,
             alpha=self.alpha,
             l1_ratio=self.l1_ratio,
@@ -96,6 +97,13 @@ class LinearRegressor(LinearEstimator):
             penalty=self._own_penalty(),
             solver=self.solver,
         )
+
+    @staticmethod
+    def _zeros(data: Data | SurveyedSource, loss: ConvexLoss) -> float:
+        """The share of zeros in X, where solvers ask for it: of smooth losses, if it is sparse."""
+        if isinstance(data, Data) and (loss.homogeneity == 1 or sparse.issparse(data.X)):
+            return share_of_zeros(data.X)
+        return 0.0
 
     def _own_penalty(self) -> Penalty | None:
         """A penalty of the user's own."""

@@ -48,6 +48,8 @@ class Coordinates:
         Whether the moments are in single precision: they serve for Newton steps only.
     certain : bool
         Whether X has no more directions than the coordinates have.
+    known_rank : int or None
+        The rank of the regressors, where the coordinates do not show it.
     """
 
     rows: RowBlocks
@@ -57,6 +59,7 @@ class Coordinates:
     by_rows: bool = False
     single: bool = False
     certain: bool = True
+    known_rank: int | None = None
 
     @cached_property
     def k(self) -> int:
@@ -79,7 +82,10 @@ class Coordinates:
     @property
     def rank(self) -> int:
         """Rank of the regressors with the intercept's column (where not known, its bound)."""
-        return min(self.k + int(self.rows.fit_intercept), self.rows.n)
+        if self.known_rank is not None:
+            return self.known_rank
+        own = self.k if self.basis.ndim == 2 else int(np.count_nonzero(self.basis))
+        return min(own + int(self.rows.fit_intercept), self.rows.n)
 
     @property
     def gram_basis(self) -> Array | None:

@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import EPS, Array
 from robustreg._linalg.products import product
 from robustreg.evaluation.reading import Block, NotFiniteError, Reading, copied_rows
 from robustreg.evaluation.rows import RowBlocks
+
+CONSTANT = 16 * EPS  # of the square of a mean: variances that are rounding
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,20 @@ def moments(
     return rows.about(mean), Moments(gram), None if limit is None else own
 
 
-def _column_sums(block: Block) -> Array:
-    """Sums of w a and of ``w a^2`` over a block."""
-    offset, weight = block.reading.offset, block.weight
-    weight = np.ones(block.X.shape[0]) if weight is None else weight
-    with np.errstate(over="ignore", invalid="ignore"):
-        total, sums = weight.sum(), product(weight, block.X)
-        squares = weight @ (block.X * block.X)
-        about = squares - 2 * offset * sums + total * offset**2
-        return np.array([sums - total * offset, about])
+@dataclass(frozen=True)
+class _ColumnSums:
+    """The job that sums w a and ``w a^2``, shape (2, p)."""
+
+    products_only: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> Array:
+        offset, weight = block.reading.offset, block.weight
+        weight = np.ones(block.X.shape[0]) if weight is None else weight
+        with np.errstate(over="ignore", invalid="ignore"):
+            total, sums = weight.sum(), product(weight, block.X)
+            squares = weight @ (block.X * block.X)
+            about = squares - 2 * offset * sums + total * offset**2
+            return np.array([sums - total * offset, about])
 
 
 def column_moments(rows: RowBlocks) -> tuple[RowBlocks, Array]:
@@ -99,13 +106,15 @@ def column_moments(rows: RowBlocks) -> tuple[RowBlocks, Array]:
 
     Without an intercept, root mean squares. As ``moments``, where p x p numbers are too many.
     """
-    mean, variance = rows.sum(_column_sums) / rows.total
+    mean, variance = rows.sum(_ColumnSums()) / rows.total
     if not np.isfinite(mean.sum() + variance.sum()):
         raise NotFiniteError
     if rows.fit_intercept:
         rows = rows.about(mean)
         variance = variance - mean**2
-    return rows, np.sqrt(np.where(rows.flat, 0.0, np.maximum(variance, 0.0)))
+    # what the centre of a constant column has left of it is the rounding of its squares
+    constant = rows.flat | (variance <= CONSTANT * np.square(rows.offset))
+    return rows, np.sqrt(np.where(constant, 0.0, variance))
 
 
 def weighted_gram(

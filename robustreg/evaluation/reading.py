@@ -105,10 +105,11 @@ class Reading:
         return (self.base - other.base) + moved
 
     def read(self, X: Any) -> Any:
-        """Some rows of X as a block, a view where that is possible; sparse ones are written to."""
+        """Some rows of X as a block, a view where that is possible."""
         if self._converts:
-            X.data = (X.data - self.base[X.indices]) / self.unit[X.indices]
-        elif self.explicit:
+            data = (X.data - self.base[X.indices]) / self.unit[X.indices]
+            return type(X)((data, X.indices, X.indptr), shape=X.shape, copy=False)
+        if self.explicit:
             with np.errstate(over="ignore"):  # the sums over X find out
                 return (X - self.centre) / self.unit
         return X

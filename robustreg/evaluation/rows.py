@@ -76,7 +76,7 @@ class _Blocks:
             own = self.job(
                 Block(
                     self.reading,
-                    self.reading.read(rows_of(X, part)),
+                    self.reading.read(X if self.size >= n else rows_of(X, part)),
                     target,
                     None if weight is None else weight[part],
                     slice(start + part.start, start + part.stop),

@@ -3,6 +3,7 @@
 ============  =====================  ==========  ==================================================
 solver        losses                 scale       method
 ============  =====================  ==========  ==================================================
+newton_cg     smooth convex          both        inexact Newton, products with sparse X alone
 direct        quadratic              fixed       Cholesky of the Gram matrix or QR, then refinement
 working_set   smooth convex          both        newton on a growing set of columns, for kinks
 newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
@@ -39,6 +40,7 @@ from robustreg.solvers._judged import Estimate, Judged
 from robustreg.solvers._session import Session, Sharing
 from robustreg.solvers._solution import Solve
 from robustreg.solvers.growing_set import working_set
+from robustreg.solvers.inexact import newton_cg
 from robustreg.solvers.least_squares import direct
 from robustreg.solvers.programme.dual import linprog, linprog_in
 from robustreg.solvers.programme.interior import interior_in, interior_point
@@ -132,6 +134,14 @@ def _programme(solve: Solve, solve_in: SolveIn) -> Guarded:
 
 
 SOLVERS: dict[str, SolverSpec] = {
+    "newton_cg": SolverSpec(
+        Guarded(newton_cg),
+        "smooth",
+        joint_scale=True,
+        ridge=True,
+        min_columns=300,
+        min_zeros=0.9,
+    ),
     "direct": SolverSpec(
         Guarded(direct), "quadratic", joint_scale=False, ridge=True, max_columns=2000
     ),

@@ -21,7 +21,7 @@ from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.units import SURVEY_ROWS
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._minimise import XTOL, minimise_newton, width
+from robustreg.solvers._minimise import XTOL, minimise_rooted, width
 from robustreg.solvers._plane import Limit
 from robustreg.solvers._tracked import Tracked
 
@@ -53,7 +53,7 @@ def approach(problem: Problem, tracked: Tracked, theta: Array, max_iter: int) ->
     while stage * STAGE > target and used < max_iter and not slow:
         tracked.go_on_with(objective.at_scale(stage / narrow))
         steps = min(STAGE_STEPS, max_iter - used)
-        fit = minimise_newton(tracked, theta, steps, STAGE_XTOL, floor=0.0)
+        fit = minimise_rooted(tracked, theta, steps, STAGE_XTOL, floor=0.0)
         theta, used, stage = fit.x, used + fit.nit, stage * STAGE
         slow = fit.nit >= STAGE_STEPS and fit.status == Ended.MAX_ITER
     if tracked.objective is not objective:
@@ -86,7 +86,7 @@ def from_above(problem: Problem, objective: Objective, max_iter: int) -> tuple[A
         fixed.go_on_with(objective.at_scale(scale))
         if not size:  # neither columns nor an intercept
             return
-        fit = minimise_newton(fixed, theta, min(STAGE_STEPS, max_iter), xtol, 0.0, rooted=True)
+        fit = minimise_rooted(fixed, theta, min(STAGE_STEPS, max_iter), xtol, 0.0)
         theta, used, value = fit.x, used + fit.nit, fit.fun
         cut_short = cut_short + 1 if fit.status == Ended.MAX_ITER else 0
 

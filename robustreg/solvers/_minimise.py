@@ -37,11 +37,11 @@ def minimise_newton(
     max_iter: int,
     xtol: float,
     floor: float,
-    rooted: bool = False,
+    hess: Callable[[Array], Any] | None = None,
 ) -> OptimizeResult:
     """Semismooth Newton from ``theta``; it stops at joint scales below ``floor``.
 
-    ``rooted``: with the roots of Hessians, where there are kinks, and rows few enough for that.
+    ``hess``: what steps are made of in place of the Hessian.
     """
     # a scale of 1e-9 does not make coefficients more precise than floating point
     least, objective = SMALL_SCALES[0] * XTOL / xtol, tracked.objective
@@ -57,7 +57,7 @@ def minimise_newton(
             tracked.value,
             theta,
             jac=tracked.gradient,
-            hess=_root_of_hessian(tracked) if rooted else tracked.hessian,
+            hess=hess or tracked.hessian,
             method=semismooth_newton,
             bounds=_bounds(objective.size, objective.joint, 0.0),
             options={
@@ -72,6 +72,13 @@ def minimise_newton(
                 "perspective": objective.joint,
             },
         )
+
+
+def minimise_rooted(
+    tracked: Tracked, theta: Array, max_iter: int, xtol: float, floor: float
+) -> OptimizeResult:
+    """The same with the roots of Hessians, where there are kinks, and rows few enough for that."""
+    return minimise_newton(tracked, theta, max_iter, xtol, floor, _root_of_hessian(tracked))
 
 
 def _root_of_hessian(tracked: Tracked) -> Callable[[Array], Any]:

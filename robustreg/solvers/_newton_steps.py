@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -24,10 +24,20 @@ MOST_STRETCHED = 1e12  # a step that damping keeps short is lengthened at most s
 Solve = Callable[[Any, Point, float], Array | None]
 
 
+@runtime_checkable
+class Inexact(Protocol):
+    """A matrix that finds Newton's steps by itself, as exactly as they deserve."""
+
+    def step(self, gradient: Array, damping: float) -> Array:
+        """The step, damped by a multiple of the identity."""
+
+
 def _newton_step(
-    hessian: Array | Root | LinearOperator, point: Point, damping: float, solve: Solve
+    hessian: Array | Root | LinearOperator | Inexact, point: Point, damping: float, solve: Solve
 ) -> tuple[Array | None, float]:
     """Solve for the step, damping until the matrix is positive definite; None: it is not finite."""
+    if isinstance(hessian, Inexact):
+        return hessian.step(point.gradient, damping), damping
     if isinstance(hessian, LinearOperator):
         return minres(hessian, -point.gradient, rtol=1e-12, shift=-damping, maxiter=500), damping
     while damping <= 10.0 * MAX_DAMPING:
@@ -48,7 +58,7 @@ def _damped(hessian: Array | Root, damping: float) -> Array | Root:
     return hessian + damping * reference * np.eye(len(hessian))
 
 
-def _more(damping: float, hessian: Array | Root) -> float:
+def _more(damping: float, hessian: Any) -> float:
     """Ten times the damping, or the least that makes a difference to a singular matrix."""
     return max(10.0 * damping, LEAST_DAMPING**2 if isinstance(hessian, Root) else LEAST_DAMPING)
 
@@ -97,7 +107,7 @@ def perspective_step(hessian: Array, point: Point, least: float) -> Array | None
 
 
 def propose(
-    hessian: Array | Root | LinearOperator,
+    hessian: Array | Root | LinearOperator | Inexact,
     point: Point,
     damping: float,
     lower: Array,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -15,7 +14,7 @@ from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.units import SURVEY_ROWS
 from robustreg.solvers._continuation import approach, from_above
 from robustreg.solvers._ended import Ended, Limits, finished
-from robustreg.solvers._minimise import SMALL_SCALES, Minimise, minimise_newton, width
+from robustreg.solvers._minimise import SMALL_SCALES, Minimise, minimise_rooted, width
 from robustreg.solvers._plane import AtZero, at_scale_zero
 from robustreg.solvers._report import LAST_PLACES
 from robustreg.solvers._tracked import Tracked
@@ -97,8 +96,7 @@ def _descend(
 def optimise_from_above(problem: Problem, tracked: Tracked, limits: Limits) -> Optimum:
     """The same by continuation from scales at which F is a parabola, for fits that get stuck."""
     theta, used = from_above(problem, tracked.objective, limits.max_iter)
-    minimise = partial(minimise_newton, rooted=True)
-    optimum = _descend(problem, tracked, theta, 0, limits, minimise)
+    optimum = _descend(problem, tracked, theta, 0, limits, minimise_rooted)
     optimum.fit.nit += used
     return optimum
 

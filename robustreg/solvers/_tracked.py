@@ -79,10 +79,15 @@ class Tracked:
         """Its gradient."""
         return self.at(theta).gradient
 
-    def hessian(self, theta: Array) -> Any:
-        """Its generalised Hessian."""
+    def left(self, theta: Array) -> Evaluation:
+        """The evaluation at a point, as of one that a step is going to begin at."""
         here = self._left = self.at(theta)
         self._keys = self._keys[0], theta.tobytes()
+        return here
+
+    def hessian(self, theta: Array) -> Any:
+        """Its generalised Hessian."""
+        here = self.left(theta)
         hessian, curvature = hessian_at(self.objective, here)
         if curvature is not None and curvature is not here.curvature:
             self._curvature = curvature  # the matrix was summed anew

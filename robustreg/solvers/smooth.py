@@ -57,7 +57,7 @@ def lbfgs(
     if start is None:
         start = _pilot(problem, max_iter)
     tracked = _opened(problem, minimise_lbfgs)
-    return _solved(problem, tracked, start, Limits(max_iter, tol, XTOL), minimise_lbfgs)
+    return solved_in(problem, tracked, start, Limits(max_iter, tol, XTOL), minimise_lbfgs)
 
 
 def _opened(problem: Problem, minimise: Minimise) -> Tracked:
@@ -66,7 +66,7 @@ def _opened(problem: Problem, minimise: Minimise) -> Tracked:
     return Tracked(make_objective(problem, chosen))
 
 
-def _solved(
+def solved_in(
     problem: Problem,
     tracked: Tracked,
     start: Coefficients | None,
@@ -113,7 +113,7 @@ class NewtonSession(Session):
                 start = _pilot(problem, max_iter)
             tracked = self._opened(problem)
         if first:
-            return _solved(problem, tracked, start, limits, minimise_newton)
+            return solved_in(problem, tracked, start, limits, minimise_newton)
         # what is stuck is made by itself once more, and goes other ways then
         return _certified(problem, tracked, start, limits, minimise_newton)
 

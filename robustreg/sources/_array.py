@@ -15,6 +15,7 @@ from robustreg._cached import cached_property
 from robustreg._parallel import map_ordered
 from robustreg.sources._base import Job, tree_sum
 
+LONG_BYTES = 2**26  # of a sparse block that is only multiplied with, and need not stay in cache
 BLOCK_BYTES = 2**22  # measured: smaller blocks let threads fight for the interpreter
 MAX_PARTITIONS = 32
 WIDE = 50  # columns from which products cost more than everything else
@@ -92,7 +93,7 @@ class ArraySource:
             return self.block_rows
         bytes_a_row = self.X.data.itemsize + self.X.indices.itemsize
         stored = max(self.X.nnz * bytes_a_row // self.n, 1)
-        return max(self.block_rows, BLOCK_BYTES // stored)
+        return max(self.block_rows, LONG_BYTES // stored)
 
     @cached_property
     def partitions(self) -> list[slice]:
@@ -113,15 +114,20 @@ class ArraySource:
         """The first row of every partition."""
         return tuple(part.start for part in self.partitions)
 
+    @cached_property
+    def _parts(self) -> list[Any]:
+        """Views of the partitions: of a sparse X they take as long as a product with them."""
+        return [rows_of(self.X, part) for part in self.partitions]
+
     def total(self, job: Job) -> Any:
         """As of :class:`robustreg.sources.RowSource`."""
         if len(self.partitions) == 1:
-            return job(rows_of(self.X, self.partitions[0]), self.y, self.weight, 0)
+            return job(self._parts[0], self.y, self.weight, 0)
 
         def work(index: int) -> Any:
             part = self.partitions[index]
             weight = None if self.weight is None else self.weight[part]
-            return job(rows_of(self.X, part), self.y[part], weight, index)
+            return job(self._parts[index], self.y[part], weight, index)
 
         return tree_sum(map_ordered(work, range(len(self.partitions)), self.n_threads))
 

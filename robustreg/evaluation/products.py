@@ -1,0 +1,101 @@
+"""The generalised Hessian of the objective by its products, for rows in memory.
+
+What a row counts by is kept, a few numbers each, so that a product takes two with X and no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from robustreg._arrays import Array
+from robustreg.evaluation.evaluated import Evaluation
+from robustreg.evaluation.objective import Objective
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.sums import Fitted, Point, slopes_of
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products with ``sum w [v x; psi' z][x; z]' / (W sigma) + penalty`` in the coordinates.
+
+    v is psi', or more of some rows: then it is more than the Hessian in the coefficients alone.
+
+    Attributes
+    ----------
+    objective : Objective
+        What it is the Hessian of.
+    share : ndarray of shape (n,)
+        ``w v / (W sigma)``.
+    bent : ndarray of shape (n,) or None
+        ``w psi' z / (W sigma)``; None where the scale is given.
+    z : ndarray of shape (n,)
+        Standardised residuals.
+    """
+
+    objective: Objective
+    share: Array
+    bent: Array | None
+    z: Array
+
+    @classmethod
+    def at(cls, objective: Objective, here: Evaluation, bounded: bool) -> Products:
+        """That of a point; ``bounded``: v is ``psi(z) / z``, which is not less than psi'."""
+        sigma, loss, rows = objective.scale_at(here.theta), objective.loss, objective.rows
+        z = objective.residuals(here.theta) if here.residual is None else here.residual
+        z = z / sigma
+        unit = 1.0 / (rows.total * sigma)
+        weight = unit if rows.weight is None else unit * rows.weight
+        bend = weight * loss.psi_prime(z)
+        share = weight * loss.weights(z) if bounded else bend
+        return cls(objective, share, bend * z if objective.joint else None, z)
+
+    def diagonal(self) -> Array:
+        """About its diagonal: as if all columns had the rows' weights alike."""
+        objective, own = self.objective, self.objective.coordinates
+        total = float(self.share.sum())
+        out = np.full(objective.size, total)
+        spread = 1.0 - own.ridge * own.basis**2  # the square, in the coordinates
+        slope = objective.penalty_slope(own.basis) * own.basis
+        out[: objective.k] = np.where(own.basis > 0.0, total * spread + slope, 1.0)
+        if self.bent is not None:
+            out[-1] = float(self.bent @ self.z)
+        return np.where(out > 0.0, out, 1.0)
+
+    def __matmul__(self, step: Array) -> Array:
+        objective = self.objective
+        change, rows = objective.change_by(step), objective.rows
+        sums = rows.sum(_Times(self.share, self.bent, self.z, change))
+        out = np.empty(objective.size)
+        slope = sums[: rows.p] + objective.penalty_slope(change.beta)
+        out[: objective.k] = objective.coordinates.reduce(slope)
+        if rows.fit_intercept:
+            out[objective.k] = sums[rows.p]
+        if objective.joint:
+            out[-1] = sums[-1]
+        return out
+
+
+@dataclass(frozen=True)
+class _Times:
+    """The job that sums a product."""
+
+    share: Array
+    bent: Array | None  # ``w psi' z / (W sigma)``; None: the scale is given
+    z: Array
+    change: Point
+    products_only: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> Array:
+        place, by_z = block.place, 0.0
+        along = Fitted(self.change.beta, self.change.intercept)(block)
+        if self.bent is None:
+            along *= self.share[place]
+        else:
+            bent = self.bent[place]
+            by_z = float(bent @ along) + self.change.sigma * float(bent @ self.z[place])
+            along *= self.share[place]
+            along += self.change.sigma * bent
+        return np.append(slopes_of(block, along), by_z)

@@ -1,0 +1,105 @@
+"""Smooth convex losses by Newton steps that conjugate gradients find, for wide and sparse X.
+
+In units of their spreads columns of dummies are nearly orthonormal, and a system of their Gram
+matrix takes some tens of products with X: no matrix of p x p is made. Steps are as exact as they
+deserve: what is left of a system is a share of the gradient that falls as the gradient does, with
+which Newton's method stays faster than linear (Dembo, Eisenstat and Steihaug 1982).
+
+A column of few rows, all of them off the centre of the loss, has no curvature: psi' is 0 there.
+As long as the gradient is large, rows count by ``psi(z) / z`` in the matrix of the coefficients,
+which is no less than psi'. These are the steps of iteratively reweighted least squares: they lead
+downhill from everywhere, and bring single rows to where they belong at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from scipy.optimize import OptimizeResult
+
+from robustreg._arrays import Array
+from robustreg._linalg.conjugate import conjugate_gradients
+from robustreg._linalg.factors import length
+from robustreg.evaluation.choice import MAX_WHITENED, scaled, white
+from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.problem import Coefficients, Problem
+from robustreg.evaluation.products import Products
+from robustreg.solvers._ended import Limits
+from robustreg.solvers._minimise import XTOL, minimise_newton
+from robustreg.solvers._solution import Solution
+from robustreg.solvers._tracked import Tracked
+from robustreg.solvers.smooth import better_of, lbfgs, solved_in
+
+MOST_PRODUCTS = 500  # for a step
+LOOSE = 0.1  # of the gradient: what a step may leave of it at most
+ROUNDING = 1e-13  # the same at least, of the rms of psi
+ALMOST_EXACT = 1e-5  # of the spread of y: F of fits that may pass through most rows
+STEEP = 1e-2  # gradients, in the rms of psi, from which on rows count by psi(z) / z
+
+
+def newton_cg(
+    problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
+) -> Solution:
+    """Newton's method in units of the columns' spreads, by products with X alone.
+
+    Cost: O(nnz) a product, some tens of them for least squares, a few times as many for others.
+    Where columns are so collinear that this does not arrive, or most rows lie on a plane, which
+    asks for white coordinates, ``lbfgs`` takes over.
+    """
+    own, cross = scaled(problem)
+    if problem.penalty.is_none:
+        start = None  # from 0 steps lead to the optimum of least norm, where there are several
+        if problem.p <= MAX_WHITENED:  # as dense rows have it, too
+            own = replace(own, known_rank=white(problem)[0].rank)
+    tracked = Tracked(make_objective(problem, (own, cross)))
+    limits = Limits(max_iter, tol, XTOL)
+    fit = solved_in(problem, tracked, start, limits, minimise_newton_cg)
+    exact = fit.objective <= ALMOST_EXACT * problem.spread and problem.p <= MAX_WHITENED
+    if (fit.converged and not exact) or fit.n_iter >= max_iter:
+        return fit
+    again = lbfgs(problem, start=start, max_iter=max_iter - fit.n_iter, tol=tol)
+    return better_of(fit, again.after(fit.n_iter))
+
+
+def minimise_newton_cg(
+    tracked: Tracked, theta: Array, max_iter: int, xtol: float, floor: float
+) -> OptimizeResult:
+    """Inexact Newton steps from ``theta``; it stops at joint scales below ``floor``."""
+    hess = partial(_inexact, tracked)
+    return minimise_newton(tracked, theta, max_iter, xtol, floor, hess=hess)
+
+
+@dataclass(frozen=True)
+class _Inexact:
+    """A matrix whose systems are solved until so much is left."""
+
+    matrix: Products
+    least: float
+
+    def step(self, gradient: Array, damping: float) -> Array:
+        """Newton's step, damped by a multiple of the identity."""
+        matrix = _Damped(self.matrix, damping) if damping else self.matrix
+        diagonal = self.matrix.diagonal()
+        return conjugate_gradients(matrix, -gradient, diagonal, self.least, MOST_PRODUCTS)[0]
+
+
+@dataclass(frozen=True)
+class _Damped:
+    matrix: Products
+    damping: float
+
+    def __matmul__(self, step: Array) -> Array:
+        out: Array = self.matrix @ step
+        out += self.damping * step
+        return out
+
+
+def _inexact(tracked: Tracked, theta: Array) -> _Inexact:
+    """The Hessian at a point, to be solved as exactly as its gradient deserves."""
+    here, objective = tracked.left(theta), tracked.objective
+    size, typical = length(here.gradient), float(objective.rms_psi(here.sums))
+    share = size / typical if typical > 0.0 else 1.0
+    quadratic = objective.loss.homogeneity == 2
+    least = max(0.0 if quadratic else min(LOOSE, share) * size, ROUNDING * typical)
+    return _Inexact(Products.at(objective, here, share > STEEP), least)

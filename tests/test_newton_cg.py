@@ -1,0 +1,170 @@
+"""Newton's method by products with X: its parts, and sparse wide tables beside dense ones."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from _cases import contaminated
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+from robustreg import HuberRegressor, L2Regressor, MRegressor
+from robustreg._linalg.conjugate import conjugate_gradients
+from robustreg.evaluation.choice import separable
+from robustreg.evaluation.hessian import hessian_at
+from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.posed import Data, make_problem
+from robustreg.evaluation.products import Products
+from robustreg.losses import Huber, LogCosh
+from robustreg.penalties import ElasticNet
+from robustreg.solvers import select_solver
+from robustreg.solvers._tracked import Tracked
+
+
+def dummies(n=2000, levels=(350, 40, 5), seed=0):
+    """Numbers and dummies of categories with rare levels; heavy tails and gross errors."""
+    rng = np.random.default_rng(seed)
+    blocks, y = [sparse.csr_array(rng.normal(size=(n, 3)))], rng.standard_t(3, n)
+    for count in levels:
+        share = 1.0 / np.arange(1, count + 1)
+        level = rng.choice(count, n, p=share / share.sum())
+        y += rng.normal(size=count)[level]
+        ones = (np.ones(n), level, np.arange(n + 1))
+        blocks.append(sparse.csr_array(ones, shape=(n, count)))
+    y[: n // 10] += 100.0 * rng.normal(size=n // 10)
+    return sparse.hstack(blocks, format="csr"), y
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("loss", [Huber(1.345), LogCosh()])
+def test_products_are_those_of_the_hessian(loss, alpha, joint):
+    X, y = contaminated()
+    weight = np.linspace(0.5, 2.0, len(y))
+    problem = make_problem(
+        Data(X, y, weight, 1),
+        loss=loss,
+        scale=None if joint else 1.0,
+        penalty=ElasticNet(alpha),
+        fit_intercept=True,
+    )
+    objective = make_objective(problem, separable(problem))
+    theta = np.linspace(-0.5, 0.5, objective.size)
+    if joint:
+        theta[-1] = 0.3
+    here = Tracked(objective).at(theta)
+    expected = hessian_at(objective, here)[0]
+    matrix, more = (Products.at(objective, here, bounded) for bounded in (False, True))
+    found = np.column_stack([matrix @ row for row in np.eye(objective.size)])
+    off = 1e-12 if loss.smoothness < 2 else 0.01  # psi' of smooth losses is held to 0.4 %
+    assert_allclose(found, expected, rtol=off, atol=off * np.abs(expected).max())
+    larger = np.column_stack([more @ row for row in np.eye(objective.size)])
+    assert np.linalg.eigvalsh(larger - found).min() > -1e-12
+    assert_allclose(matrix.diagonal()[:-1], np.diag(found)[:-1], rtol=2.0)
+
+
+def test_conjugate_gradients_solve():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(12, 8))
+    matrix, side = root.T @ root, rng.normal(size=8)
+    x, count = conjugate_gradients(matrix, side, np.diag(matrix), 1e-12, 50)
+    assert_allclose(matrix @ x, side, atol=1e-11)
+    assert count <= 12
+    rough, fewer = conjugate_gradients(matrix, side, np.diag(matrix), 1.0, 50)
+    assert np.linalg.norm(matrix @ rough - side) <= 1.0
+    assert fewer < count
+    assert conjugate_gradients(matrix, side, np.diag(matrix), 0.0, 3)[1] == 3
+    assert conjugate_gradients(matrix, 0.0 * side, np.ones(8), 0.0, 3)[1] == 0
+
+
+def test_conjugate_gradients_of_a_singular_matrix_have_least_length():
+    root = np.random.default_rng(0).normal(size=(3, 8))
+    matrix = root.T @ root
+    side = matrix @ np.arange(8.0)
+    x, _ = conjugate_gradients(matrix, side, np.ones(8), 1e-12, 50)
+    assert_allclose(x, np.linalg.pinv(matrix) @ side, atol=1e-10)
+
+
+def test_conjugate_gradients_leave_where_nothing_curves():
+    matrix = np.diag([1.0, 2.0, 0.0])
+    x, _ = conjugate_gradients(matrix, np.array([0.0, 0.0, 1.0]), np.ones(3), 0.0, 9)
+    assert_allclose(x, [0.0, 0.0, 1.0])  # the way down itself
+    x, _ = conjugate_gradients(matrix, np.array([1.0, 1.0, 1.0]), np.ones(3), 0.0, 9)
+    assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-4, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [L2Regressor(), HuberRegressor(), HuberRegressor(scale="mad"), MRegressor("log_cosh")],
+    ids=repr,
+)
+def test_sparse_dummies_are_fitted_as_dense_ones(model, weighted, alpha):
+    X, y = dummies()
+    weight = 1.0 + np.arange(len(y)) % 3 if weighted else None
+    model = type(model)(**{**model.get_params(), "alpha": alpha})
+    own = type(model)(**model.get_params()).fit(X, y, weight)
+    assert own.solver_ == "newton_cg"
+    dense = model.set_params(solver="newton").fit(X.toarray(), y, weight)
+    assert own.dual_gap_ <= 1e-10 * own.objective_
+    assert own.objective_ == pytest.approx(dense.objective_, rel=1e-10)
+    assert own.rank_ == dense.rank_
+    assert own.scale_ == pytest.approx(dense.scale_, rel=1e-8)
+    if alpha or isinstance(model, L2Regressor):  # else rare levels have more than one optimum
+        assert_allclose(own.predict(X), dense.predict(X), atol=1e-6 * np.ptp(dense.predict(X)))
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_units_and_shifts_of_columns_make_no_difference(fit_intercept):
+    X, y = dummies()
+    model = HuberRegressor(fit_intercept=fit_intercept)
+    plain = model.fit(X, y).predict(X)
+    unit = 2.0 ** np.arange(-20, X.shape[1] - 20) if X.shape[1] < 60 else np.ones(X.shape[1])
+    unit[:5] = [1e-8, 1e8, 1e3, 1e-150, 1e150]
+    scaled = X @ sparse.diags_array(unit)
+    again = HuberRegressor(fit_intercept=fit_intercept).fit(scaled, 1e3 * y)
+    assert again.solver_ == "newton_cg"
+    assert_allclose(again.predict(scaled), 1e3 * plain, rtol=1e-6, atol=1e-4)
+
+
+def test_levels_of_gross_errors_alone_come_to_rest():
+    """No row of theirs is in the centre of the loss at first, and nothing curves F there."""
+    X, y = dummies()
+    counts = np.asarray(X.sum(axis=0)).ravel()
+    rare = np.flatnonzero((counts <= 2) & (counts > 0))
+    rows = np.flatnonzero(np.asarray(X[:, rare].sum(axis=1)).ravel() > 0)
+    y[rows] = 1e6 * (-1.0) ** np.arange(len(rows))
+    for alpha in (0.0, 1e-6):
+        model = HuberRegressor(alpha=alpha).fit(X, y)
+        assert model.dual_gap_ <= 1e-9 * model.objective_
+
+
+@pytest.mark.parametrize("exponent", [4, 8, 12])
+def test_gross_errors_far_out(exponent):
+    X, y = dummies()
+    y[:50] = 10.0**exponent
+    model = HuberRegressor(alpha=1e-3).fit(X, y)
+    assert model.dual_gap_ <= 1e-7 * model.objective_
+
+
+@pytest.mark.parametrize("model", [L2Regressor(alpha=1e-4), HuberRegressor(alpha=1e-4)], ids=repr)
+def test_wide_sparse_tables_stay_sparse(model):
+    X, y = dummies(20_000, (3000, 100))
+    stored = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+    model.fit(X, y)
+    tracemalloc.start()
+    model.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.solver_ == "newton_cg"
+    assert peak < 5 * stored
+
+
+def test_who_is_chosen():
+    wide = {"n_features": 1000, "n_samples": 10_000, "zeros": 0.99}
+    assert select_solver("huber", **wide) == "newton_cg"
+    assert select_solver("huber", **{**wide, "zeros": 0.5}) == "newton"
+    assert select_solver("huber", **{**wide, "n_features": 100}) == "newton"
+    assert select_solver("huber", alpha=0.1, l1_ratio=0.5, **wide) == "working_set"
+    assert select_solver("half_squared", scale=1.0, **wide) == "newton_cg"
