@@ -12,6 +12,7 @@ from robustreg._linalg.products import product
 from robustreg.evaluation.reading import Block, NotFiniteError, Reading, copied_rows
 from robustreg.evaluation.rows import RowBlocks
 
+ROWS_AT_ONCE = 64  # of matrices that are changed where they are
 CONSTANT = 16 * EPS  # of the square of a mean: variances that are rounding
 
 
@@ -36,17 +37,24 @@ class TargetMoments:
 
 @dataclass(frozen=True)
 class _SecondMoments:
-    """The job that sums ``w [a, 1][a, 1, y]'``, y cut off beyond a limit; None: 0 in its place."""
+    """The job that sums ``w [a, 1][a, 1, y]'``, y cut off beyond a limit; None: 0 in its place.
+
+    Of columns that are summed as they are read, a = A: the sum has to be moved, once for all.
+    """
 
     single: bool
     limit: float | None
     products_only: ClassVar[bool] = True
+    square: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         reading, weight, target = block.reading, block.weight, block.target
         sums = np.zeros((reading.p + 1, reading.p + 2))
         with np.errstate(over="ignore", invalid="ignore"):
-            sums[:, :-1] = weighted_gram(reading, block.X, weight, single=self.single)
+            if reading.as_read:
+                sums[:, :-1] = _gram_as_read(block.X, weight, self.single)
+            else:
+                sums[:, :-1] = weighted_gram(reading, block.X, weight, single=self.single)
             if self.limit is None:
                 return sums
             if self.limit < np.inf:
@@ -71,6 +79,8 @@ def moments(
         gram, cross = sums[:, :-1].copy(), sums[:, -1]
         if not np.isfinite(gram.sum()):
             raise NotFiniteError
+    if rows.as_read:
+        gram = about(gram, rows.offset)
     flat = np.flatnonzero(rows.flat)
     if not rows.fit_intercept:
         gram[flat] = 0.0
@@ -128,26 +138,43 @@ def weighted_gram(
 
     w must not be negative, unless rows are sparse and near enough to 0 to be summed as they are.
     """
-    size = (rows.p if basis is None else basis.shape[1]) + 1
-    gram = np.empty((size, size))
-    if basis is None and (rows.near or (rows.sparse and not rows.far)):
-        ones = np.ones(block.shape[0]) if weight is None else weight
-        total, linear = ones.sum(), product(ones, block)
-        inner = _uncentred_gram(block, weight, single)
-        crossed = np.outer(linear, rows.offset)
-        inner += total * np.outer(rows.offset, rows.offset) - crossed - crossed.T
-        linear = linear - total * rows.offset
+    if basis is None and rows.as_read:
+        return about(_gram_as_read(block, weight, single), rows.offset)
+    part = rows.centred(block)
+    if basis is not None:
+        part = product(part, basis)
+    if weight is None:
+        # a product with ones is faster than a sum over axis 0
+        total, linear = len(part), product(np.ones(len(part)), part)
     else:
-        part = rows.centred(block)
-        if basis is not None:
-            part = product(part, basis)
-        if weight is None:
-            # a product with ones is faster than a sum over axis 0
-            total, linear = len(part), product(np.ones(len(part)), part)
-        else:
-            total, linear = weight.sum(), product(weight, part)
-            part *= np.sqrt(weight)[:, None]
-        inner = product(part.T, part)
+        total, linear = weight.sum(), product(weight, part)
+        part *= np.sqrt(weight)[:, None]
+    return _bordered(product(part.T, part), linear, total)
+
+
+def about(gram: Array, offset: Array) -> Array:
+    """``sum w [a, 1][a, 1]'`` with ``a = A - offset``, of that with a = A, which is overwritten."""
+    linear, total = gram[-1, :-1], gram[-1, -1]
+    half = linear - (0.5 * total) * offset
+    inner = gram[:-1, :-1]
+    for first in range(0, len(offset), ROWS_AT_ONCE):
+        part = slice(first, first + ROWS_AT_ONCE)
+        inner[part] -= np.outer(half[part], offset)
+        inner[part] -= np.outer(offset[part], half)
+    gram[-1, :-1] -= total * offset
+    gram[:-1, -1] = gram[-1, :-1]
+    return gram
+
+
+def _gram_as_read(block: Any, weight: Array | None, single: bool) -> Array:
+    """``sum w [A, 1][A, 1]'`` over a block."""
+    ones = np.ones(block.shape[0]) if weight is None else weight
+    return _bordered(_uncentred_gram(block, weight, single), product(ones, block), ones.sum())
+
+
+def _bordered(inner: Array, linear: Array, total: float) -> Array:
+    size = len(linear) + 1
+    gram = np.empty((size, size))
     gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, total
     return gram
 

@@ -77,6 +77,11 @@ class Reading:
         return self.explicit or (self.sparse and bool((self.unit != 1.0).any()))
 
     @property
+    def as_read(self) -> bool:
+        """Whether sums over columns lose no digits where these are not centred."""
+        return self.near or (self.sparse and not self.far)
+
+    @property
     def _converts(self) -> bool:
         return self.sparse and (self.scaled or bool(self.base.any()))
 

@@ -15,6 +15,8 @@ from robustreg.evaluation.units import Targets
 from robustreg.sources._array import ArraySource, rows_of
 from robustreg.sources._surveyed import SurveyedSource
 
+ROWS_PER_COLUMN = 2  # of blocks that sums of p x p numbers are made of
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -165,9 +167,15 @@ class RowBlocks(Reading):
         source, targets = self.observed.for_a_pass()
         # what is sent to another process must not hold rows
         reading = self if source.in_memory else self._alone
+        return source.total(_Blocks(reading, targets, source.starts, self._block_rows(job), job))
+
+    def _block_rows(self, job: Callable[[Block], Any]) -> int:
+        """Rows of the blocks that a job gets."""
         long = not self.far and getattr(job, "products_only", False)
-        size = source.long_rows if long else source.block_rows
-        return source.total(_Blocks(reading, targets, source.starts, size, job))
+        size = self.source.long_rows if long else self.source.block_rows
+        if getattr(job, "square", False) and self.as_read:  # to sum p x p numbers takes time, too
+            return max(size, ROWS_PER_COLUMN * self.p)
+        return size
 
     def collect(self, function: Callable[[Block], Array]) -> Array:
         """What a function gives for every row, all together: one pass over X."""

@@ -10,7 +10,7 @@ from robustreg._arrays import Array
 from robustreg._linalg.products import product
 from robustreg.evaluation.reading import Block
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Fit, LeaveOut, Middle, Scored, as_read
+from robustreg.inference._sums import Fit, LeaveOut, Middle, Scored
 
 TOGETHER = 4  # products of a multiple of so many columns are the fastest
 # Squared distance of 0 from the means of the columns, in their spreads along it, up to which sums
@@ -39,7 +39,7 @@ class LeastSquares:
         reading, point, (k, d) = fitted.rows, fitted.point, root.shape
         columns, offset = fitted.coordinates.basis @ root, reading.offset
         mean = offset @ columns
-        centred = not as_read(reading) or float(mean @ mean) * reading.total > MOST_DISTANT
+        centred = not reading.as_read or float(mean @ mean) * reading.total > MOST_DISTANT
         if centred:
             offset, mean = np.zeros(reading.p), np.zeros(d)
         lift = np.zeros((k + 1, d + 1))

@@ -214,14 +214,9 @@ def in_columns(fitted: FittedRows, root: Array) -> tuple[Array, Array]:
     return own.basis @ root[: own.k], one
 
 
-def as_read(reading: Reading) -> bool:
-    """Whether products with rows lose no digits where these are not centred."""
-    return reading.near or (reading.sparse and not reading.far)
-
-
 def along(reading: Reading, X: Any, root: Array, root_one: Array) -> Array:
     """``R'[a, 1]`` of rows, shape (d, m): long rows are added to faster than short ones."""
-    if as_read(reading):
+    if reading.as_read:
         root_one = root_one - reading.offset @ root
     else:
         X = reading.centred(X)
