@@ -32,6 +32,7 @@ from robustreg.solvers._tracked import Tracked
 from robustreg.solvers.smooth import better_of, lbfgs, solved_in
 
 MOST_PRODUCTS = 500  # for a step
+MOST_STEPS = 100  # ten or twenty are what it takes
 LOOSE = 0.1  # of the gradient: what a step may leave of it at most
 ROUNDING = 1e-13  # the same at least, of the rms of psi
 ALMOST_EXACT = 1e-5  # of the spread of y: F of fits that may pass through most rows
@@ -44,8 +45,8 @@ def newton_cg(
     """Newton's method in units of the columns' spreads, by products with X alone.
 
     Cost: O(nnz) a product, some tens of them for least squares, a few times as many for others.
-    Where columns are so collinear that this does not arrive, or most rows lie on a plane, which
-    asks for white coordinates, ``lbfgs`` takes over.
+    Where columns are so collinear that this does not arrive, or most rows lie on a plane, for
+    which there are ways in white coordinates, ``lbfgs`` takes over.
     """
     own, cross = scaled(problem)
     if problem.penalty.is_none:
@@ -53,7 +54,7 @@ def newton_cg(
         if problem.p <= MAX_WHITENED:  # as dense rows have it, too
             own = replace(own, known_rank=white(problem)[0].rank)
     tracked = Tracked(make_objective(problem, (own, cross)))
-    limits = Limits(max_iter, tol, XTOL)
+    limits = Limits(min(max_iter, MOST_STEPS), tol, XTOL)
     fit = solved_in(problem, tracked, start, limits, minimise_newton_cg)
     exact = fit.objective <= ALMOST_EXACT * problem.spread and problem.p <= MAX_WHITENED
     if (fit.converged and not exact) or fit.n_iter >= max_iter:
