@@ -160,7 +160,11 @@ class RowBlocks(Reading):
         return Block(reading, X, self.observed.y, source.weight, slice(0, self.n))
 
     def sum(self, job: Callable[[Block], Any]) -> Any:
-        """The sum over all blocks of what a job returns of each: one pass over X."""
+        """The sum over all blocks of what a job returns of each: one pass over X.
+
+        A job may have attributes that say what blocks it likes: ``products_only`` where nothing is
+        made of sparse rows but products, ``square`` where what it returns is p x p.
+        """
         whole = self._whole
         if whole is not None:
             return job(whole)
@@ -206,7 +210,7 @@ class _Fill:
 
     @property
     def products_only(self) -> bool:
-        """As of :class:`Job`."""
+        """As of the function."""
         return getattr(self.function, "products_only", False)
 
     def __call__(self, block: Block) -> int:
