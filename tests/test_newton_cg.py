@@ -148,6 +148,22 @@ def test_gross_errors_far_out(exponent):
     assert model.dual_gap_ <= 1e-7 * model.objective_
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["clean", "collinear"])
+def test_dense_rows_have_white_coordinates(name, alpha):
+    """However collinear the columns are, and where the rank is not full."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 30))
+    if name == "collinear":
+        X = X @ np.diag(10.0 ** -np.linspace(0.0, 6.0, 30)) @ rng.normal(size=(30, 40))
+    y = X @ np.ones(X.shape[1]) + rng.standard_t(3, 200)
+    expected = HuberRegressor(alpha=alpha, solver="newton").fit(X, y)
+    found = HuberRegressor(alpha=alpha, solver="newton_cg").fit(X, y)
+    assert found.dual_gap_ <= 1e-9 * found.objective_
+    assert found.rank_ == expected.rank_
+    assert_allclose(found.predict(X), expected.predict(X), atol=1e-6)
+
+
 @pytest.mark.parametrize("model", [L2Regressor(alpha=1e-4), HuberRegressor(alpha=1e-4)], ids=repr)
 def test_wide_sparse_tables_stay_sparse(model):
     X, y = dummies(20_000, (3000, 100))
@@ -164,7 +180,9 @@ def test_wide_sparse_tables_stay_sparse(model):
 def test_who_is_chosen():
     wide = {"n_features": 1000, "n_samples": 10_000, "zeros": 0.99}
     assert select_solver("huber", **wide) == "newton_cg"
-    assert select_solver("huber", **{**wide, "zeros": 0.5}) == "newton"
+    assert select_solver("huber", **{**wide, "zeros": 0.5}) == "newton_cg"
+    assert select_solver("huber", **{**wide, "zeros": 0.5, "n_features": 999}) == "newton"
+    assert select_solver("huber", **{**wide, "zeros": 0.5, "n_features": 2001}) == "lbfgs"
     assert select_solver("huber", **{**wide, "n_features": 100}) == "newton"
     assert select_solver("huber", alpha=0.1, l1_ratio=0.5, **wide) == "working_set"
     assert select_solver("half_squared", scale=1.0, **wide) == "newton_cg"

@@ -57,9 +57,10 @@ class Products:
         objective, own = self.objective, self.objective.coordinates
         total = float(self.share.sum())
         out = np.full(objective.size, total)
-        spread = 1.0 - own.ridge * own.basis**2  # the square, in the coordinates
-        slope = objective.penalty_slope(own.basis) * own.basis
-        out[: objective.k] = np.where(own.basis > 0.0, total * spread + slope, 1.0)
+        if own.basis.ndim == 1:
+            spread = 1.0 - own.ridge * own.basis**2  # the square, in the coordinates
+            slope = objective.penalty_slope(own.basis) * own.basis
+            out[: objective.k] = np.where(own.basis > 0.0, total * spread + slope, 1.0)
         if self.bent is not None:
             out[-1] = float(self.bent @ self.z)
         return np.where(out > 0.0, out, 1.0)

@@ -3,7 +3,7 @@
 ============  =====================  ==========  ==================================================
 solver        losses                 scale       method
 ============  =====================  ==========  ==================================================
-newton_cg     smooth convex          both        inexact Newton, products with sparse X alone
+newton_cg     smooth convex          both        inexact Newton, products with wide X alone
 direct        quadratic              fixed       Cholesky of the Gram matrix or QR, then refinement
 working_set   smooth convex          both        newton on a growing set of columns, for kinks
 newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from robustreg.evaluation.choice import MAX_WHITENED
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import ConvexLoss, ResidualLoss
 from robustreg.losses._names import get_residual_loss
@@ -86,6 +87,8 @@ class SolverSpec:
         "auto" passes it over for fewer columns or rows than these.
     min_zeros : float
         "auto" passes it over where less than this share of X is zero.
+    dense_columns : (int, int) or None
+        From how many columns to how many "auto" takes it whatever the share of zeros.
     max_rows_per_column : int or None
         "auto" passes it over for more rows than so many times the columns.
     any_penalty : bool
@@ -103,6 +106,7 @@ class SolverSpec:
     min_columns: int = 0
     min_rows: int = 0
     min_zeros: float = 0.0
+    dense_columns: tuple[int, int] | None = None
     max_rows_per_column: int | None = None
     any_penalty: bool = False
 
@@ -141,6 +145,7 @@ SOLVERS: dict[str, SolverSpec] = {
         ridge=True,
         min_columns=300,
         min_zeros=0.9,
+        dense_columns=(1000, MAX_WHITENED),
     ),
     "direct": SolverSpec(
         Guarded(direct), "quadratic", joint_scale=False, ridge=True, max_columns=2000
@@ -279,8 +284,10 @@ def select_solver(
             lack = f"penalties of another kind (penalty={penalty!r})"
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
         too_small = n_features < spec.min_columns or n_samples < spec.min_rows
+        dense = spec.dense_columns
+        full_enough = zeros >= spec.min_zeros or (dense and dense[0] <= n_features <= dense[1])
         most_rows = n_features * (spec.max_rows_per_column or np.inf)
-        unsuited = too_wide or too_small or zeros < spec.min_zeros or n_samples > most_rows
+        unsuited = too_wide or too_small or not full_enough or n_samples > most_rows
         if lack:
             missing[name] = lack
         elif name == solver or (solver == "auto" and not unsuited):

@@ -21,7 +21,7 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import Array
 from robustreg._linalg.conjugate import conjugate_gradients
 from robustreg._linalg.factors import length
-from robustreg.evaluation.choice import MAX_WHITENED, scaled, white
+from robustreg.evaluation.choice import MAX_WHITENED, Chosen, for_smooth, scaled, white
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.products import Products
@@ -48,12 +48,9 @@ def newton_cg(
     Where columns are so collinear that this does not arrive, or most rows lie on a plane, for
     which there are ways in white coordinates, ``lbfgs`` takes over.
     """
-    own, cross = scaled(problem)
-    if problem.penalty.is_none:
+    tracked = Tracked(make_objective(problem, _coordinates(problem)), curved=False)
+    if problem.penalty.is_none and tracked.objective.coordinates.basis.ndim == 1:
         start = None  # from 0 steps lead to the optimum of least norm, where there are several
-        if problem.p <= MAX_WHITENED:  # as dense rows have it, too
-            own = replace(own, known_rank=white(problem)[0].rank)
-    tracked = Tracked(make_objective(problem, (own, cross)))
     limits = Limits(min(max_iter, MOST_STEPS), tol, XTOL)
     fit = solved_in(problem, tracked, start, limits, minimise_newton_cg)
     exact = fit.objective <= ALMOST_EXACT * problem.spread and problem.p <= MAX_WHITENED
@@ -61,6 +58,16 @@ def newton_cg(
         return fit
     again = lbfgs(problem, start=start, max_iter=max_iter - fit.n_iter, tol=tol)
     return better_of(fit, again.after(fit.n_iter))
+
+
+def _coordinates(problem: Problem) -> Chosen:
+    """White ones where X is dense, else the columns in units of their spreads."""
+    if not problem.observed.source.is_sparse:
+        return for_smooth(problem, wide=True)
+    own, cross = scaled(problem)
+    if problem.penalty.is_none and problem.p <= MAX_WHITENED:  # as dense rows have it, too
+        own = replace(own, known_rank=white(problem)[0].rank)
+    return own, cross
 
 
 def minimise_newton_cg(
