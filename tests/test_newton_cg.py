@@ -10,6 +10,7 @@ from scipy import sparse
 
 from robustreg import HuberRegressor, L2Regressor, MRegressor
 from robustreg._linalg.conjugate import conjugate_gradients
+from robustreg.evaluation.categories import complete_groups
 from robustreg.evaluation.choice import separable
 from robustreg.evaluation.hessian import hessian_at
 from robustreg.evaluation.objective import make_objective
@@ -17,7 +18,7 @@ from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.products import Products
 from robustreg.losses import Huber, LogCosh
 from robustreg.penalties import ElasticNet
-from robustreg.solvers import select_solver
+from robustreg.solvers import inexact, select_solver
 from robustreg.solvers._tracked import Tracked
 
 
@@ -67,29 +68,29 @@ def test_conjugate_gradients_solve():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(12, 8))
     matrix, side = root.T @ root, rng.normal(size=8)
-    x, count = conjugate_gradients(matrix, side, np.diag(matrix), 1e-12, 50)
+    x, count = conjugate_gradients(matrix, side, lambda r: r / np.diag(matrix), 1e-12, 50)
     assert_allclose(matrix @ x, side, atol=1e-11)
     assert count <= 12
-    rough, fewer = conjugate_gradients(matrix, side, np.diag(matrix), 1.0, 50)
+    rough, fewer = conjugate_gradients(matrix, side, lambda r: r / np.diag(matrix), 1.0, 50)
     assert np.linalg.norm(matrix @ rough - side) <= 1.0
     assert fewer < count
-    assert conjugate_gradients(matrix, side, np.diag(matrix), 0.0, 3)[1] == 3
-    assert conjugate_gradients(matrix, 0.0 * side, np.ones(8), 0.0, 3)[1] == 0
+    assert conjugate_gradients(matrix, side, lambda r: r / np.diag(matrix), 0.0, 3)[1] == 3
+    assert conjugate_gradients(matrix, 0.0 * side, lambda r: r, 0.0, 3)[1] == 0
 
 
 def test_conjugate_gradients_of_a_singular_matrix_have_least_length():
     root = np.random.default_rng(0).normal(size=(3, 8))
     matrix = root.T @ root
     side = matrix @ np.arange(8.0)
-    x, _ = conjugate_gradients(matrix, side, np.ones(8), 1e-12, 50)
+    x, _ = conjugate_gradients(matrix, side, lambda r: r, 1e-12, 50)
     assert_allclose(x, np.linalg.pinv(matrix) @ side, atol=1e-10)
 
 
 def test_conjugate_gradients_leave_where_nothing_curves():
     matrix = np.diag([1.0, 2.0, 0.0])
-    x, _ = conjugate_gradients(matrix, np.array([0.0, 0.0, 1.0]), np.ones(3), 0.0, 9)
+    x, _ = conjugate_gradients(matrix, np.array([0.0, 0.0, 1.0]), lambda r: r, 0.0, 9)
     assert_allclose(x, [0.0, 0.0, 1.0])  # the way down itself
-    x, _ = conjugate_gradients(matrix, np.array([1.0, 1.0, 1.0]), np.ones(3), 0.0, 9)
+    x, _ = conjugate_gradients(matrix, np.array([1.0, 1.0, 1.0]), lambda r: r, 0.0, 9)
     assert np.isfinite(x).all()
 
 
@@ -186,3 +187,78 @@ def test_who_is_chosen():
     assert select_solver("huber", **{**wide, "n_features": 100}) == "newton"
     assert select_solver("huber", alpha=0.1, l1_ratio=0.5, **wide) == "working_set"
     assert select_solver("half_squared", scale=1.0, **wide) == "newton_cg"
+
+
+def dense_groups(X):
+    """The same by looking at all runs of columns: the first that sum up to 1 in every row."""
+    X, found, number, first = X.toarray(), np.full(X.shape[1], -1), 0, 0
+    while first < X.shape[1]:
+        for last in range(first + 1, X.shape[1] + 1):
+            part = X[:, first:last]
+            if (part.sum(axis=1) == 1.0).all() and np.isin(part, (0.0, 1.0)).all():
+                found[first:last], number, first = number, number + 1, last - 1
+                break
+        first += 1
+    return found
+
+
+def one_hot(rng, n, count):
+    return np.eye(count)[np.append(np.arange(count), rng.integers(0, count, n - count))]
+
+
+def test_groups_of_dummies_are_found():
+    """Every group that is named is one, and few are hidden by runs that overlap with them."""
+    rng, n, named, all_of_them = np.random.default_rng(0), 30, 0, 0
+    makers = [
+        lambda: one_hot(rng, n, 4),
+        lambda: one_hot(rng, n, 3)[:, 1:],
+        lambda: rng.normal(size=(n, 2)),
+        lambda: 2.0 * one_hot(rng, n, 3),
+        lambda: (rng.uniform(size=(n, 3)) < 0.3).astype(float),
+        lambda: one_hot(rng, n, 5),
+    ]
+    for _ in range(30):
+        X = sparse.csr_array(np.hstack([makers[k]() for k in rng.permutation(len(makers))]))
+        found = complete_groups(X)
+        for number in np.unique(found[found >= 0]):
+            assert (X[:, found == number].sum(axis=1) == 1.0).all()
+        named, all_of_them = named + (found >= 0).sum(), all_of_them + (dense_groups(X) >= 0).sum()
+    assert named >= 0.8 * all_of_them
+    assert (complete_groups(sparse.csr_array(np.eye(3)[:, :2])) == -1).all()
+
+
+def test_repeated_entries_make_no_group():
+    X = sparse.csr_array((np.ones(4), [0, 0, 1, 0], [0, 2, 3, 4]), shape=(3, 2))
+    assert (complete_groups(X) == -1).all()
+
+
+def test_groups_take_few_products_under_a_weak_ridge(monkeypatch):
+    """A ridge alone curves F along their sums: without them it takes more than twice as many."""
+    X, y = dummies(levels=(350, 40, 30, 20, 10, 10, 5))
+    counts, solve = [], inexact.conjugate_gradients
+
+    def counted(*arguments):
+        x, count = solve(*arguments)
+        counts.append(count)
+        return x, count
+
+    monkeypatch.setattr(inexact, "conjugate_gradients", counted)
+    fits = [L2Regressor(alpha=1e-6).fit(X, y)]
+    with_groups = sum(counts)
+    monkeypatch.setattr(inexact, "complete_groups", lambda X: np.full(X.shape[1], -1))
+    fits.append(L2Regressor(alpha=1e-6).fit(X, y))
+    assert 2 * with_groups <= sum(counts) - with_groups
+    assert fits[0].objective_ == pytest.approx(fits[1].objective_, rel=1e-12)
+    assert_allclose(fits[0].coef_, fits[1].coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("spoil", ["nothing", "constant", "nested"])
+def test_ranks_of_dummies_are_those_of_dense_ones(spoil):
+    X, y = dummies()
+    if spoil == "constant":
+        X = sparse.hstack([X, np.full((len(y), 1), 3.0)], format="csr")
+    if spoil == "nested":
+        X = sparse.hstack([X, X[:, 3:5].sum(axis=1)[:, None]], format="csr")
+    found = HuberRegressor().fit(X, y)
+    assert found.solver_ == "newton_cg"
+    assert found.rank_ == np.linalg.matrix_rank(np.column_stack([X.toarray(), np.ones(len(y))]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from robustreg._arrays import EPS, Array
 
 
 def conjugate_gradients(
-    matrix: Any, side: Array, diagonal: Array, least: float, most: int
+    matrix: Any, side: Array, nearly: Callable[[Array], Array], least: float, most: int
 ) -> tuple[Array, int]:
     """Solve ``matrix x = side`` until the residual is as short as ``least``.
 
@@ -20,8 +21,8 @@ def conjugate_gradients(
         With products ``matrix @ vector``.
     side : ndarray of shape (k,)
         The right side.
-    diagonal : ndarray of shape (k,)
-        A positive diagonal near that of the matrix, by which systems are scaled.
+    nearly : callable
+        Multiplies with a positive definite matrix near the inverse.
     least : float
         Length of the residual that will do.
     most : int
@@ -37,20 +38,21 @@ def conjugate_gradients(
         How many were taken.
     """
     x, left = np.zeros(len(side)), side.copy()
-    scaled = left / diagonal
-    way, square, largest = scaled, float(left @ scaled), 0.0
+    scaled = nearly(left)
+    way, square, length, largest = scaled, float(left @ scaled), 0.0, 0.0
     for count in range(1, most + 1):
         if not float(left @ left) > least * least:
             return x, count - 1
         image = matrix @ way
-        curvature, length = float(way @ image), float(way @ (diagonal * way))
+        curvature, length = float(way @ image), length + square  # in the metric of what is near
         if not curvature > EPS * largest * length:
             return (x if count > 1 else way), count
         largest = max(largest, curvature / length)
         share = square / curvature
         x += share * way
         left -= share * image
-        scaled = left / diagonal
+        scaled = nearly(left)
         before, square = square, float(left @ scaled)
-        way = scaled + (square / before) * way
+        turn = square / before
+        way, length = scaled + turn * way, turn * turn * length
     return x, most

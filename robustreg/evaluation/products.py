@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Index
 from robustreg.evaluation.evaluated import Evaluation
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.reading import Block
@@ -52,8 +52,23 @@ class Products:
         share = weight * loss.weights(z) if bounded else bend
         return cls(objective, share, bend * z if objective.joint else None, z)
 
+    def nearly_inverse(self, groups: Index | None) -> NearlyInverse:
+        """The inverse of something near it: its diagonal if rows of all columns weighed alike.
+
+        Besides, of the directions in which nothing curves but the penalty: ``groups`` of columns
+        (:func:`robustreg.evaluation.categories.complete_groups`).
+        """
+        diagonal = self.diagonal()
+        if groups is None:
+            return NearlyInverse(diagonal, None, np.zeros(0), np.zeros(0))
+        own = self.objective.coordinates
+        index = np.flatnonzero((groups >= 0) & (own.basis > 0.0))
+        curvature = self.objective.penalty_slope(np.ones(len(groups)))[index]
+        each = np.bincount(groups[index], curvature).astype(np.float64)
+        return NearlyInverse(diagonal, (index, groups[index]), 1.0 / own.basis[index], each)
+
     def diagonal(self) -> Array:
-        """About its diagonal: as if all columns had the rows' weights alike."""
+        """About its diagonal."""
         objective, own = self.objective, self.objective.coordinates
         total = float(self.share.sum())
         out = np.full(objective.size, total)
@@ -76,6 +91,24 @@ class Products:
             out[objective.k] = sums[rows.p]
         if objective.joint:
             out[-1] = sums[-1]
+        return out
+
+
+@dataclass(frozen=True)
+class NearlyInverse:
+    """``D^-1 + N (N'R N)^-1 N'`` with a diagonal D, the sums N of groups, and the penalty's R."""
+
+    diagonal: Array
+    members: tuple[Index, Index] | None  # coordinates in a group, and which
+    size: Array  # of their coordinates, where coefficients are 1
+    curvature: Array  # of each group
+
+    def __call__(self, vector: Array) -> Array:
+        out: Array = vector / self.diagonal
+        if self.members is not None:
+            index, group = self.members
+            sums = np.bincount(group, self.size * vector[index], len(self.curvature))
+            out[index] += self.size * (sums / self.curvature)[group]
         return out
 
 

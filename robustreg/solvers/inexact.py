@@ -16,15 +16,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 from scipy.optimize import OptimizeResult
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Index
 from robustreg._linalg.conjugate import conjugate_gradients
-from robustreg._linalg.factors import length
+from robustreg._linalg.factors import cholesky_factor, length
+from robustreg.evaluation.categories import complete_groups
 from robustreg.evaluation.choice import MAX_WHITENED, Chosen, for_smooth, scaled, white
-from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.moments import moments
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.products import Products
+from robustreg.evaluation.survey import read_rows
+from robustreg.evaluation.whitening import MIN_RCOND
 from robustreg.solvers._ended import Limits
 from robustreg.solvers._minimise import XTOL, minimise_newton
 from robustreg.solvers._solution import Solution
@@ -49,10 +54,11 @@ def newton_cg(
     which there are ways in white coordinates, ``lbfgs`` takes over.
     """
     tracked = Tracked(make_objective(problem, _coordinates(problem)), curved=False)
+    minimise = partial(minimise_newton_cg, groups=_groups(problem, tracked.objective))
     if problem.penalty.is_none and tracked.objective.coordinates.basis.ndim == 1:
         start = None  # from 0 steps lead to the optimum of least norm, where there are several
     limits = Limits(min(max_iter, MOST_STEPS), tol, XTOL)
-    fit = solved_in(problem, tracked, start, limits, minimise_newton_cg)
+    fit = solved_in(problem, tracked, start, limits, minimise)
     exact = fit.objective <= ALMOST_EXACT * problem.spread and problem.p <= MAX_WHITENED
     if (fit.converged and not exact) or fit.n_iter >= max_iter:
         return fit
@@ -66,15 +72,43 @@ def _coordinates(problem: Problem) -> Chosen:
         return for_smooth(problem, wide=True)
     own, cross = scaled(problem)
     if problem.penalty.is_none and problem.p <= MAX_WHITENED:  # as dense rows have it, too
-        own = replace(own, known_rank=white(problem)[0].rank)
+        own = replace(own, known_rank=_rank(problem))
     return own, cross
 
 
+def _rank(problem: Problem) -> int:
+    """The rank of the regressors: most often groups of dummies are all that is collinear."""
+    rows, second, _ = moments(read_rows(problem.observed, problem.fit_intercept), None)
+    spread = second.spread(rows.total)
+    live = np.flatnonzero(spread)
+    groups = complete_groups(problem.X) if rows.fit_intercept else np.full(rows.p, -1)
+    count = int(groups.max(initial=-1)) + 1
+    sums = spread[live, None] * (groups[live, None] == np.arange(count))
+    gram = second.gram[np.ix_(live, live)] / (rows.total * np.outer(spread[live], spread[live]))
+    if cholesky_factor(gram + sums @ sums.T, MIN_RCOND) is None:
+        return white(problem)[0].rank
+    return min(len(live) - count + int(rows.fit_intercept), rows.n)
+
+
+def _groups(problem: Problem, objective: Objective) -> Index | None:
+    """Groups of dummies along whose sums a ridge alone curves F; None where it is not so."""
+    rows = objective.rows
+    if not (rows.sparse and rows.fit_intercept and problem.penalty.root_curvature) or rows.scaled:
+        return None
+    groups = complete_groups(problem.X)
+    return groups if groups.max(initial=-1) >= 0 else None
+
+
 def minimise_newton_cg(
-    tracked: Tracked, theta: Array, max_iter: int, xtol: float, floor: float
+    tracked: Tracked,
+    theta: Array,
+    max_iter: int,
+    xtol: float,
+    floor: float,
+    groups: Index | None = None,
 ) -> OptimizeResult:
     """Inexact Newton steps from ``theta``; it stops at joint scales below ``floor``."""
-    hess = partial(_inexact, tracked)
+    hess = partial(_inexact, tracked, groups)
     return minimise_newton(tracked, theta, max_iter, xtol, floor, hess=hess)
 
 
@@ -83,13 +117,14 @@ class _Inexact:
     """A matrix whose systems are solved until so much is left."""
 
     matrix: Products
+    groups: Index | None
     least: float
 
     def step(self, gradient: Array, damping: float) -> Array:
         """Newton's step, damped by a multiple of the identity."""
         matrix = _Damped(self.matrix, damping) if damping else self.matrix
-        diagonal = self.matrix.diagonal()
-        return conjugate_gradients(matrix, -gradient, diagonal, self.least, MOST_PRODUCTS)[0]
+        nearly = self.matrix.nearly_inverse(self.groups)
+        return conjugate_gradients(matrix, -gradient, nearly, self.least, MOST_PRODUCTS)[0]
 
 
 @dataclass(frozen=True)
@@ -103,11 +138,11 @@ class _Damped:
         return out
 
 
-def _inexact(tracked: Tracked, theta: Array) -> _Inexact:
+def _inexact(tracked: Tracked, groups: Index | None, theta: Array) -> _Inexact:
     """The Hessian at a point, to be solved as exactly as its gradient deserves."""
     here, objective = tracked.left(theta), tracked.objective
     size, typical = length(here.gradient), float(objective.rms_psi(here.sums))
     share = size / typical if typical > 0.0 else 1.0
     quadratic = objective.loss.homogeneity == 2
     least = max(0.0 if quadratic else min(LOOSE, share) * size, ROUNDING * typical)
-    return _Inexact(Products.at(objective, here, share > STEEP), least)
+    return _Inexact(Products.at(objective, here, share > STEEP), groups, least)
