@@ -189,11 +189,8 @@ def m_scales(
     last, least = np.ones(len(rows)), np.full(len(rows), _LEAST_LOG)
     with np.errstate(all="ignore"):
         while len(rows):
-            loss_sum, slope = _sums(absolute, scale, loss, weight)
-            step = (target - loss_sum) / np.maximum(slope, _TINY)
-            step = np.minimum(np.maximum(step, least), _LARGEST)
-            to_the_right = step > 0.0
-            moved = scale / np.sqrt(np.where(to_the_right, 1.0 + step, np.exp(step)))
+            step = _step(*_sums(absolute, scale, loss, weight), target, least)
+            moved, to_the_right = _moved(scale, step), step > 0.0
             square = step * step
             going = square * np.maximum(np.abs(step) / last, 1.0) > _TOLERANCE
             going &= moved != scale  # multiples of the smallest number may be no closer
@@ -205,6 +202,22 @@ def m_scales(
             last = square
             least[to_the_right] = 0.0
     return scales
+
+
+def newton_step(loss_sum: Array, slope: Array, target: float, scale: Array) -> Array:
+    """One step of `m_scales` from scales where ``sum w rho`` and ``sum w r psi / 2`` are these."""
+    return _moved(scale, _step(loss_sum, slope, target, -1.0))
+
+
+def _step(loss_sum: Array, slope: Array, target: float, least: Array | float) -> Array:
+    """Return L of `m_scales`, at least `least`."""
+    step = (target - loss_sum) / np.maximum(slope, _TINY)
+    return np.minimum(np.maximum(step, least), _LARGEST)
+
+
+def _moved(scale: Array, step: Array) -> Array:
+    """Return the scales after a step L."""
+    return scale / np.sqrt(np.where(step > 0.0, 1.0 + step, np.exp(step)))
 
 
 def _scales_at_the_limits(absolute: Array, limit: float, weight: Array | None) -> Array:

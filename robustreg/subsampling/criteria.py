@@ -10,12 +10,13 @@ import numpy as np
 from robustreg._arrays import SUMMED, Array, Mask
 from robustreg.losses import ResidualLoss
 from robustreg.scale import MAD_FACTOR
-from robustreg.scale._m_scale import expected_rho, m_scales
+from robustreg.scale._m_scale import expected_rho, m_scales, newton_step
 from robustreg.subsampling.table import Table
 
 # What a row off a plane adds to the criterion of candidates that most rows lie on, in what counts
 # as 0: less than any other candidate has.
 ROW_OFF_PLANE = 1e-6
+SORTED = 256  # values of a row up to which sorting them takes less time than selecting one
 
 
 def off_plane(table: Table, absolute: Array) -> Array:
@@ -26,21 +27,37 @@ def off_plane(table: Table, absolute: Array) -> Array:
     return table.sum((~(absolute <= table.zero)).astype(np.float64))
 
 
+def placed(values: Array, place: int) -> Array:
+    """The value of every row that so many are below; selecting it has a price for each row."""
+    if values.shape[1] <= SORTED:
+        return np.sort(values, axis=1)[:, place]
+    return np.partition(values, place, axis=1)[:, place]
+
+
 class Criterion(Protocol):
     """A criterion of the absolute residuals, and the weights that lead downhill from there.
 
-    ``rounds`` of search around the best candidate follow where optima are many.
+    ``rounds`` of search around the best candidate follow where optima are many. Candidates whose
+    coordinates differ by less than ``apart`` times the criterion are on their way to the same one.
     """
 
     rounds: ClassVar[int]
+    apart: ClassVar[float]
 
-    def weigh(
-        self, table: Table, absolute: Array, level: Array | None
-    ) -> tuple[Array, Array | None]:
-        """Weights of every candidate's rows, and a level that the next call may start from."""
+    def first_weights(self, table: Table, absolute: Array) -> tuple[Array, Array]:
+        """Weights of the rows of candidates that have taken no step, and levels of some sort."""
 
-    def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
-        """The criterion of every candidate."""
+    def weigh(self, table: Table, absolute: Array, level: Array | None) -> tuple[Array, Array]:
+        """Weights of every candidate's rows, and about its criterion: its level.
+
+        ``level`` is that of the candidates before the last step, if they are near.
+        """
+
+    def values(self, table: Table, absolute: Array, level: Array) -> Array:
+        """The criterion of every candidate, from its level."""
+
+    def least(self, table: Table) -> float:
+        """The level up to which only the criterion tells candidates apart."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +65,14 @@ class SmallScale:
     """The M-scale of the residuals: ``sum w rho(r / s) = b (W - m)``, ``b = E rho(Z)``.
 
     Weighted least squares with the weights ``psi(r/s) / (r/s)`` lowers it (Salibian-Barrera and
-    Yohai, 2006). For candidates s need only be near the scale, as it is after one step of
-    ``s^2 <- s^2 sum w rho(r/s) / (b (W - m))`` from the level of the candidate's last step.
+    Yohai, 2006). For candidates s need only be near the scale, as it is at the level of the
+    candidate before its last step. One of Newton's steps to the scale, see
+    `robustreg.scale._m_scale.m_scales`, makes the next level.
     """
 
     loss: ResidualLoss
     rounds: ClassVar[int] = 0  # smooth: the same optimum is found again and again
+    apart: ClassVar[float] = 0.05
 
     def target(self, table: Table) -> float:
         """What the sum of ``w rho`` is at the scale.
@@ -65,20 +84,39 @@ class SmallScale:
         free = 1.0 - table.m / (table.total if enough else table.n)
         return expected_rho(self.loss) * table.total * free
 
-    def weigh(
-        self, table: Table, absolute: Array, level: Array | None
-    ) -> tuple[Array, Array | None]:
-        """Weights at a level that one step has brought nearer to the scale."""
-        if level is None:
-            half = absolute.shape[1] // 2
-            level = MAD_FACTOR * np.partition(absolute, half, axis=1)[:, half]
-        level = np.maximum(level, table.zero)
-        rho = self.loss.rho(absolute / level[:, None])
-        ratio = table.sum(rho) / self.target(table)
-        level = np.maximum(level * np.sqrt(ratio), table.zero)
-        return table.weigh(self.loss.weights(absolute / level[:, None])), level
+    def first_weights(self, table: Table, absolute: Array) -> tuple[Array, Array]:
+        """Weights at the median of the absolute residuals: a scale that is near enough."""
+        level = self._middle(table, absolute)
+        return table.weigh(self.loss._weights(absolute / level[:, None])), level
 
-    def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
+    def weigh(self, table: Table, absolute: Array, level: Array | None) -> tuple[Array, Array]:
+        """Weights at the level before, and a level nearer to the scale.
+
+        Where no level is known, the weights are those of the median, as for a first step.
+        """
+        if level is None:
+            weights, level = self.first_weights(table, absolute)
+            level = self._nearer(table, absolute, level)
+        else:
+            level = np.maximum(level, table.zero)
+            weights = table.weigh(self.loss._weights(absolute / level[:, None]))
+        return weights, self._nearer(table, absolute, level)
+
+    def _nearer(self, table: Table, absolute: Array, level: Array) -> Array:
+        """A level that one of Newton's steps has brought nearer to the scale."""
+        rho, lever = self.loss._rho_and_lever(absolute / level[:, None])
+        moved = newton_step(table.sum(rho), 0.5 * table.sum(lever), self.target(table), level)
+        return np.maximum(moved, table.zero)
+
+    def _middle(self, table: Table, absolute: Array) -> Array:
+        level = MAD_FACTOR * placed(absolute, absolute.shape[1] // 2)
+        return np.maximum(level, table.zero)
+
+    def least(self, table: Table) -> float:
+        """What counts as 0."""
+        return table.zero
+
+    def values(self, table: Table, absolute: Array, level: Array) -> Array:
         """The scales; next to 0, by the rows off, for candidates that most rows lie on.
 
         With noise of a tiny scale on a plane, the M-scale is a multiple of it that grows with the
@@ -104,16 +142,24 @@ class TrimmedSquares:
     """
 
     share: float
-    rounds: ClassVar[int] = 2
+    rounds: ClassVar[int] = 4
+    apart: ClassVar[float] = 0.0
 
-    def weigh(
-        self, table: Table, absolute: Array, level: Array | None
-    ) -> tuple[Array, Array | None]:
+    def first_weights(self, table: Table, absolute: Array) -> tuple[Array, Array]:
+        """The share of every row in the sum, and the sums."""
+        return self.weigh(table, absolute, None)
+
+    def weigh(self, table: Table, absolute: Array, level: Array | None) -> tuple[Array, Array]:
+        """The share of every row in the sum, and the sums."""
+        shares = self.shares(table, absolute)
+        return shares, np.einsum("ij,ij->i", shares * absolute, absolute)
+
+    def shares(self, table: Table, absolute: Array) -> Array:
         """The share of every row in the sum."""
         covered = self.covered(table)
         if table.weight is None:
             last = int(np.ceil(covered)) - 1
-            edge = np.partition(absolute, last, axis=1)[:, last, None]
+            edge = placed(absolute, last)[:, None]
         else:
             order = np.argsort(absolute, axis=1)
             cumulated = np.cumsum(table.weight[order], axis=1)
@@ -125,12 +171,12 @@ class TrimmedSquares:
             absolute = np.where(absolute <= table.zero, 0.0, absolute)
             edge = np.where(edge <= table.zero, 0.0, edge)
         if table.weight is not None:  # rows at the edge seldom fit in as they are
-            return _shares(table, absolute, edge, covered), None
+            return _shares(table, absolute, edge, covered)
         weights = (absolute <= edge).astype(np.float64)
         off = np.flatnonzero(weights.sum(axis=1) != covered)  # by rows that tie, for the most part
         if len(off):
             weights[off] = _shares(table, absolute[off], edge[off], covered)
-        return weights, None
+        return weights
 
     def covered(self, table: Table) -> float:
         """The weight of the rows that count, a whole number where rounding explains the rest."""
@@ -138,14 +184,17 @@ class TrimmedSquares:
         whole = round(covered)
         return float(whole) if abs(covered - whole) <= 1e-9 * covered else covered
 
-    def values(self, table: Table, absolute: Array, level: Array | None) -> Array:
+    def least(self, table: Table) -> float:
+        """The sum of residuals that count as 0."""
+        return table.total * table.zero**2
+
+    def values(self, table: Table, absolute: Array, level: Array) -> Array:
         """The sums; next to 0, by the rows off, for candidates that the rows that count lie on.
 
         With noise of a tiny scale on a plane, the sum falls as more rows are on it to choose from.
         """
-        weights, _ = self.weigh(table, absolute, None)
-        values = np.einsum("ij,ij,ij->i", weights, absolute, absolute)
-        small = np.flatnonzero(values <= table.total * table.zero**2)
+        values = level.copy()
+        small = np.flatnonzero(values <= self.least(table))
         if len(small):
             off = off_plane(table, absolute[small])
             exact = self.is_exact(table, off)

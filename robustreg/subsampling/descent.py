@@ -321,7 +321,7 @@ def descend_by_trimming(
 
 def trim(table: Table, criterion: TrimmedSquares, residual: Array) -> tuple[Array, float]:
     """The rows' shares in the trimmed sum of squares, and the sum."""
-    shares = criterion.weigh(table, np.abs(residual)[None], None)[0][0]
+    shares = criterion.shares(table, np.abs(residual)[None])[0]
     if not shares.any():  # no residual is a number
         raise OutOfRangeError
     return shares, float(shares @ (residual * residual))

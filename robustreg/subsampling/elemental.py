@@ -5,21 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import RandomState
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array, Index, Mask
 from robustreg._linalg.factors import svd
 from robustreg.subsampling.table import Table
 
 # A row counts as a new direction if this share of its length is outside those found.
 INDEPENDENT = 1e-6
+WHOLE_DRAWS = 3  # of all rows of a subset, before it grows row by row
 DRAWS = 4  # rows drawn at random for every coordinate, before the missing directions are sought
 
 
 def elemental_fits(table: Table, count: int, random: RandomState) -> Array:
     """Exact fits to random subsets of linearly independent rows.
 
-    Rows are drawn with probabilities in proportion to their weights; a row in the span of those
-    drawn before is passed over, so that dummy columns and repeated rows do not make a subset
-    singular. All subsets grow at once: each keeps an orthonormal basis of the rows it has
+    Rows are drawn with probabilities in proportion to their weights, and drawn anew where they
+    are dependent. Subsets that a few draws have not made independent grow row by row; a row in
+    the span of those before is passed over, so that dummy columns and repeated rows do not make a
+    subset singular. They grow at once: each keeps an orthonormal basis of the rows it has
     (Gram and Schmidt, orthogonalised twice). A direction still missing after several draws for
     every coordinate is sought among all rows. One that no row has, as a rare dummy in a small
     sample, gets a coordinate of 0.
@@ -38,7 +40,7 @@ def elemental_fits(table: Table, count: int, random: RandomState) -> Array:
     ndarray of shape (count, m)
         The coordinates of every fit.
     """
-    matrix, target = _subsets(table, count, random).systems(table)
+    matrix, target = _systems(table, count, random)
     return np.linalg.solve(matrix, target[:, :, None])[:, :, 0]
 
 
@@ -50,24 +52,45 @@ def edges(table: Table, count: int, random: RandomState) -> Array:
     ndarray of shape (count, m, m)
         In the columns of each matrix the directions, of unit length, that one subset has.
     """
-    matrix, _ = _subsets(table, count, random).systems(table)
+    matrix, _ = _systems(table, count, random)
     inverse = np.linalg.inv(matrix)
     return inverse / np.linalg.norm(inverse, axis=1, keepdims=True)
 
 
-def _subsets(table: Table, count: int, random: RandomState) -> _Subsets:
+def _systems(table: Table, count: int, random: RandomState) -> tuple[Array, Array]:
+    """Equations of the exact fits; directions without a row are given the coordinate 0."""
     length = np.sqrt(np.einsum("ij,ij->i", table.q, table.q))
     unit = table.q / np.where(length > 0.0, length, 1.0)[:, None]
     share = None if table.weight is None else table.weight / table.weight.sum()
-    growing = _Subsets(unit, count)
-    for _ in range(DRAWS * table.m):
-        open_ones = growing.incomplete()
-        if not len(open_ones):
+    rows, missing = np.empty((count, table.m), dtype=np.intp), np.arange(count)
+    for _ in range(WHOLE_DRAWS):
+        rows[missing] = random.choice(table.n, size=(len(missing), table.m), p=share)
+        missing = missing[~_are_independent(unit[rows[missing]])]
+        if not len(missing):
             break
-        growing.offer(open_ones, random.choice(table.n, size=len(open_ones), p=share))
+    growing = _Subsets(unit, len(missing))
+    if len(missing):
+        growing.grow(random, share)
+        rows[missing] = growing.rows
+    # rows of equal length: far-out ones keep the digits of the others
+    matrix, target = unit[rows], (table.y / np.where(length > 0.0, length, 1.0))[rows]
     for one in growing.incomplete():
-        growing.complete(one, random, table.weight)
-    return growing
+        size = growing.size[one]
+        _, _, directions = svd(growing.basis[one, :size], full_matrices=True)
+        matrix[missing[one], size:], target[missing[one], size:] = directions[size:], 0.0
+    return matrix, target
+
+
+def _are_independent(subsets: Array) -> Mask:
+    """Whether the rows of unit length of each matrix are, by what of each is outside the others."""
+    # the determinant is the product of these shares, and no share is more than 1
+    independent: Mask = np.abs(np.linalg.det(subsets)) > INDEPENDENT
+    unclear = np.flatnonzero(~independent)
+    if len(unclear):
+        triangles = np.linalg.qr(subsets[unclear].transpose(0, 2, 1), mode="r")
+        shares = np.abs(np.einsum("kii->ki", triangles))
+        independent[unclear] = (shares > INDEPENDENT).all(axis=1)
+    return independent
 
 
 class _Subsets:
@@ -84,6 +107,16 @@ class _Subsets:
         """The subsets that still lack a row."""
         return np.flatnonzero(self.size < self.rows.shape[1])
 
+    def grow(self, random: RandomState, share: Array | None) -> None:
+        """Rows drawn by their share of the weight, until no subset lacks one, as far as there are."""
+        for _ in range(DRAWS * self.rows.shape[1]):
+            open_ones = self.incomplete()
+            if not len(open_ones):
+                break
+            self.offer(open_ones, random.choice(len(self.unit), size=len(open_ones), p=share))
+        for one in self.incomplete():
+            self.complete(one, random, share)
+
     def offer(self, subsets: Index, rows: Index) -> None:
         """One row for each of some subsets, taken where it is a new direction."""
         new, basis = self.unit[rows], self.basis[subsets]
@@ -97,7 +130,7 @@ class _Subsets:
         self.rows[target, self.size[target]] = rows[taken]
         self.size[target] += 1
 
-    def complete(self, subset: int, random: RandomState, weight: Array | None) -> None:
+    def complete(self, subset: int, random: RandomState, share: Array | None) -> None:
         """Rows of the directions that a subset lacks, as long as there are any."""
         while self.size[subset] < self.rows.shape[1]:
             basis = self.basis[subset]
@@ -105,20 +138,9 @@ class _Subsets:
             new = np.flatnonzero(np.einsum("ij,ij->i", outside, outside) > INDEPENDENT**2)
             if not len(new):
                 break
-            odds = None if weight is None else weight[new] / weight[new].max()
+            odds = None if share is None else share[new] / share[new].max()
             odds = None if odds is None else odds / odds.sum()
             before = self.size[subset]
             self.offer(np.array([subset]), np.array([random.choice(new, p=odds)]))
             if self.size[subset] == before:  # on the edge of independence
                 break
-
-    def systems(self, table: Table) -> tuple[Array, Array]:
-        """Equations of the exact fits; directions without a row are given the coordinate 0."""
-        matrix, target = table.q[self.rows], table.y[self.rows]
-        for one in self.incomplete():
-            size = self.size[one]
-            _, _, directions = svd(self.basis[one, :size], full_matrices=True)
-            matrix[one, size:], target[one, size:] = directions[size:], 0.0
-        # rows of equal length: far-out ones keep the digits of the others
-        length = np.sqrt(np.einsum("ijk,ijk->ij", matrix, matrix))
-        return matrix / length[:, :, None], target / length

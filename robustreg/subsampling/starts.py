@@ -14,11 +14,11 @@ from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
-from robustreg.subsampling.search import Refinery, best_of
+from robustreg.subsampling.search import Refinery, best_of, plenty
 from robustreg.subsampling.table import Coordinates, Table, least_absolute_problem, make_table
 
 MANY_DUMMIES = 5  # columns of two values, from which subsets of the other columns are drawn
-MS_STEPS, MS_KEPT = 2, 5
+MS_KEPT = 5
 
 
 def further_starts(
@@ -39,14 +39,16 @@ def further_starts(
     if index is not None:
         sample = problem.subset(index)
         weight = None if weight is None else weight[index]
-    fit = _least_absolute(sample)
-    found = [coordinates.to_theta(fit.coef, fit.intercept)]
+    found = []
+    if not plenty(n_subsamples, table.m):
+        fit = _least_absolute(sample)
+        found.append(coordinates.to_theta(fit.coef, fit.intercept))
     dummies = two_valued(sample.X)
     if MANY_DUMMIES <= dummies.sum() < problem.p:
         starts = ms_starts(sample, weight, dummies, criterion, n_subsamples, random)
         for coef, intercept in starts:
             found.append(coordinates.to_theta(coef, intercept))
-    return np.array(found)
+    return np.array(found).reshape(len(found), table.m)
 
 
 def ms_starts(
@@ -84,7 +86,7 @@ def ms_starts(
     table, coordinates = make_table(rest, weight)
     fits = elemental_fits(table, n_subsamples, random)
     refinery = Refinery(table, criterion, table.n_threads)
-    for theta in best_of(*refinery.improve(fits, MS_STEPS), MS_KEPT):
+    for theta in best_of(*refinery.sieve(fits, early=plenty(n_subsamples, table.m)), MS_KEPT):
         slope = coordinates.to_coef(theta)[0] * rest.y_unit
         coef = np.empty(problem.p)
         coef[~dummies] = slope
