@@ -108,7 +108,7 @@ class _Subsets:
         return np.flatnonzero(self.size < self.rows.shape[1])
 
     def grow(self, random: RandomState, share: Array | None) -> None:
-        """Rows drawn by their share of the weight, until no subset lacks one, as far as there are."""
+        """Rows drawn by their share of the weight, as long as subsets lack some that there are."""
         for _ in range(DRAWS * self.rows.shape[1]):
             open_ones = self.incomplete()
             if not len(open_ones):

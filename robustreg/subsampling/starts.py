@@ -14,7 +14,8 @@ from robustreg.solvers import SOLVERS, absolute_solver
 from robustreg.solvers._solution import Solution
 from robustreg.subsampling.criteria import Criterion
 from robustreg.subsampling.elemental import elemental_fits
-from robustreg.subsampling.search import Refinery, best_of, plenty
+from robustreg.subsampling.refinery import Refinery, best_of
+from robustreg.subsampling.search import plenty
 from robustreg.subsampling.table import Coordinates, Table, least_absolute_problem, make_table
 
 MANY_DUMMIES = 5  # columns of two values, from which subsets of the other columns are drawn
@@ -86,7 +87,8 @@ def ms_starts(
     table, coordinates = make_table(rest, weight)
     fits = elemental_fits(table, n_subsamples, random)
     refinery = Refinery(table, criterion, table.n_threads)
-    for theta in best_of(*refinery.sieve(fits, early=plenty(n_subsamples, table.m)), MS_KEPT):
+    sieved = refinery.sieve(fits, early=plenty(n_subsamples, table.m))
+    for theta in best_of(*sieved, MS_KEPT):
         slope = coordinates.to_coef(theta)[0] * rest.y_unit
         coef = np.empty(problem.p)
         coef[~dummies] = slope
