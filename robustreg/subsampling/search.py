@@ -131,12 +131,14 @@ def fits_within(
         weights, _ = criterion.weigh(sample, np.abs(residual)[None], None)
     inside = np.flatnonzero(weights[0])
     size = min(len(inside), ROWS_WITHIN * sample.m)
-    rows = inside[random.randint(max(1, len(inside)), size=(count, size))]
+    if not len(inside):  # no residual is a number
+        raise OutOfRangeError
+    rows = inside[random.randint(len(inside), size=(count, size))]
     q = sample.q[rows]
     with np.errstate(over="ignore", invalid="ignore"):
         gram = np.matmul(q.transpose(0, 2, 1), q)
         pull = np.matmul(residual[rows][:, None], q)[:, 0]
         finite = np.isfinite(np.einsum("kii->", gram)) and np.isfinite(pull).all()
-    if not (size and finite):  # or no residual is a number
+    if not finite:
         raise OutOfRangeError
     return theta + solutions(gram, pull, float(size))

@@ -34,17 +34,17 @@ def further_starts(
     """Coordinates of starts from a sample of the rows (None: all).
 
     A fit of least absolute deviations withstands outliers in y however many columns there are,
-    where hardly an elemental subset is without one. With many dummies come those of `ms_starts`.
+    where hardly an elemental subset is without one, and is the middle of the few rows of a rare
+    dummy, where a subset has one of them. With many dummies come those of `ms_starts`.
     """
     sample, weight = problem, table.weight
     if index is not None:
         sample = problem.subset(index)
         weight = None if weight is None else weight[index]
-    found = []
-    if not plenty(n_subsamples, table.m):
+    found, dummies = [], two_valued(sample.X)
+    if dummies.any() or not plenty(n_subsamples, table.m):
         fit = _least_absolute(sample)
         found.append(coordinates.to_theta(fit.coef, fit.intercept))
-    dummies = two_valued(sample.X)
     if MANY_DUMMIES <= dummies.sum() < problem.p:
         starts = ms_starts(sample, weight, dummies, criterion, n_subsamples, random)
         for coef, intercept in starts:
