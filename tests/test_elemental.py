@@ -120,3 +120,13 @@ def test_missing_directions_are_drawn_by_weight_too():
     found = fits(q, y, weight, count=400)
     heavy = np.isclose(found.sum(axis=1), 1.0)
     assert heavy.mean() == pytest.approx(0.9, abs=5 * np.sqrt(0.09 / 400))
+
+
+def test_rows_that_are_nearly_parallel_are_drawn_like_others():
+    """Bulk rows between far ones, in coordinates of the latter: determinants of 1e-9, not of 0."""
+    q, y = gaussian(n=200, m=6)
+    q[:100, :5] *= 0.01
+    y[:100], y[100:] = 0.0, 1.0 + q[100:, 0] ** 2
+    inside = (np.abs(fits(q, y, count=4000)).max(axis=1) == 0.0).sum()
+    share = 0.5**6
+    assert abs(inside - 4000 * share) < 5 * np.sqrt(4000 * share * (1 - share))

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from robustreg import HuberRegressor, LTSRegressor, MMRegressor, SRegressor
 from robustreg.estimators._subsampling import BOUNDED as NAMES
 from robustreg.subsampling.elemental import elemental_fits
+from robustreg.subsampling.refinery import have_met
 
 every_estimator = pytest.mark.parametrize("model", HIGH.values(), ids=HIGH.keys())
 every_loss = pytest.mark.parametrize("loss", BOUNDED)
@@ -160,6 +161,30 @@ def test_the_smallest_trimmed_sum_of_few_rows(seed, fraction):
     h = {None: 7, 0.75: 9}[fraction]
     assert model.n_support_ == h
     assert model.objective_ <= smallest_trimmed_sum(X, y, h) * (1 + 1e-6)
+
+
+def test_the_smallest_scale_beside_nearly_as_many_wrong_rows():
+    """The median of abs(r) is far below the scale there, and another optimum is next to it."""
+    rng = np.random.default_rng([30, 2, 45, 1])
+    X = rng.standard_normal((30, 2))
+    y = X.sum(axis=1) + rng.standard_normal(30)
+    X[:14] = 20 * rng.standard_normal((14, 2))
+    y[:14] = 100 - X[:14].sum(axis=1)
+    for random_state in range(5):
+        model = SRegressor(random_state=random_state).fit(X, y)
+        # what smallest_scale finds, in two seconds
+        assert model.scale_ == pytest.approx(4.481803745177, rel=1e-9)
+
+
+def test_candidates_on_their_way_are_not_taken_for_one():
+    """They may be next to each other on either side of a saddle, and part."""
+    thetas, values = np.array([[0.0, 0.0], [0.01, 0.0], [1.0, 0.0]]), np.array([1.0, 1.001, 1.002])
+    slow = np.full(3, 1e-5)
+    np.testing.assert_array_equal(have_met(thetas, values, slow, 0.05), [False, True, False])
+    for fast in (0, 1):
+        fall = slow.copy()
+        fall[fast] = 0.1
+        assert not have_met(thetas, values, fall, 0.05).any()
 
 
 @every_estimator

@@ -138,7 +138,7 @@ class Refinery:
             if few and early:
                 values[values - HOPE * fall > values.min()] = np.inf
             if few:
-                values[_have_met(thetas, values, fall, self.criterion.apart)] = np.inf
+                values[have_met(thetas, values, fall, self.criterion.apart)] = np.inf
             best = _distinct(values)
             going = np.sort(best[(fall > SETTLED * values)[best]])
             if len(going) < 2:
@@ -179,7 +179,7 @@ def _distinct(values: Array) -> Index:
     return order[new]
 
 
-def _have_met(thetas: Array, values: Array, fall: Array, apart: float) -> Mask:
+def have_met(thetas: Array, values: Array, fall: Array, apart: float) -> Mask:
     """Candidates that are next to a better one, both of them near their optimum.
 
     On their way they may be as near each other, and part: a saddle lies between them.
