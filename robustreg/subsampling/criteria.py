@@ -142,7 +142,7 @@ class TrimmedSquares:
     """
 
     share: float
-    rounds: ClassVar[int] = 4
+    rounds: ClassVar[int] = 6
     apart: ClassVar[float] = 0.0
 
     def first_weights(self, table: Table, absolute: Array) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from robustreg.subsampling.table import Table
 
 CLEAN = 5  # subsets without a bad row from which on the worse candidates are left behind early
 CLOSE = 0.01  # relative: an optimum of all rows that is higher by more is not followed
-FITS_WITHIN, ROWS_WITHIN = 50, 2  # subsets of the best candidate's rows, and rows a coordinate
+FITS_WITHIN, ROWS_WITHIN = 100, 2  # subsets of the best candidate's rows, and rows a coordinate
 SMALL, SMALL_PER_COLUMN = 4_000, 100  # rows up to which the best candidates see all of them
 GROUPS = 5  # of rows, at most
 # Rows of a group, at least, and for each coordinate: where the best see all rows, and above.
