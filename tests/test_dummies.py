@@ -182,11 +182,11 @@ def test_interior_takes_over_where_highs_fails(monkeypatch):
 @pytest.mark.parametrize(
     ("n_features", "n_samples", "zeros", "alpha", "expected"),
     [
-        (300, 5000, 0.99, 0.0, "simplex"),
+        (300, 5000, 0.99, 0.0, "sparse"),
         (300, 1000, 0.99, 0.0, "simplex"),
         (300, 5000, 0.5, 0.0, "reduced"),
         (300, 1000, 0.0, 0.0, "interior"),
-        (300, 100_000, 0.99, 0.0, "reduced"),
+        (300, 100_000, 0.99, 0.0, "sparse"),
         (20, 1000, 0.9, 0.0, "interior"),
         (300, 5000, 0.99, 0.1, "reduced"),
     ],

@@ -22,7 +22,7 @@ from robustreg.solvers._newton_steps import perspective_step
 SMOOTH = {"newton", "lbfgs", "newton_cg"}
 KINKED = {"newton", "working_set"}  # of smooth losses, under penalties with kinks
 QUADRATIC = {"direct", "newton", "lbfgs", "newton_cg"}
-HOMOGENEOUS = {"simplex", "reduced", "interior", "linprog"}
+HOMOGENEOUS = {"sparse", "simplex", "reduced", "interior", "linprog"}
 # which solvers serve (loss, scale, alpha, l1_ratio)
 CELLS = {
     ("huber", "joint", 0.0, 0.0): SMOOTH,
@@ -40,8 +40,8 @@ CELLS = {
     ("half_squared", 1.0, 0.1, 1.0): KINKED,
     ("absolute", 1.0, 0.0, 0.0): HOMOGENEOUS,
     ("absolute", 1.0, 0.1, 1.0): HOMOGENEOUS,
-    ("absolute", 1.0, 0.1, 0.5): HOMOGENEOUS - {"simplex", "linprog"},
-    ("absolute", 1.0, 0.1, 0.0): HOMOGENEOUS - {"simplex", "linprog"},
+    ("absolute", 1.0, 0.1, 0.5): HOMOGENEOUS - {"sparse", "simplex", "linprog"},
+    ("absolute", 1.0, 0.1, 0.0): HOMOGENEOUS - {"sparse", "simplex", "linprog"},
     ("absolute", "joint", 0.0, 0.0): set(),
     ("quantile", 1.0, 0.0, 0.0): HOMOGENEOUS,
     ("quantile", "joint", 0.0, 0.0): set(),

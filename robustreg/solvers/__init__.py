@@ -8,14 +8,15 @@ direct        quadratic              fixed       Cholesky of the Gram matrix or 
 working_set   smooth convex          both        newton on a growing set of columns, for kinks
 newton        smooth convex          both        semismooth Newton, whitened, exact Gram matrices
 lbfgs         smooth convex          both        L-BFGS-B in whitened or scaled coordinates
+sparse        absolute, quantile     fixed       interior point, zeros of X kept, exact vertex
 simplex       the same, no ridge     fixed       HiGHS on the dual in X's own columns, exact vertex
 reduced       absolute, quantile     fixed       interior point on few rows, all signs confirmed
 interior      absolute, quantile     fixed       primal-dual interior point, exact vertex
 linprog       the same, no ridge     fixed       HiGHS on the dual linear programme, exact vertex
 ============  =====================  ==========  ==================================================
 
-``newton``, ``simplex``, ``reduced``, ``interior`` and ``linprog`` take L1 norms and sign
-constraints, too.
+``newton``, ``sparse``, ``simplex``, ``reduced``, ``interior`` and ``linprog`` take L1 norms and
+sign constraints, too.
 
 ``solver="auto"`` takes the first row of ``SOLVERS`` that applies: see :func:`select_solver`. A
 solver of your own serves by name once it stands there; it returns an :class:`Estimate`, of which
@@ -48,6 +49,7 @@ from robustreg.solvers.programme.interior import interior_in, interior_point
 from robustreg.solvers.programme.reduction import reduced, reduced_in
 from robustreg.solvers.programme.session import ProgrammeSession, SolveIn
 from robustreg.solvers.programme.sparse_dual import share_of_zeros, simplex, simplex_in
+from robustreg.solvers.programme.sparse_session import SparseSession, sparse_interior
 from robustreg.solvers.smooth import NewtonSession, lbfgs, newton
 
 __all__ = [
@@ -171,6 +173,17 @@ SOLVERS: dict[str, SolverSpec] = {
         any_penalty=True,
     ),
     "lbfgs": SolverSpec(Guarded(lbfgs), "smooth", joint_scale=True, ridge=True),
+    "sparse": SolverSpec(
+        Guarded(Sharing(sparse_interior, SparseSession)),
+        "homogeneous",
+        joint_scale=False,
+        ridge=False,
+        l1=True,
+        positive=True,
+        min_columns=50,
+        min_rows=2000,
+        min_zeros=0.75,
+    ),
     "simplex": SolverSpec(
         _programme(simplex, simplex_in),
         "homogeneous",

@@ -57,15 +57,15 @@ def _grown(
         most = min(max_iter - used, max_iter if xtol == XTOL else ROUGH_STEPS)
         part = newton_primal_dual(problem.columns(columns), within, Limits(most, tol, xtol))
         used += part.fit.nit
-        found = _in_all(part.found, columns, problem.p)
+        found = in_all(part.found, columns, problem.p)
         start = replace(found, sigma=max(found.sigma, LEAST_SCALE * problem.spread))
-        entering = _entering(objective, part.nu, columns)
-        if used >= max_iter or not (len(entering) or xtol > XTOL):
+        further = entering(objective, part.nu, columns)
+        if used >= max_iter or not (len(further) or xtol > XTOL):
             break
-        xtol = ROUGH_XTOL if len(entering) else XTOL
-        columns = np.union1d(columns, entering)
+        xtol = ROUGH_XTOL if len(further) else XTOL
+        columns = np.union1d(columns, further)
     part.fit.nit = used
-    if len(entering) or xtol > XTOL:
+    if len(further) or xtol > XTOL:
         part.fit.update(status=Ended.MAX_ITER, message="max_iter reached.")
     return part, columns
 
@@ -78,11 +78,11 @@ def _grown_from_above(
     while True:
         part = from_above_primal_dual(problem.columns(columns), max_iter, tol)
         used += part.fit.nit
-        entering = _entering(objective, part.nu, columns)
-        if not len(entering):
+        further = entering(objective, part.nu, columns)
+        if not len(further):
             part.fit.nit = used
             return part, columns
-        columns = np.union1d(columns, entering)
+        columns = np.union1d(columns, further)
 
 
 def _in_all_columns(
@@ -93,7 +93,7 @@ def _in_all_columns(
     tol: float,
 ) -> Solution:
     """The fit to some columns as one to all, with its certificate."""
-    found = _in_all(part.found, columns, problem.p)
+    found = in_all(part.found, columns, problem.p)
     gap = dual_gap_from(objective, found.coef, part.residual, part.value, part.nu, cleaning=0)
     reached = Reached(found, known(part.residual), part.value, gap)
     return result(problem, reached, tol, part.fit, objective.coordinates.rank)
@@ -109,19 +109,19 @@ def _first_set(problem: Problem, objective: Objective, start: Coefficients | Non
         kept, sigma = np.flatnonzero(start.coef), start.sigma
         residual = problem.y - problem.columns(kept).X @ start.coef[kept] - start.intercept
     nu = problem.loss.psi(residual / (problem.scale or sigma))
-    return np.union1d(kept, _steepest(_surplus(objective, nu), FIRST_COLUMNS))
+    return np.union1d(kept, steepest(surplus(objective, nu), FIRST_COLUMNS))
 
 
-def _entering(objective: Objective, nu: Array, columns: Index) -> Index:
+def entering(objective: Objective, nu: Array, columns: Index) -> Index:
     """The columns that belong into a set and are not: the steepest, as many as it has."""
-    surplus = _surplus(objective, nu)
-    surplus[columns] = -np.inf
-    steepest = _steepest(surplus, len(columns))
+    above = surplus(objective, nu)
+    above[columns] = -np.inf
+    candidates = steepest(above, len(columns))
     size = np.sqrt(objective.coordinates.average(nu * nu))
-    return steepest[surplus[steepest] > SLOPE_ROUNDING * size]
+    return candidates[above[candidates] > SLOPE_ROUNDING * size]
 
 
-def _surplus(objective: Objective, nu: Array) -> Array:
+def surplus(objective: Objective, nu: Array) -> Array:
     """By how much the slopes of nu exceed what the penalty balances at 0, at spreads of 1.
 
     Minus infinity for constant columns, which never have a coefficient.
@@ -129,16 +129,16 @@ def _surplus(objective: Objective, nu: Array) -> Array:
     unit, penalty, own = objective.rows.unit, objective.penalty, objective.coordinates
     slope, _ = own.slopes(nu)
     with np.errstate(over="ignore", invalid="ignore"):  # the penalty may outweigh everything
-        surplus = own.reduce((penalty.steepness(slope * unit) - penalty.slope) / unit)
-    return np.where(own.basis > 0, surplus, -np.inf)
+        above = own.reduce((penalty.steepness(slope * unit) - penalty.slope) / unit)
+    return np.where(own.basis > 0, above, -np.inf)
 
 
-def _steepest(surplus: Array, most: int) -> Index:
+def steepest(above: Array, most: int) -> Index:
     """The columns of largest surplus, the earlier ones of equals."""
-    return np.argsort(-surplus, kind="stable")[:most]
+    return np.argsort(-above, kind="stable")[:most]
 
 
-def _in_all(found: Coefficients, columns: Index, p: int) -> Coefficients:
+def in_all(found: Coefficients, columns: Index, p: int) -> Coefficients:
     """A fit of some columns as one of all."""
     coef = np.zeros(p)
     coef[columns] = found.coef

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import EPS, Array, Index, Mask
 from robustreg.evaluation.certificate import dual_gap_from
 from robustreg.evaluation.choice import Chosen
-from robustreg.evaluation.coordinates import sizes_of_terms
+from robustreg.evaluation.coordinates import Coordinates, sizes_of_terms
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.units import SURVEY_ROWS
@@ -34,6 +34,28 @@ class Candidate:
     zero: Mask
     value: float
     gap: float
+
+
+class Posed(Protocol):
+    """The programme of all rows of a problem: those of the data, then those of the penalty."""
+
+    objective: Objective
+    n: int  # rows of the data
+    kinked: Index  # columns that the rows of the penalty belong to, in their order
+
+    @property
+    def own(self) -> Coordinates:
+        """The coordinates of the objective."""
+
+    @property
+    def size(self) -> int:
+        """Coordinates."""
+
+    def value(self, theta: Array, residual: Array) -> float:
+        """The objective."""
+
+    def losses(self, residual: Array) -> Array:
+        """The loss of every row."""
 
 
 class Opened(NamedTuple):
@@ -79,10 +101,10 @@ def _some_are_off(problem: Problem, programme: Streamed, theta: Array) -> bool:
     residual, weight = programme.objective.residuals_of_some(theta, step)
     losses = problem.loss.rho(residual)
     part = float(losses.sum() if weight is None else weight @ losses) / programme.total
-    return part > _most_if_exact(problem)
+    return part > most_if_exact(problem)
 
 
-def _most_if_exact(problem: Problem) -> float:
+def most_if_exact(problem: Problem) -> float:
     """What an exact fit may leave of F."""
     return max(problem.negligible, LAST_PLACES * EPS * problem.farthest)
 
@@ -93,7 +115,7 @@ def is_exact(
     """Whether a fit leaves nothing but rounding in any row; ``value`` is of the order of F."""
     if value <= problem.negligible:
         return True
-    if value > _most_if_exact(problem):  # most often, and known without a pass
+    if value > most_if_exact(problem):  # most often, and known without a pass
         return False
     beta, intercept, _ = objective.unpack(theta)
     own = residual[: problem.n]
@@ -102,7 +124,7 @@ def is_exact(
 
 def report(
     problem: Problem,
-    programme: Streamed,
+    programme: Posed,
     candidate: Candidate,
     fit: OptimizeResult,
     tol: float,
@@ -134,7 +156,7 @@ def _on_fit(problem: Problem, objective: Objective, candidate: Candidate) -> Mas
     return on
 
 
-def _coefficients(programme: Streamed, theta: Array, zero: Mask) -> tuple[Array, bool]:
+def _coefficients(programme: Posed, theta: Array, zero: Mask) -> tuple[Array, bool]:
     """Coefficients of theta in the units of the blocks, and whether that has moved residuals.
 
     What is 0 at the vertex is exactly 0. Where coefficients must not be negative, those
@@ -149,9 +171,7 @@ def _coefficients(programme: Streamed, theta: Array, zero: Mask) -> tuple[Array,
     return beta, bool(np.any(np.abs(beta - found) * programme.own.spread > objective.rounding))
 
 
-def certified(
-    programme: Streamed, theta: Array, nu: Array, zero: Mask, residual: Array
-) -> Candidate:
+def certified(programme: Posed, theta: Array, nu: Array, zero: Mask, residual: Array) -> Candidate:
     """Objective and certificate of theta with a nearly feasible nu.
 
     Coefficients of the ``zero`` rows are taken for 0, and residuals as far as the rounding of

@@ -99,7 +99,7 @@ def centred(
         nonlocal point
         point = central_point(programme, theta, mu)
         phi = point.nu * (point.p - point.q) + mu * np.log(point.up * point.down)
-        pull = programme.ridge @ theta
+        pull = programme.pull(theta)
         loss = programme.average(phi) + 0.5 * float(theta @ pull)
         return loss, pull - programme.slopes(point.nu)
 

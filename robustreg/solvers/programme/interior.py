@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
-from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
@@ -17,7 +15,7 @@ from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import better_candidate, opened, report
 from robustreg.solvers.programme.central import Point, central_point, centred
 from robustreg.solvers.programme.dual import linprog_in
-from robustreg.solvers.programme.rows import Programme, Streamed
+from robustreg.solvers.programme.rows import Programme, Solver, Streamed
 from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.vertex import descents, typical_size, vertex
 
@@ -89,14 +87,28 @@ def first_theta(programme: Streamed) -> Array:
 def iterate(
     programme: Programme, theta: Array, max_iter: int, negligible: float
 ) -> tuple[Array, Array, OptimizeResult]:
-    """Interior-point steps from ``theta``.
+    """Interior-point steps from ``theta``, where they end, and how."""
+    size = typical_size(np.abs(programme.residuals(theta)))
+    start = central_point(programme, theta, max(0.5 * CENTRAL * size, negligible))
+    point, fit = stepped(programme, start, max_iter, negligible)
+    return point.theta, point.nu, fit
+
+
+def stepped(
+    programme: Programme,
+    point: Point,
+    max_iter: int,
+    negligible: float,
+    enough: Callable[[Point, float], bool] = lambda point, mu: False,
+) -> tuple[Point, OptimizeResult]:
+    """Interior-point steps from a point.
 
     Ends early where mu, or typically p + q, falls below ``negligible``: with most residuals
     at 0, going on would only ruin the digits of the others. Where they are ruined, the point
-    of least mu is the answer, not the last one.
+    of least mu is the answer, not the last one. Also ends where a point, with its mu, is
+    ``enough`` for whoever asked.
     """
-    size = typical_size(np.abs(programme.residuals(theta)))
-    best = point = central_point(programme, theta, max(0.5 * CENTRAL * size, negligible))
+    best = point
     status, message = Ended.MAX_ITER, "max_iter reached."
     iterations, smallest, stalled = 0, np.inf, 0
     while iterations < max_iter:
@@ -106,6 +118,9 @@ def iterate(
         if mu <= max(TARGET * size, negligible) or size <= negligible:
             status, message = Ended.FINISHED, "The complementarity gap is closed."
             break
+        if enough(point, mu):
+            fit = OptimizeResult(status=Ended.FINISHED, message="Enough is known.", nit=iterations)
+            return point, fit
         # Degenerate problems end a few digits early; the certificate has the last word.
         stalled = stalled + 1 if mu > JAMMED * smallest else 0
         smallest = min(smallest, mu)
@@ -124,10 +139,9 @@ def iterate(
             status, message = Ended.NO_DECREASE, "Numbers left the floating-point range."
             break
         point = moved
-    fit = OptimizeResult(status=status, message=message, nit=iterations)
     if status:
         point = min(best, point, key=lambda each: _complementarity(programme, each))
-    return point.theta, point.nu, fit
+    return point, OptimizeResult(status=status, message=message, nit=iterations)
 
 
 def _complementarity(programme: Programme, point: Point) -> float:
@@ -151,10 +165,9 @@ def _step(programme: Programme, point: Point, mu: float) -> Point | None:
     None where it leads out of the floating-point range.
     """
     barrier = point.barrier
-    matrix = programme.gram(barrier) + programme.ridge
-    if not np.isfinite(matrix).all():
+    solve = programme.solver(barrier)
+    if solve is None:
         return None
-    solve = _solver(matrix)
     excess = programme.residuals(point.theta) - point.p + point.q
     affine = _direction(programme, point, barrier, solve, excess, 0.0, 0.0)
     if affine is None:
@@ -174,22 +187,11 @@ def _step(programme: Programme, point: Point, mu: float) -> Point | None:
     return moved if np.isfinite(moved.theta).all() else None
 
 
-def _solver(matrix: Array) -> Callable[[Array], Array]:
-    """Solves equations with a (finite) matrix, in the sense of least squares if it is singular."""
-    if not len(matrix):  # which SciPy 1.11 has no solution for
-        return lambda side: side
-    try:
-        factor = cho_factor(matrix, check_finite=False)
-    except LinAlgError:
-        return lambda side: lstsq(matrix, side, cond=1e-14)
-    return lambda side: cho_solve(factor, side, check_finite=False)
-
-
 def _direction(
     programme: Programme,
     point: Point,
     barrier: Array,
-    solve: Callable[[Array], Array],
+    solve: Solver,
     excess: Array,
     target_p: Array | float,
     target_q: Array | float,

@@ -15,16 +15,20 @@ in the whitened coordinates ``theta = [u, b]`` of :class:`robustreg.evaluation.o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag
+from scipy.linalg import LinAlgError, block_diag, cho_factor, cho_solve
 
 from robustreg._arrays import EPS, TINY, Array, Index, Mask
+from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import residual_of, slopes_of
+
+Solver = Callable[[Array], Array]
 
 # Slope that no coefficient can overcome, in the steepest of the data; any factor above 1 will do.
 REPULSION = 1.25
@@ -58,6 +62,17 @@ def _round_off(residual: Array, low: Any, high: Any, width: float) -> tuple[Arra
     return share, nu
 
 
+def _solver(matrix: Array) -> Solver:
+    """Solves equations with a (finite) matrix, in the sense of least squares if it is singular."""
+    if not len(matrix):  # which SciPy 1.11 has no solution for
+        return lambda side: side
+    try:
+        factor = cho_factor(matrix, check_finite=False)
+    except LinAlgError:
+        return lambda side: lstsq(matrix, side, cond=1e-14)
+    return lambda side: cho_solve(factor, side, check_finite=False)
+
+
 class Programme(ABC):
     """Rows ``D theta = t`` with weights and bounds of nu; where D is kept, subclasses know.
 
@@ -67,8 +82,8 @@ class Programme(ABC):
         Targets, positive weights, and the bounds ``low <= 0 < high`` of nu.
     total : float
         W, the sum of the weights of the data.
-    ridge : ndarray of shape (size, size)
-        Second derivative of the quadratic penalty by theta.
+    ridge : ndarray of shape (size, size) or (size,)
+        Second derivative of the quadratic penalty by theta; a vector is a diagonal.
     """
 
     def __init__(
@@ -100,6 +115,18 @@ class Programme(ABC):
     def take(self, mask: Mask) -> Array:
         """The rows of D where ``mask`` is true."""
 
+    def solver(self, barrier: Array) -> Solver | None:
+        """Solves equations with ``D' diag(w barrier) D / W`` and the ridge.
+
+        In the sense of least squares if they are singular. None where numbers are out of range.
+        """
+        matrix = self.gram(barrier) + self.ridge
+        return _solver(matrix) if np.isfinite(matrix).all() else None
+
+    def pull(self, theta: Array) -> Array:
+        """The ridge's slopes at theta."""
+        return self.ridge @ theta if self.ridge.ndim == 2 else self.ridge * theta
+
     def residuals(self, theta: Array) -> Array:
         """``t - D theta``."""
         return self.target - self.fitted(theta)
@@ -112,7 +139,7 @@ class Programme(ABC):
 
     def imbalance(self, theta: Array, nu: Array) -> Array:
         """What is 0 at the optimum: slopes of nu less those of the ridge."""
-        return self.slopes(nu) - self.ridge @ theta
+        return self.slopes(nu) - self.pull(theta)
 
     def average(self, values: Array) -> float:
         """``sum w values / W``."""
@@ -129,7 +156,7 @@ class Programme(ABC):
 
     def value(self, theta: Array, residual: Array) -> float:
         """The objective, given the residuals at theta."""
-        return self.average(self.losses(residual)) + 0.5 * float(theta @ self.ridge @ theta)
+        return self.average(self.losses(residual)) + 0.5 * float(theta @ self.pull(theta))
 
     def kept(self, mask: Mask) -> Stored:
         """Some of the rows, in memory. W remains."""
@@ -176,8 +203,10 @@ class Streamed(Programme):
     def __init__(self, objective: Objective, sharpness: float = 1.0) -> None:
         self.objective, self.n = objective, objective.rows.n
         self.own = objective.coordinates
-        self.kinked = _kinked_columns(objective)
-        self.extra, self.width, *extra = _penalty_rows(objective, self.kinked, sharpness)
+        self.kinked = kinked_columns(objective)
+        self.width, *extra = penalty_rows(objective, self.kinked, sharpness)
+        self.extra = np.zeros((len(self.kinked), objective.size))
+        self.extra[:, : objective.k] = self.width[:, None] * self.own.basis[self.kinked]
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
         ridge: Array = np.zeros((objective.k, objective.k))
@@ -240,17 +269,18 @@ class Streamed(Programme):
         return np.concatenate([data, self.extra[mask[self.n :]]])
 
 
-def _kinked_columns(objective: Objective) -> Index:
+def kinked_columns(objective: Objective) -> Index:
     """The columns whose coefficient has a kink at 0, and a row of the programme for it."""
     own = objective.coordinates
-    live = (own.spread > 0) & own.basis.any(axis=1)
+    used = own.basis.any(axis=1) if own.basis.ndim == 2 else own.basis > 0
+    live = (own.spread > 0) & used
     return np.flatnonzero(live & objective.penalty.kinked)
 
 
-def _penalty_rows(
+def penalty_rows(
     objective: Objective, columns: Index, sharpness: float
-) -> tuple[Array, Array, Array, Array, Array]:
-    """D, widths, weights and bounds of nu of the rows of the penalty's kinks.
+) -> tuple[Array, Array, Array, Array]:
+    """Widths, weights and bounds of nu of the rows of the penalty's kinks.
 
     The residual of row j is ``-sharpness width_j coef_j``, with ``y / width_j`` the order of
     coefficients, the ridge included. The bounds are the slopes of the penalty, in that unit,
@@ -266,8 +296,6 @@ def _penalty_rows(
     with np.errstate(over="ignore"):
         width = sharpness * (spread + (penalty.root_curvature / unit) ** 2 / spread)
     width = np.minimum(width, np.finfo(np.float64).max)
-    design = np.zeros((len(columns), objective.size))
-    design[:, : objective.k] = width[:, None] * own.basis[columns]
     low, high = objective.loss.conjugate_domain
     prohibitive = REPULSION * max(-low, high) * spread
     with np.errstate(over="ignore"):
@@ -279,4 +307,4 @@ def _penalty_rows(
     weight = total * np.minimum(1.0 / objective.rows.n, steepest / width)
     with np.errstate(divide="ignore"):  # beside a ridge that outweighs it, a kink is nothing
         to_bound = total / (weight * width)
-    return design, width, weight, -slope * to_bound, steepest * to_bound
+    return width, weight, -slope * to_bound, steepest * to_bound

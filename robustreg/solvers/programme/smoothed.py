@@ -28,7 +28,7 @@ class Smoothed:
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Value and gradient."""
         sums = self.programme.rounded(theta, self.width)
-        pull = self.programme.ridge @ theta
+        pull = self.programme.pull(theta)
         self.residual = sums.residual
         return sums.loss + 0.5 * float(theta @ pull), pull - sums.slopes
 
