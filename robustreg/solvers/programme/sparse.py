@@ -84,7 +84,8 @@ class WholeRows(SparseRows):
         if not own.rows.fit_intercept:
             return own.of_minimum_norm(u)
         # of equal predictions, those at the means of the columns are equal, too
-        centre = theta[-1] + own.rows.offset @ own.expand(u)
+        intercept = theta[-1] if own.ones else 0.0
+        centre = intercept + own.rows.offset @ own.expand(u)
         return np.append(own.of_minimum_norm(u), centre)
 
     def first_theta(self, problem: Problem) -> Array:

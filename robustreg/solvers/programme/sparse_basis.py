@@ -23,6 +23,7 @@ from robustreg.solvers.programme.vertex import least_along
 
 CANDIDATES = 3  # times the columns R: rows that are looked at together for independent ones
 SINGULAR = 1e-12  # of the largest pivot of V
+RENEWED = 50  # steps after which a basis is factorised anew
 WITHIN = 1e-10  # of the distance of its bounds: how far a nu at one may be beyond it
 
 
@@ -52,6 +53,7 @@ class SparseBasis:
     """
 
     def __init__(self, rows: SparseRows, index: Index) -> None:
+        self.updates: list[tuple[Array, Array, float]] = []
         own = rows.design.columns
         self.out, self.left = own.out, own.left
         member, value = rows.design.member[index], rows.design.value[index]
@@ -76,8 +78,28 @@ class SparseBasis:
             if not size.min() > SINGULAR * size.max():
                 raise LinAlgError
 
+    def replace(self, change: Array, direction: Array) -> None:
+        """Add ``change`` to the row that alone moves, by 1, along a direction d, ``B d = e``.
+
+        As ``B + e c'`` is ``B (I + d c')`` for a change c, what solves with B serves further.
+        """
+        self.updates.append((direction, change, 1.0 + float(change @ direction)))
+
     def solve(self, side: Array) -> Array:
         """The x with ``B x = side``."""
+        found = self._solve(side)
+        for direction, change, pivot in self.updates:
+            found -= direction * (float(change @ found) / pivot)
+        return found
+
+    def solve_transposed(self, side: Array) -> Array:
+        """The z with ``B'z = side``."""
+        side = side.copy()
+        for direction, change, pivot in reversed(self.updates):
+            side -= change * (float(direction @ side) / pivot)
+        return self._solve_transposed(side)
+
+    def _solve(self, side: Array) -> Array:
         found = np.empty_like(side)
         first, right = side[self.pivot], np.zeros(0)
         if self.factor is not None:
@@ -86,8 +108,7 @@ class SparseBasis:
         found[self.out] = (first - self.above @ right) / self.value[self.pivot]
         return found
 
-    def solve_transposed(self, side: Array) -> Array:
-        """The z with ``B'z = side``."""
+    def _solve_transposed(self, side: Array) -> Array:
         found = np.empty_like(side)
         first, rest = side[self.out] / self.value[self.pivot], np.zeros(0)
         if self.factor is not None:
@@ -141,11 +162,12 @@ def optimum(rows: SparseRows, index: Index, most: int) -> Vertex | None:
     the row enters that is 0 at its least point. None if ``most`` steps do not get there.
     """
     index = index.copy()
-    for _ in range(most + 1):
-        try:
-            basis = SparseBasis(rows, index)
-        except LinAlgError:
-            return None
+    for step in range(most + 1):
+        if step % RENEWED == 0:
+            try:
+                basis = SparseBasis(rows, index)
+            except LinAlgError:
+                return None
         theta = basis.solve(rows.target[index])
         theta += basis.solve(rows.residuals(theta)[index])
         residual = rows.residuals(theta)
@@ -167,8 +189,10 @@ def optimum(rows: SparseRows, index: Index, most: int) -> Vertex | None:
         direction = basis.solve(side)
         change = rows.fitted(direction)
         change[index] = side
-        step = least_along(rows, residual, change, -float(rows.fixed @ direction))
-        if step is None:
+        least = least_along(rows, residual, change, -float(rows.fixed @ direction))
+        if least is None:
             return None
-        index[leaving] = step[1][0]
+        leaves, enters = rows.design.matrix[[index[leaving], least[1][0]]].toarray()
+        basis.replace(enters - leaves, direction * side[leaving])
+        index[leaving] = least[1][0]
     return None

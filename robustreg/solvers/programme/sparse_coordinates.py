@@ -39,8 +39,10 @@ class ColumnCoordinates(Coordinates):
         Standard deviations of the columns.
     columns : ndarray of int
         Those that have a coordinate of their own; the others are 0, or depend on these.
+    ones : bool
+        Whether the intercept has one: it may depend on the columns, too.
     normal : callable
-        Solves equations with the Gram matrix of these columns, and the intercept, about X = 0.
+        Solves equations with the Gram matrix of these, about X = 0.
     null : ndarray of shape (p, n_null)
         Changes of coordinates that change no prediction but by a constant that the intercept makes
         up for: one for each column that depends on others.
@@ -48,6 +50,7 @@ class ColumnCoordinates(Coordinates):
 
     deviations: Array
     columns: Index
+    ones: bool
     normal: Solver
     null: Array
 
@@ -57,11 +60,11 @@ class ColumnCoordinates(Coordinates):
 
     @property
     def rank(self) -> int:
-        return min(len(self.columns) + int(self.rows.fit_intercept), self.rows.n)
+        return min(len(self.columns) + int(self.ones), self.rows.n)
 
     def solve_gram(self, slope: Array) -> Array:
         found = np.zeros(self.k)
-        side = np.append(slope[self.columns], np.zeros(int(self.rows.fit_intercept)))
+        side = np.append(slope[self.columns], np.zeros(int(self.ones)))
         found[self.columns] = self.normal(side)[: len(self.columns)]
         return found
 
@@ -71,7 +74,7 @@ class ColumnCoordinates(Coordinates):
 
 
 class SparseTable(NamedTuple):
-    """A sparse X: its coordinates, and its rows in them, a column of ones for an intercept last."""
+    """A sparse X: its coordinates, and its rows in them, a column of ones last if there is one."""
 
     coordinates: ColumnCoordinates
     design: Design
@@ -89,7 +92,8 @@ def sparse_table(problem: Problem, kinked: bool) -> SparseTable | None:
     rows = read_rows(problem.observed, problem.fit_intercept)
     if rows.far:
         return None
-    matrix = sparse.csr_array(rows.read(rows_of(source.X, slice(0, rows.n))), dtype=np.float64)
+    whole = rows.read(rows_of(source.X, slice(0, rows.n)))
+    matrix = sparse.csr_array(whole, dtype=np.float64, copy=True)  # what follows writes to it
     matrix.sum_duplicates()
     weight = np.ones(rows.n) if rows.weight is None else rows.weight
     squares = matrix.copy()
@@ -133,6 +137,7 @@ def sparse_table(problem: Problem, kinked: bool) -> SparseTable | None:
         ridge=np.zeros(rows.p),
         deviations=spread,
         columns=live[live < rows.p],
+        ones=bool(live[-1:] == rows.p),
         normal=solve,
         null=null,
     )
