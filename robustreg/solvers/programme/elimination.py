@@ -189,12 +189,13 @@ def solver_of(blocks: Blocks, columns: Columns) -> Solver | None:
 
 def _factor(matrix: Array, diagonal: Array) -> tuple[Array, bool] | None:
     """The Cholesky factor of S, with as little added to its diagonal as makes it definite."""
-    lift = 0.0
+    lift, lifted = LIFTED, matrix
     while lift < 1.0:
         try:
-            return cho_factor(matrix + np.diag(lift * diagonal), check_finite=False)
+            return cho_factor(lifted, check_finite=False)
         except LinAlgError:
-            lift = max(100.0 * lift, LIFTED)
+            lifted = matrix + np.diag(lift * diagonal)
+            lift *= 100.0
     return None
 
 

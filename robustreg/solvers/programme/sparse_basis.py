@@ -19,9 +19,8 @@ from scipy.linalg import LinAlgError, lu_factor, lu_solve
 from robustreg._arrays import Array, Index
 from robustreg.solvers.programme.basis import Basis
 from robustreg.solvers.programme.sparse_rows import SparseRows
-from robustreg.solvers.programme.vertex import least_along
+from robustreg.solvers.programme.vertex import MIN_BLOCK, least_along
 
-CANDIDATES = 3  # times the columns R: rows that are looked at together for independent ones
 SINGULAR = 1e-12  # of the largest pivot of V
 RENEWED = 50  # steps after which a basis is factorised anew
 WITHIN = 1e-10  # of the distance of its bounds: how far a nu at one may be beyond it
@@ -141,7 +140,7 @@ def clearest(rows: SparseRows, doubt: Array) -> Index | None:
     others[pivot] = False
     order = order[others[order]]
     basis, above = Basis(len(own.left)), rows.design.left(pivot)
-    step = max(CANDIDATES * len(own.left), 1)
+    step = max(len(own.left), MIN_BLOCK)
     for start in range(0, len(order), step):
         if basis.complete:
             break
