@@ -145,8 +145,8 @@ class Limit:
         start = theta[: self.objective.lead]
         if not self.is_own:  # near the optimum is no good start under kinks
             start = first_theta(self.programme)
-        found, nu, _ = iterate(self.programme, start, 100, EPS * self.problem.spread)
-        found, _, zero = vertex(self.programme, found, nu, self.problem.exact)
+        point, _ = iterate(self.programme, start, 100, EPS * self.problem.spread)
+        found, _, zero = vertex(self.programme, point.theta, point.nu, self.problem.exact)
         return self._leave(found, zero[self.problem.n :])
 
     def at_zero(self, place: Array) -> Array:

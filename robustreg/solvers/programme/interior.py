@@ -12,9 +12,16 @@ from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import better_candidate, opened, report
+from robustreg.solvers.programme.candidates import (
+    Candidate,
+    better_candidate,
+    certified,
+    opened,
+    report,
+)
 from robustreg.solvers.programme.central import Point, central_point, centred
 from robustreg.solvers.programme.dual import linprog_in
+from robustreg.solvers.programme.early import MOST_COORDINATES, EarlyVertex
 from robustreg.solvers.programme.rows import Programme, Solver, Streamed
 from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.vertex import descents, typical_size, vertex
@@ -25,6 +32,7 @@ CENTRAL = 10.0  # complementarity at the start, in the typical residual's: from 
 JAMMED = 0.9  # share of the complementarity that a step must not leave
 RECENTRED = 2  # jammed steps after which the central path is looked for,
 LOWERED = 0.1  # at this share of the complementarity
+PROVEN = 1e-12  # relative gap of a vertex that was found on the way
 MAX_STALLED = 5  # jammed steps that end the iteration
 
 
@@ -51,11 +59,7 @@ def interior_in(
     """The same in given coordinates."""
     programme, ended = opened(problem, chosen)
     if ended is None:
-        theta = first_theta(programme)
-        theta, nu, fit = iterate(programme, theta, max_iter, EPS * problem.spread)
-        exactly = vertex(programme, theta, nu, problem.exact, descents(fit))
-        nowhere = np.zeros(len(nu), dtype=bool)
-        ended = better_candidate(programme, (theta, nu, nowhere), exactly), fit
+        ended = _searched(problem, programme, max_iter)
     candidate, fit = ended
     outcome = report(problem, programme, candidate, fit, tol)
     if (
@@ -66,6 +70,33 @@ def interior_in(
         other = linprog_in(problem, chosen, None, max_iter - fit.nit, tol)
         return min(outcome, other.after(fit.nit), key=lambda each: each.gap)
     return outcome
+
+
+def _searched(
+    problem: Problem, programme: Streamed, max_iter: int
+) -> tuple[Candidate, OptimizeResult]:
+    """The vertex that steps lead to: one that is proven on their way, or that at their end."""
+    steps, negligible = _at_hand(programme), EPS * problem.spread
+    early = EarlyVertex(steps, problem.exact)
+    point, fit = iterate(steps, first_theta(programme), max_iter, negligible, early)
+    if early.found is not None:
+        found = EarlyVertex(programme, problem.exact).at(point)
+        candidate = None if found is None else certified(programme, *found)
+        if candidate is not None and candidate.gap <= PROVEN * candidate.value:
+            return candidate, fit
+        used = fit.nit
+        point, fit = stepped(steps, point, max_iter - used, negligible)
+        fit.nit += used
+    exactly = vertex(programme, point.theta, point.nu, problem.exact, descents(fit))
+    approximate = point.theta, point.nu, np.zeros(len(point.nu), dtype=bool)
+    return better_candidate(programme, approximate, exactly), fit
+
+
+def _at_hand(programme: Streamed) -> Programme:
+    """The same in memory, where the rows are no more than a block: calls would be most of it."""
+    if not programme.own.rows.one_block or programme.size > MOST_COORDINATES:
+        return programme
+    return programme.kept(np.ones(len(programme.target), dtype=bool))
 
 
 def first_theta(programme: Streamed) -> Array:
@@ -85,13 +116,16 @@ def first_theta(programme: Streamed) -> Array:
 
 
 def iterate(
-    programme: Programme, theta: Array, max_iter: int, negligible: float
-) -> tuple[Array, Array, OptimizeResult]:
-    """Interior-point steps from ``theta``, where they end, and how."""
+    programme: Programme,
+    theta: Array,
+    max_iter: int,
+    negligible: float,
+    enough: Callable[[Point, float], bool] = lambda point, mu: False,
+) -> tuple[Point, OptimizeResult]:
+    """Interior-point steps from ``theta``, where they end, and how; ``enough`` as below."""
     size = typical_size(np.abs(programme.residuals(theta)))
     start = central_point(programme, theta, max(0.5 * CENTRAL * size, negligible))
-    point, fit = stepped(programme, start, max_iter, negligible)
-    return point.theta, point.nu, fit
+    return stepped(programme, start, max_iter, negligible, enough)
 
 
 def stepped(

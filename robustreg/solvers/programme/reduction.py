@@ -88,7 +88,8 @@ def _rounds(
             return None
         small = rows.programme()
         # not from the last theta: a vertex has no interior to step through
-        theta, nu, fit = iterate(small, begin, max_iter - iterations, negligible)
+        point, fit = iterate(small, begin, max_iter - iterations, negligible)
+        theta, nu = point.theta, point.nu
         iterations += fit.nit
         wrong = rows.wrong(programme.residuals(theta))
         if not len(wrong) or fit.status == Ended.MAX_ITER:  # only now is a vertex worth its price
