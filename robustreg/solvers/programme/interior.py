@@ -163,7 +163,7 @@ def stepped(
         if stalled >= MAX_STALLED:
             status, message = Ended.NO_DECREASE, "No further decrease in floating point."
             break
-        if stalled == RECENTRED:
+        if stalled == RECENTRED and programme.filled:
             lower, steps = centred(programme, point.theta, LOWERED * mu, max_iter - iterations)
             iterations += steps
             point, mu = (lower, LOWERED * mu) if lower is not None else (point, mu)

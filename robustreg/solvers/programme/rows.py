@@ -84,7 +84,14 @@ class Programme(ABC):
         W, the sum of the weights of the data.
     ridge : ndarray of shape (size, size) or (size,)
         Second derivative of the quadratic penalty by theta; a vector is a diagonal.
+
+    Attributes
+    ----------
+    filled : bool
+        Whether normal equations are matrices without zeros, small enough to be held as such.
     """
+
+    filled = True
 
     def __init__(
         self, target: Array, weight: Array, low: Array, high: Array, total: float, ridge: Array

@@ -36,6 +36,7 @@ SIDES, SEPARATE = 0.02, 1e-9
 # Residuals whose sign may change after that: in typical residuals, times the root of the leverage
 # and SIDES, and times the leverage, as on an optimum that is a face.
 BAND, FACE = 3.0, 10.0
+WIDER = (1.0, 4.0)  # times that, the second time where steps jam with the first
 MAX_ROUNDS = 8
 MOST_STEPS = 100  # of the simplex method; and per column:
 STEPS_PER_COLUMN = 0.2
@@ -109,9 +110,12 @@ def solve_sparse(problem: Problem, table: SparseTable, max_iter: int) -> Found |
     negligible, size = EPS * problem.spread, typical_size(np.abs(residual))
     start = central_point(programme, theta, max(0.5 * CENTRAL * size, negligible))
     point, fit = stepped(programme, start, max_iter, negligible, lambda _, mu: mu <= SIDES * size)
-    found = _reduced(problem, programme, point, fit, max_iter)
-    if found is not None:
-        return found
+    for wider in WIDER:
+        found, used = _reduced(problem, programme, point, wider, max_iter - fit.nit)
+        fit.nit += used
+        if found is not None:
+            found.fit.nit = fit.nit
+            return found
     used = fit.nit
     point, fit = stepped(programme, point, max_iter - used, negligible)
     fit.nit += used
@@ -120,11 +124,11 @@ def solve_sparse(problem: Problem, table: SparseTable, max_iter: int) -> Found |
 
 
 def _reduced(
-    problem: Problem, programme: WholeRows, point: Point, fit: OptimizeResult, max_iter: int
-) -> Found | None:
-    """The optimal vertex by way of few of the rows; None where that does not lead there."""
+    problem: Problem, programme: WholeRows, point: Point, wider: float, max_iter: int
+) -> tuple[Found | None, int]:
+    """The optimal vertex by way of few of the rows, if that leads there; and steps on these."""
     residual = programme.residuals(point.theta)
-    is_open = np.abs(residual) <= _reach(programme, residual)
+    is_open = np.abs(residual) <= wider * _reach(programme, residual)
     is_open |= _nearest_of_groups(programme, residual)
     is_open[programme.n :] = True
     reduction = SparseReduction(programme, residual > 0, is_open)
@@ -133,31 +137,33 @@ def _reduced(
     here, last = stepped(
         small.tilted(),
         reduction.point(point),
-        max_iter - fit.nit,
+        max_iter,
         EPS * problem.spread,
         lambda _, mu: mu <= SEPARATE * size,
     )
-    used = fit.nit + last.nit
-    if last.status == Ended.MAX_ITER:
-        return None
+    if last.status != Ended.FINISHED:  # with a wrong side, slopes may have no balance
+        return None, last.nit
     # of p + q and the slack of nu, complementary as they are, one tends to 0
-    doubt = (here.p + here.q) / (size * np.minimum(here.up, here.down))
+    slack = np.minimum(here.up, here.down) / (small.high - small.low)
+    doubt = (here.p + here.q) / (size * slack)
     index = clearest(small, doubt)
     most = MOST_STEPS + int(STEPS_PER_COLUMN * programme.size)
     for _ in range(MAX_ROUNDS):
         vertex = None if index is None else optimum(small, index, most)
         if vertex is None:
-            return None
+            return None, last.nit
         index = reduction.index[vertex.basis]
         wrong = reduction.wrong(programme.residuals(vertex.theta))
         if not len(wrong):
             vertex = optimum(programme, index, MAX_ROUNDS)
-            fit = finished("The vertex is optimal.", used)
-            return None if vertex is None else _at_vertex(problem, programme, vertex, fit)
+            if vertex is None:
+                return None, last.nit
+            fit = finished("The vertex is optimal.")
+            return _at_vertex(problem, programme, vertex, fit), last.nit
         is_open[wrong] = True
         reduction = SparseReduction(programme, reduction.above, is_open)
         small, index = reduction.programme(), np.searchsorted(reduction.index, index)
-    return None
+    return None, last.nit
 
 
 def _reach(programme: WholeRows, residual: Array) -> Array:

@@ -32,6 +32,8 @@ class SparseRows(Programme):
         ``D'(w nu) / W`` of rows that are not among these and whose nu stays.
     """
 
+    filled = False
+
     def __init__(
         self,
         design: Design,
