@@ -134,11 +134,11 @@ def test_interior_point_steps_stop_in_range():
         np.zeros((2, 2)),
     )
     with np.errstate(over="ignore", invalid="ignore"):
-        theta, nu, fit = iterate(programme, np.zeros(2), 100, 1e-16)
+        point, fit = iterate(programme, np.zeros(2), 100, 1e-16)
     assert fit.status == 2
     assert "floating-point range" in fit.message
-    assert np.isfinite(theta).all()
-    assert np.isfinite(nu).all()
+    assert np.isfinite(point.theta).all()
+    assert np.isfinite(point.nu).all()
 
 
 @pytest.mark.parametrize("positive", [False, True])

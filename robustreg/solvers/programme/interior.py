@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array
-from robustreg.evaluation.choice import Chosen
+from robustreg.evaluation.choice import FAR_OUT, Chosen
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution
@@ -76,7 +76,7 @@ def _searched(
     problem: Problem, programme: Streamed, max_iter: int
 ) -> tuple[Candidate, OptimizeResult]:
     """The vertex that steps lead to: one that is proven on their way, or that at their end."""
-    steps, negligible = _at_hand(programme), EPS * problem.spread
+    steps, negligible = _at_hand(problem, programme), EPS * problem.spread
     early = EarlyVertex(steps, problem.exact)
     point, fit = iterate(steps, first_theta(programme), max_iter, negligible, early)
     if early.found is not None:
@@ -92,9 +92,13 @@ def _searched(
     return better_candidate(programme, approximate, exactly), fit
 
 
-def _at_hand(programme: Streamed) -> Programme:
-    """The same in memory, where the rows are no more than a block: calls would be most of it."""
-    if not programme.own.rows.one_block or programme.size > MOST_COORDINATES:
+def _at_hand(problem: Problem, programme: Streamed) -> Programme:
+    """The same in memory, where the rows are no more than a block: calls would be most of it.
+
+    Not with targets so far out that products with white rows have fewer digits than with X.
+    """
+    few = programme.own.rows.one_block and programme.size <= MOST_COORDINATES
+    if not few or problem.farthest > FAR_OUT * problem.spread:
         return programme
     return programme.kept(np.ones(len(programme.target), dtype=bool))
 

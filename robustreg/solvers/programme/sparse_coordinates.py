@@ -137,7 +137,7 @@ def sparse_table(problem: Problem, kinked: bool) -> SparseTable | None:
         ridge=np.zeros(rows.p),
         deviations=spread,
         columns=live[live < rows.p],
-        ones=bool(live[-1:] == rows.p),
+        ones=rows.p in live[-1:],
         normal=solve,
         null=null,
     )
