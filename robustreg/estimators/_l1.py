@@ -30,8 +30,8 @@ class L1Regressor(KinkedRegressor):
         Whether coefficients must not be negative.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
-    solver : {"auto", "simplex", "reduced", "interior", "linprog"}, default="auto"
-        See :func:`robustreg.solvers.select_solver`. "simplex" and "linprog" take no
+    solver : {"auto", "sparse", "simplex", "reduced", "interior", "linprog"}, default="auto"
+        See :func:`robustreg.solvers.select_solver`. "sparse", "simplex" and "linprog" take no
         ridge.
     max_iter : int, default=100000
         Iterations at most: the interior point methods need about twenty, the simplex method

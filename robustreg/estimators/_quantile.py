@@ -48,8 +48,8 @@ class QuantileRegressor(KinkedRegressor):
     crossing : {"allow", "rearrange"}, default="allow"
         Planes of different quantiles may cross. "rearrange" sorts the predictions of every
         row, so that a higher quantile never predicts less; the fit itself is the same.
-    solver : {"auto", "simplex", "reduced", "interior", "linprog"}, default="auto"
-        See :func:`robustreg.solvers.select_solver`. "simplex" and "linprog" take no
+    solver : {"auto", "sparse", "simplex", "reduced", "interior", "linprog"}, default="auto"
+        See :func:`robustreg.solvers.select_solver`. "sparse", "simplex" and "linprog" take no
         ridge.
     max_iter : int, default=100000
         Iterations at most: the interior point methods need about twenty, the simplex method
