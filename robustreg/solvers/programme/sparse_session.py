@@ -62,12 +62,9 @@ class SparseSession(Session):
         tol: float = TOL,
     ) -> Solution:
         """The fit of a problem."""
-        own = self._sparse(problem)
-        with np.errstate(all="ignore"):  # what is no number ends in no step, or in no bound
-            if problem.p >= GROWN and problem.penalty.slope:
-                found = _grown(own, max_iter, tol)
-            else:
-                found = self._direct(own, max_iter, tol)
+        found = None
+        if not _is_tied(problem):  # with most rows next to the fit no vertex is proven
+            found = self._found(self._sparse(problem), max_iter, tol)
         if found is not None:
             fit, exact = found
             if (fit.converged and exact) or fit.ended == Ended.MAX_ITER:
@@ -88,6 +85,13 @@ class SparseSession(Session):
             self.X = sparse.csr_matrix(problem.X)
         return problem.with_regressors(self.X)
 
+    def _found(self, problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool] | None:
+        """What sparse algebra leads to, and whether it is a vertex that is known to be optimal."""
+        with np.errstate(all="ignore"):  # what is no number ends in no step, or in no bound
+            if problem.p >= GROWN and problem.penalty.slope:
+                return _grown(problem, max_iter, tol)
+            return self._direct(problem, max_iter, tol)
+
     def _direct(self, problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool] | None:
         kinked = bool(problem.penalty.kinked)
         if kinked not in self.tables:
@@ -95,6 +99,12 @@ class SparseSession(Session):
         table = self.tables[kinked]
         found = None if table is None else solve_sparse(problem, table, max_iter)
         return None if found is None else (_reported(problem, found, tol), found.exact)
+
+
+def _is_tied(problem: Problem) -> bool:
+    """Whether most targets are those of other rows, too, where a solver is as quick for these."""
+    short = problem.n <= ROWS_PER_COLUMN * problem.p and problem.p <= MAX_WHITENED
+    return short and 2 * len(np.unique(problem.y)) < problem.n
 
 
 def _other(problem: Problem) -> SolveIn:
