@@ -123,7 +123,7 @@ def test_units_and_shifts_of_columns_make_no_difference(fit_intercept):
     plain = model.fit(X, y).predict(X)
     unit = 2.0 ** np.arange(-20, X.shape[1] - 20) if X.shape[1] < 60 else np.ones(X.shape[1])
     unit[:5] = [1e-8, 1e8, 1e3, 1e-150, 1e150]
-    scaled = X @ sparse.diags_array(unit)
+    scaled = sparse.csr_array(X @ sparse.diags(unit))
     again = HuberRegressor(fit_intercept=fit_intercept).fit(scaled, 1e3 * y)
     assert again.solver_ == "newton_cg"
     assert_allclose(again.predict(scaled), 1e3 * plain, rtol=1e-6, atol=1e-4)
@@ -258,7 +258,7 @@ def test_ranks_of_dummies_are_those_of_dense_ones(spoil):
     if spoil == "constant":
         X = sparse.hstack([X, np.full((len(y), 1), 3.0)], format="csr")
     if spoil == "nested":
-        X = sparse.hstack([X, X[:, 3:5].sum(axis=1)[:, None]], format="csr")
+        X = sparse.hstack([X, np.reshape(X[:, 3:5].sum(axis=1), (-1, 1))], format="csr")
     found = HuberRegressor().fit(X, y)
     assert found.solver_ == "newton_cg"
     assert found.rank_ == np.linalg.matrix_rank(np.column_stack([X.toarray(), np.ones(len(y))]))

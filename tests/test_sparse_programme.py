@@ -94,7 +94,7 @@ def test_units_shifts_and_the_order_of_rows_have_no_say():
     fit = QuantileRegressor(0.3).fit(X, y)
     unit = 10.0 ** np.random.default_rng(1).integers(-6, 7, X.shape[1])
     order = np.random.default_rng(2).permutation(len(y))
-    scaled = sparse.csr_array(X @ sparse.diags_array(unit))[order]
+    scaled = sparse.csr_array(X @ sparse.diags(unit))[order]
     moved = QuantileRegressor(0.3).fit(scaled, (1e-3 * y + 7.0)[order])
     assert moved.solver_ == "sparse"
     assert_allclose(moved.objective_, 1e-3 * fit.objective_, rtol=1e-11)

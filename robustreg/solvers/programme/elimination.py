@@ -20,6 +20,7 @@ from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from robustreg._arrays import Array, Index, Mask
+from robustreg.evaluation.moments import scaled_rows
 
 FULL = 0.5  # share of nonzero entries from which on a column is held as one of an array
 LIFTED = 1e-14  # of the diagonal: what makes S definite where rounding has left it indefinite
@@ -118,8 +119,7 @@ class Design:
         """``D' diag(scale) D``, scale > 0."""
         columns, count = self.columns, len(self.columns.out)
         full, few = np.flatnonzero(columns.full), np.flatnonzero(~columns.full)
-        scaled = self.rest.copy()
-        scaled.data *= np.repeat(scale, np.diff(scaled.indptr))
+        scaled = scaled_rows(self.rest, scale)
         other = np.empty((len(columns.left), len(columns.left)))
         other[np.ix_(few, few)] = (self.rest.T @ scaled).toarray()
         other[np.ix_(full, full)] = self.full.T @ (scale[:, None] * self.full)
@@ -158,7 +158,7 @@ def eliminate(blocks: Blocks) -> Eliminated:
             scaled = inverse[:, None] * corner
             inner = corner.T @ scaled
         else:
-            scaled = sparse.csr_array(sparse.diags_array(inverse) @ corner)
+            scaled = scaled_rows(corner, inverse)
             inner = (corner.T @ scaled).toarray()
         return Eliminated(inverse, scaled, other - inner)
 
