@@ -23,17 +23,16 @@ from robustreg.evaluation.evaluated import Curvature, Evaluation
 from robustreg.evaluation.moments import TargetMoments
 from robustreg.evaluation.penalised import half_norm_hessian, kinks_of, slope_of
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import (
     Bend,
     Brought,
     Evaluate,
     FirstSums,
+    Keeping,
     Point,
     Residual,
     Sums,
-    residual_of,
 )
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import NonSmooth, Penalty
@@ -210,14 +209,8 @@ class Objective:
 
     def _kept(self, job: Evaluate) -> tuple[Array, Sums]:
         """The sums of a job, and the residuals that it makes on the way."""
-        residual, (beta, intercept, _) = np.empty(self.rows.n), job.point
-
-        def keeping(block: Block) -> Sums:
-            own = residual_of(block, beta, intercept, job.precise)
-            residual[block.place] = own  # a copy: the job overwrites its own
-            return job.from_residual(block, own)
-
-        sums: Sums = self.rows.sum(keeping)
+        residual = np.empty(self.rows.n)
+        sums: Sums = self.rows.sum(Keeping(job, residual))
         return residual, sums
 
     def __call__(self, theta: Array) -> tuple[float, Array]:

@@ -184,6 +184,25 @@ class Evaluate:
         return Curved(curve_z, curve_zz, gram, bend if brought.one_block else None)
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """The job of an evaluation that keeps the residuals, shape (n,), of rows in memory."""
+
+    job: Evaluate
+    residual: Array
+
+    @property
+    def products_only(self) -> bool:
+        """As of the evaluation."""
+        return self.job.products_only
+
+    def __call__(self, block: Block) -> Sums:
+        job = self.job
+        own = residual_of(block, job.point.beta, job.point.intercept, job.precise)
+        self.residual[block.place] = own  # a copy: the job overwrites its own
+        return job.from_residual(block, own)
+
+
 def _change(block: Block, bend: Array, before: Array | float, brought: Brought) -> Array | None:
     """Change of the psi'-weighted Gram matrix of [a, 1]; None where no psi' is another."""
     index = np.flatnonzero(bend != before)

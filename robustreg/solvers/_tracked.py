@@ -29,10 +29,12 @@ class Tracked:
         What is to be minimised.
     curved : bool, default=True
         Whether Hessians are going to be asked for.
+    kept : bool, default=False
+        Whether the residuals at the last two points are kept, which takes as much room as y each.
     """
 
-    def __init__(self, objective: Objective, curved: bool = True) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective, curved: bool = True, kept: bool = False) -> None:
+        self.objective, self.kept = objective, kept
         self._curvature: Curvature | None = None
         if curved:
             self._curvature = curvature_to_start_from(objective)
@@ -55,7 +57,7 @@ class Tracked:
         if self._left is not None and key == left:
             return self._left
         objective, before = self.objective, self._curvature
-        keep = objective.rows.one_block
+        keep = objective.rows.one_block or self.kept
         if not keep and before is not None:
             keep = before.is_near(theta, objective.scale_at(theta), LAST_STEP)
             if keep:

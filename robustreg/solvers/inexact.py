@@ -53,9 +53,10 @@ def newton_cg(
     Where columns are so collinear that this does not arrive, or most rows lie on a plane, for
     which there are ways in white coordinates, ``lbfgs`` takes over.
     """
-    tracked = Tracked(make_objective(problem, _coordinates(problem)), curved=False)
-    minimise = partial(minimise_newton_cg, groups=_groups(problem, tracked.objective))
-    if problem.penalty.is_none and tracked.objective.coordinates.basis.ndim == 1:
+    objective = make_objective(problem, _coordinates(problem))
+    tracked = Tracked(objective, curved=False, kept=True)
+    minimise = partial(minimise_newton_cg, groups=_groups(problem, objective))
+    if problem.penalty.is_none and objective.coordinates.basis.ndim == 1:
         start = None  # from 0 steps lead to the optimum of least norm, where there are several
     limits = Limits(min(max_iter, MOST_STEPS), tol, XTOL)
     fit = solved_in(problem, tracked, start, limits, minimise)
