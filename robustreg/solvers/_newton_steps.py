@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -24,10 +25,10 @@ MOST_STRETCHED = 1e12  # a step that damping keeps short is lengthened at most s
 Solve = Callable[[Any, Point, float], Array | None]
 
 
-@runtime_checkable
-class Inexact(Protocol):
+class Inexact(ABC):
     """A matrix that finds Newton's steps by itself, as exactly as they deserve."""
 
+    @abstractmethod
     def step(self, gradient: Array, damping: float) -> Array:
         """The step, damped by a multiple of the identity."""
 

@@ -32,6 +32,7 @@ from robustreg.evaluation.survey import read_rows
 from robustreg.evaluation.whitening import MIN_RCOND
 from robustreg.solvers._ended import Limits
 from robustreg.solvers._minimise import XTOL, minimise_newton
+from robustreg.solvers._newton_steps import Inexact
 from robustreg.solvers._solution import Solution
 from robustreg.solvers._tracked import Tracked
 from robustreg.solvers.smooth import better_of, lbfgs, solved_in
@@ -114,7 +115,7 @@ def minimise_newton_cg(
 
 
 @dataclass(frozen=True)
-class _Inexact:
+class _Inexact(Inexact):
     """A matrix whose systems are solved until so much is left."""
 
     matrix: Products
