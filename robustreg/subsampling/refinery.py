@@ -23,7 +23,8 @@ SAME = 1e-6  # candidates whose criteria differ by less, relatively, are taken f
 # clearing them; its candidates, at least, and for each coordinate, since every batch reads all rows
 # and the products of their columns; and its residuals, at most.
 BATCH_ENTRIES, BATCH, BATCH_PER_COLUMN, MOST_ENTRIES = 15_000, 32, 3, 2**17
-SQUARE = 8  # coordinates up to which a product of two columns is summed in both orders
+# Coordinates up to which a product of two columns is summed in both orders, by one thread.
+SQUARE = 8
 PAIRED = 40  # coordinates up to which the products of all pairs are worth their memory
 
 
@@ -45,7 +46,9 @@ class Refinery:
     """
 
     def __init__(self, sample: Table, criterion: Criterion, n_threads: int) -> None:
-        self.sample, self.criterion, self.n_threads = sample, criterion, n_threads
+        self.sample, self.criterion = sample, criterion
+        # of few columns a batch takes so little time that handing it over takes half as much
+        self.n_threads = n_threads if sample.m > SQUARE else 1
         # products of all pairs of columns, of which Gram matrices are weighted sums
         first, second = self._pair = np.tril_indices(sample.m)
         if sample.m <= SQUARE:  # both halves take less time than putting one in place twice
