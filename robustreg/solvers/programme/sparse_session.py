@@ -26,7 +26,8 @@ from robustreg.solvers.programme.sparse import Found, solve_sparse
 from robustreg.solvers.programme.sparse_coordinates import SparseTable, sparse_table
 from robustreg.solvers.programme.sparse_dual import simplex_in
 
-GROWN = 300  # columns from which on a set of them grows under an L1 norm
+GROWN = 300  # columns from which on a set of them grows under an L1 norm,
+MANY = 0.25  # as long as it is less than so much of all, if these are not too many
 LONG, ROWS_PER_COLUMN = 2000, 100  # rows, and per column, that the simplex method is too slow for
 
 
@@ -88,9 +89,12 @@ class SparseSession(Session):
     def _found(self, problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool] | None:
         """What sparse algebra leads to, and whether it is a vertex that is known to be optimal."""
         with np.errstate(all="ignore"):  # what is no number ends in no step, or in no bound
+            found = None
             if problem.p >= GROWN and problem.penalty.slope:
-                return _grown(problem, max_iter, tol)
-            return self._direct(problem, max_iter, tol)
+                found = _grown(problem, max_iter, tol)
+            if found is None and (problem.p <= MAX_WHITENED or not problem.penalty.slope):
+                found = self._direct(problem, max_iter, tol)
+            return found
 
     def _direct(self, problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool] | None:
         kinked = bool(problem.penalty.kinked)
@@ -121,7 +125,8 @@ def _reported(problem: Problem, found: Found, tol: float) -> Solution:
 def _grown(problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool] | None:
     """The fit on a set of columns that no others enter, as one of all columns.
 
-    As :func:`robustreg.solvers.growing_set.working_set`, for losses that are not smooth.
+    As :func:`robustreg.solvers.growing_set.working_set`, for losses that are not smooth. None where
+    so many enter that all of them together take less time.
     """
     objective, used = make_objective(problem, scaled(problem)), 0
     columns = _first_columns(problem, objective)
@@ -137,6 +142,8 @@ def _grown(problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool]
         if not len(further) or found.fit.status == Ended.MAX_ITER:
             break
         columns = np.union1d(columns, further)
+        if len(columns) > MANY * problem.p and problem.p <= MAX_WHITENED:
+            return None
     own = _reported(part, found, tol)
     coefficients = in_all(found.candidate.found, columns, problem.p)
     residual, value = found.candidate.residual[: problem.n], found.candidate.value
