@@ -127,22 +127,26 @@ class _Score:
 
     def __call__(self, block: Block) -> Solved:
         loss, z = self.start.psi, residuals(block, self.point)
-        w = 1.0 if block.weight is None else block.weight
         psi, bend = loss.psi(z), loss.psi_prime(z)
+
+        def weighted(values: Array) -> Array:
+            return values if block.weight is None else block.weight * values
+
+        own, curve = weighted(psi), weighted(bend)
         z0 = _of_scale(self.start, block, z)
         slope = np.zeros(len(z)) if self.start.chi is None else self.start.chi.psi(z0)
         return Solved(
-            bread=signed_gram(block, w * bend, self.basis),
-            psi=slopes_of(block, w * psi),
-            psi_square=float(np.sum(w * psi * psi)),
-            bend=float(np.sum(w * bend)),
-            bend_square=float(np.sum(w * bend * bend)),
+            bread=signed_gram(block, curve, self.basis),
+            psi=slopes_of(block, own),
+            psi_square=float(own @ psi),
+            bend=float(curve.sum()),
+            bend_square=float(curve @ bend),
             fit=explained(block, _good(loss, z), self.point.sigma * z),
-            curve_z=slopes_of(block, w * bend * z),
-            chi=float(np.sum(w * _chi(self.start, z0))),
-            lever=float(np.sum(w * slope * z0)),
-            chi_slope=slopes_of(block, w * slope),
-            chi_slope_square=float(np.sum(w * slope * slope)),
+            curve_z=slopes_of(block, curve * z),
+            chi=float(weighted(_chi(self.start, z0)).sum()),
+            lever=float(weighted(slope) @ z0),
+            chi_slope=slopes_of(block, weighted(slope)),
+            chi_slope_square=float(weighted(slope) @ slope),
         )
 
 
@@ -295,10 +299,12 @@ class _Leave:
         share, middle, alone = self.leave_out(block, psi, loss.psi_prime(z), own)
         if self.start.chi is None:
             return Middle(middle, np.zeros(block.reading.p + 1), 0.0, alone)
-        w = 1.0 if block.weight is None else block.weight
         chi = _chi(self.start, _of_scale(self.start, block, z)) - self.mean
-        crossed = slopes_of(block, w * share * psi * chi)
-        return Middle(middle, crossed, float(np.sum(w * chi * chi)), alone)
+        weighted = chi if block.weight is None else block.weight * chi
+        square = float(weighted @ chi)
+        share *= psi
+        share *= weighted
+        return Middle(middle, slopes_of(block, share), square, alone)
 
 
 def explained_by(fitted: FittedRows, start: Start, solved: Solved) -> tuple[float, float, int]:

@@ -148,7 +148,8 @@ class LeaveOut:
         if self.power == 0.0:
             share = np.ones(len(psi))
         else:
-            h *= 1.0 / self.unit
+            if self.unit != 1.0:
+                h *= 1.0 / self.unit
             lost = _without(h, own)
             h[lost] = 0.0
             share = np.subtract(1.0, h, out=h)
