@@ -177,8 +177,7 @@ class Coordinates:
         """``sum w weight [q, 1][q, 1]' / W`` (without the 1 if there is no intercept)."""
 
         def of_block(block: Block) -> Array:
-            own = weight[block.place]
-            each = own if block.weight is None else block.weight * own
+            each = block.weighted(weight[block.place])
             return weighted_gram(block.reading, block.X, each, self.gram_basis)
 
         gram = self.of_gram(self.rows.sum(of_block) / self.rows.total)

@@ -149,7 +149,7 @@ def weighted_gram(
     else:
         total, linear = weight.sum(), product(weight, part)
         part *= np.sqrt(weight)[:, None]
-    return _bordered(product(part.T, part), linear, total)
+    return bordered(product(part.T, part), linear, total)
 
 
 def about(gram: Array, offset: Array) -> Array:
@@ -169,14 +169,15 @@ def about(gram: Array, offset: Array) -> Array:
 def _gram_as_read(block: Any, weight: Array | None, single: bool) -> Array:
     """``sum w [A, 1][A, 1]'`` over a block."""
     ones = np.ones(block.shape[0]) if weight is None else weight
-    return _bordered(_uncentred_gram(block, weight, single), product(ones, block), ones.sum())
+    return bordered(_uncentred_gram(block, weight, single), product(ones, block), ones.sum())
 
 
-def _bordered(inner: Array, linear: Array, total: float) -> Array:
-    size = len(linear) + 1
-    gram = np.empty((size, size))
-    gram[:-1, :-1], gram[-1, :-1], gram[:-1, -1], gram[-1, -1] = inner, linear, linear, total
-    return gram
+def bordered(matrix: Array, side: Array, corner: float) -> Array:
+    """A symmetric matrix with one more row and column."""
+    k = len(side)
+    found = np.empty((k + 1, k + 1))
+    found[:k, :k], found[k, :k], found[:k, k], found[k, k] = matrix, side, side, corner
+    return found
 
 
 def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:

@@ -158,3 +158,7 @@ class Block(NamedTuple):
     target: Array  # (m,)
     weight: Array | None  # (m,), None for ones
     place: slice  # which rows of the table they are
+
+    def weighted(self, values: Array) -> Array:
+        """Values of the rows times their weights; the values themselves where these are ones."""
+        return values if self.weight is None else self.weight * values

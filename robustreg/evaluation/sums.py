@@ -153,7 +153,7 @@ class Evaluate:
         loss, weight, offset = self.loss, block.weight, block.reading.offset
         z = np.divide(residual, self.point.sigma, out=residual)
         psi = loss.psi(z)
-        weighted = psi if weight is None else weight * psi
+        weighted = block.weighted(psi)
         psi_psi = float(weighted @ psi)
         if loss.quadratic_conjugate:
             conjugate = psi_psi / (2.0 * loss.curvature)
@@ -306,7 +306,7 @@ class SlopesOf:
 
     def __call__(self, block: Block) -> Array:
         nu = self.nu[block.place]
-        return slopes_of(block, nu if block.weight is None else block.weight * nu)
+        return slopes_of(block, block.weighted(nu))
 
 
 def slopes_of(block: Block, weighted: Array) -> Array:

@@ -16,9 +16,10 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg._linalg.factors import eigh, least_pivot
+from robustreg.evaluation.moments import bordered
 from robustreg.inference._least_squares import LeastSquares
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Leave, LeaveOut, Score, Scored, bordered
+from robustreg.inference._sums import Leave, LeaveOut, Score, Scored
 
 # Share of the curvature of all rows below which a direction has none, the rows in the centre of the
 # loss being too few.

@@ -17,7 +17,7 @@ from scipy.linalg import block_diag
 from robustreg._arrays import Array, Index
 from robustreg.estimators import MMRegressor, MRegressor, SRegressor
 from robustreg.estimators._subsampling import tuned
-from robustreg.evaluation.moments import weighted_gram
+from robustreg.evaluation.moments import bordered, weighted_gram
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import Point, slopes_of
 from robustreg.inference._clusters import Terms, by_groups
@@ -34,7 +34,7 @@ from robustreg.inference._good_rows import (
 from robustreg.inference._parts import Asked, Groups
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Added, Fit, LeaveOut, Middle, bordered, explained
+from robustreg.inference._sums import Added, Fit, LeaveOut, Middle, explained
 from robustreg.losses import ResidualLoss
 from robustreg.scale._m_scale import expected_rho
 
@@ -128,13 +128,10 @@ class _Score:
     def __call__(self, block: Block) -> Solved:
         loss, z = self.start.psi, residuals(block, self.point)
         psi, bend = loss.psi(z), loss.psi_prime(z)
-
-        def weighted(values: Array) -> Array:
-            return values if block.weight is None else block.weight * values
-
-        own, curve = weighted(psi), weighted(bend)
+        own, curve = block.weighted(psi), block.weighted(bend)
         z0 = _of_scale(self.start, block, z)
         slope = np.zeros(len(z)) if self.start.chi is None else self.start.chi.psi(z0)
+        steep = block.weighted(slope)
         return Solved(
             bread=signed_gram(block, curve, self.basis),
             psi=slopes_of(block, own),
@@ -143,10 +140,10 @@ class _Score:
             bend_square=float(curve @ bend),
             fit=explained(block, _good(loss, z), self.point.sigma * z),
             curve_z=slopes_of(block, curve * z),
-            chi=float(weighted(_chi(self.start, z0)).sum()),
-            lever=float(weighted(slope) @ z0),
-            chi_slope=slopes_of(block, weighted(slope)),
-            chi_slope_square=float(weighted(slope) @ slope),
+            chi=float(block.weighted(_chi(self.start, z0)).sum()),
+            lever=float(steep @ z0),
+            chi_slope=slopes_of(block, steep),
+            chi_slope_square=float(steep @ slope),
         )
 
 
@@ -194,8 +191,7 @@ def by_weights(fitted: FittedRows, start: Start, solved: Solved) -> Covariance:
 
     def gram_of(block: Block) -> Array:
         q = _good(loss, residuals(block, fitted.point))
-        own = q if block.weight is None else block.weight * q
-        return weighted_gram(block.reading, block.X, own, basis)
+        return weighted_gram(block.reading, block.X, block.weighted(q), basis)
 
     ratio = huber_correction(fitted, start.rank, solved) / (solved.bend / total)
     noise = solved.psi_square / total * ratio**2
@@ -300,7 +296,7 @@ class _Leave:
         if self.start.chi is None:
             return Middle(middle, np.zeros(block.reading.p + 1), 0.0, alone)
         chi = _chi(self.start, _of_scale(self.start, block, z)) - self.mean
-        weighted = chi if block.weight is None else block.weight * chi
+        weighted = block.weighted(chi)
         square = float(weighted @ chi)
         share *= psi
         share *= weighted

@@ -14,7 +14,7 @@ import numpy as np
 
 from robustreg._arrays import Array, Index
 from robustreg._linalg.products import product
-from robustreg.evaluation.moments import weighted_gram
+from robustreg.evaluation.moments import bordered, weighted_gram
 from robustreg.evaluation.reading import Block, Reading
 from robustreg.evaluation.sums import Point, slopes_of, standardised
 from robustreg.inference._rows import FittedRows
@@ -200,14 +200,6 @@ def _turned(root: Array) -> tuple[Array, float]:
     return lift, square
 
 
-def bordered(matrix: Array, side: Array, corner: float) -> Array:
-    """A symmetric matrix with one more row and column."""
-    k = len(side)
-    found = np.empty((k + 1, k + 1))
-    found[:k, :k], found[k, :k], found[:k, k], found[k, k] = matrix, side, side, corner
-    return found
-
-
 def in_columns(fitted: FittedRows, root: Array) -> tuple[Array, Array]:
     """An R of the K coordinates for the columns of blocks from their centre, and for 1."""
     own = fitted.coordinates
@@ -308,7 +300,7 @@ class Leave:
 
 def explained(block: Block, share: Array, r: Array) -> Fit:
     """What R squared is made of, from robustness weights of 1 at most and residuals."""
-    v = share if block.weight is None else block.weight * share
+    v = block.weighted(share)
     y, counts = block.target, v > 0.0
     if not counts.all():  # squares of rejected rows may overflow
         y, r, v = y[counts], r[counts], v[counts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robustreg.evaluation.moments import bordered
 from robustreg.evaluation.sums import standardised
 from robustreg.inference import _high_breakdown
 from robustreg.inference._covariance import Bread, Covariance, slope_of_equations
@@ -9,7 +10,7 @@ from robustreg.inference._good_rows import residuals
 from robustreg.inference._high_breakdown import Solved, Start
 from robustreg.inference._parts import Asked
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Scored, bordered
+from robustreg.inference._sums import Scored
 from robustreg.inference._trimmed import Kept, Trimmed, moves_of
 from robustreg.inference.bootstrap._steps import Equations, bootstrap
 
