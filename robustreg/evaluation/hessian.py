@@ -70,17 +70,24 @@ def _operator(objective: Objective, here: Evaluation) -> LinearOperator:
 
     def times(vector: Array) -> Array:
         change = objective.change_by(vector.ravel())
-        sums = objective.rows.sum(Times(bend, point, change)) / total
-        out = np.empty(objective.size)
-        slope = sums[: objective.rows.p] + objective.penalty_slope(change.beta)
-        out[: objective.k] = objective.coordinates.reduce(slope)
-        if objective.rows.fit_intercept:
-            out[objective.k] = sums[-2]
-        if objective.joint:
-            out[-1] = sums[-1]
-        return out
+        return image_of(objective, change, objective.rows.sum(Times(bend, point, change)) / total)
 
     return LinearOperator((objective.size, objective.size), matvec=times, dtype=np.float64)
+
+
+def image_of(objective: Objective, change: Point, sums: Array) -> Array:
+    """The Hessian times a step, from what the step sums to over the rows.
+
+    That is ``sum w psi' (q'd) [a, 1, z] / (W sigma)``; the penalty's part is added.
+    """
+    out, p = np.empty(objective.size), objective.rows.p
+    slope = sums[:p] + objective.penalty_slope(change.beta)
+    out[: objective.k] = objective.coordinates.reduce(slope)
+    if objective.rows.fit_intercept:
+        out[objective.k] = sums[p]
+    if objective.joint:
+        out[-1] = sums[-1]
+    return out
 
 
 def after_step(objective: Objective, here: Evaluation, step: Array) -> Array:

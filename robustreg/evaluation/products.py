@@ -12,6 +12,7 @@ import numpy as np
 
 from robustreg._arrays import Array, Index
 from robustreg.evaluation.evaluated import Evaluation
+from robustreg.evaluation.hessian import image_of
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import Fitted, Point, slopes_of
@@ -81,17 +82,9 @@ class Products:
         return np.where(out > 0.0, out, 1.0)
 
     def __matmul__(self, step: Array) -> Array:
-        objective = self.objective
-        change, rows = objective.change_by(step), objective.rows
-        sums = rows.sum(_Times(self.share, self.bent, self.z, change))
-        out = np.empty(objective.size)
-        slope = sums[: rows.p] + objective.penalty_slope(change.beta)
-        out[: objective.k] = objective.coordinates.reduce(slope)
-        if rows.fit_intercept:
-            out[objective.k] = sums[rows.p]
-        if objective.joint:
-            out[-1] = sums[-1]
-        return out
+        change = self.objective.change_by(step)
+        sums = self.objective.rows.sum(_Times(self.share, self.bent, self.z, change))
+        return image_of(self.objective, change, sums)
 
 
 @dataclass(frozen=True)
