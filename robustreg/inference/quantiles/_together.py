@@ -108,8 +108,10 @@ def _fit(
             fine = done | closed
             fine[closed] = _gaps(design, target, state, low, high)[closed] <= SMALL_GAP
             found[state.which[fine]], known[state.which[fine]] = theta[fine], True
-            state.keep(~(done | closed))
-        if not len(state.which) or not _advance(design, target, state):
+            going = ~(done | closed)
+            state.keep(going)
+            left = left[going]
+        if not len(left) or not _advance(design, target, state, left):
             break
     return found, known
 
@@ -133,10 +135,9 @@ def _complementarity(state: _State) -> Array:
     return sums / (2.0 * state.weight.sum(axis=1))
 
 
-def _advance(design: Array, target: Array, state: _State) -> bool:
-    """A predictor and a corrector step of all draws; whether there was one."""
+def _advance(design: Array, target: Array, state: _State, mu: Array) -> bool:
+    """A predictor and a corrector step of all draws, at their mu; whether there was one."""
     v, up, down, p, q = state.weight, state.up, state.down, state.p, state.q
-    mu = _complementarity(state)
     residual = target - state.theta @ design.T
     barrier = 1.0 / (p / up + q / down)
     matrix = _grams(design, v * barrier)
