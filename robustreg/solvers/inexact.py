@@ -28,7 +28,7 @@ from robustreg.evaluation.moments import moments
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.products import Products
-from robustreg.evaluation.survey import read_rows
+from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.whitening import MIN_RCOND
 from robustreg.solvers._ended import Limits
 from robustreg.solvers._minimise import XTOL, minimise_newton
@@ -74,13 +74,13 @@ def _coordinates(problem: Problem) -> Chosen:
         return for_smooth(problem, wide=True)
     own, cross = scaled(problem)
     if problem.penalty.is_none and problem.p <= MAX_WHITENED:  # as dense rows have it, too
-        own = replace(own, known_rank=_rank(problem))
+        own = replace(own, known_rank=_rank(problem, own.rows))
     return own, cross
 
 
-def _rank(problem: Problem) -> int:
+def _rank(problem: Problem, rows: RowBlocks) -> int:
     """The rank of the regressors: most often groups of dummies are all that is collinear."""
-    rows, second, _ = moments(read_rows(problem.observed, problem.fit_intercept), None)
+    rows, second, _ = moments(rows, None)
     spread = second.spread(rows.total)
     live = np.flatnonzero(spread)
     groups = complete_groups(problem.X) if rows.fit_intercept else np.full(rows.p, -1)

@@ -12,7 +12,9 @@ from scipy.linalg import lapack
 from robustreg._arrays import Array, Index
 from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.coordinates import Coordinates
+from robustreg.evaluation.moments import column_moments
 from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import NotFiniteError
 from robustreg.evaluation.survey import read_rows
 from robustreg.solvers.programme.elimination import (
     Blocks,
@@ -58,10 +60,6 @@ class ColumnCoordinates(Coordinates):
     def spread(self) -> Array:
         return self.deviations
 
-    @property
-    def rank(self) -> int:
-        return min(len(self.columns) + int(self.ones), self.rows.n)
-
     def solve_gram(self, slope: Array) -> Array:
         found = np.zeros(self.k)
         side = np.append(slope[self.columns], np.zeros(int(self.ones)))
@@ -96,15 +94,12 @@ def sparse_table(problem: Problem, kinked: bool) -> SparseTable | None:
     matrix = sparse.csr_array(whole, dtype=np.float64, copy=True)  # what follows writes to it
     matrix.sum_duplicates()
     weight = np.ones(rows.n) if rows.weight is None else rows.weight
-    squares = matrix.copy()
-    squares.data **= 2
-    square = squares.T @ weight / rows.total
-    if not np.isfinite(square).all():
+    try:
+        rows, spread = column_moments(rows)
+    except NotFiniteError:  # who is asked next says so
         return None
     if rows.fit_intercept:
-        square -= (matrix.T @ weight / rows.total) ** 2
         matrix = sparse.csr_array(sparse.hstack([matrix, np.ones((rows.n, 1))], format="csr"))
-    spread = np.sqrt(np.where(rows.flat, 0.0, np.maximum(square, 0.0)))
     basis = np.divide(1.0, spread, out=np.zeros(rows.p), where=spread > 0)
     scale = np.append(basis, np.ones(int(rows.fit_intercept)))
     live = np.flatnonzero(scale)
@@ -134,6 +129,7 @@ def sparse_table(problem: Problem, kinked: bool) -> SparseTable | None:
         rows=rows,
         basis=basis,
         moments=None,
+        known_rank=min(len(live), rows.n),
         ridge=np.zeros(rows.p),
         deviations=spread,
         columns=live[live < rows.p],

@@ -7,11 +7,11 @@ centred, and of two columns none is mixed with the other. Steps solve by elimina
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from robustreg._arrays import Array, Index, Mask
+from robustreg.evaluation.moments import scaled_rows
 from robustreg.solvers.programme.central import Point
-from robustreg.solvers.programme.elimination import Blocks, Design, Solver, solver_of
+from robustreg.solvers.programme.elimination import Design, Solver, solver_of
 from robustreg.solvers.programme.rows import Programme
 
 TILT = 1e-3  # of weights: enough for faces to become vertices, too little for most nu to notice
@@ -57,21 +57,15 @@ class SparseRows(Programme):
         return self.design.matrix.T @ (self.weight * nu) / self.total + self.fixed
 
     def gram(self, barrier: Array) -> Array:
-        columns, size = self.design.columns, self.size
-        diagonal, corner, other = self._blocks(barrier)
-        corner = corner.toarray() if sparse.issparse(corner) else corner
-        gram = np.zeros((size, size))
-        gram[columns.out, columns.out] = diagonal
-        gram[np.ix_(columns.out, columns.left)] = corner
-        gram[np.ix_(columns.left, columns.out)] = corner.T
-        gram[np.ix_(columns.left, columns.left)] = other
+        matrix = self.design.matrix
+        gram: Array = (matrix.T @ scaled_rows(matrix, self._scale(barrier))).toarray()
         return gram
 
-    def _blocks(self, barrier: Array) -> Blocks:
-        return self.design.blocks(self.weight * barrier / self.total)
-
     def solver(self, barrier: Array) -> Solver | None:
-        return solver_of(self._blocks(barrier), self.design.columns)
+        return solver_of(self.design.blocks(self._scale(barrier)), self.design.columns)
+
+    def _scale(self, barrier: Array) -> Array:
+        return self.weight * barrier / self.total
 
     def take(self, mask: Mask) -> Array:
         found: Array = self.design.matrix[np.flatnonzero(mask)].toarray()
