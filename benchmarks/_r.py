@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from threading import Event, Timer
 
 import numpy as np
+from _common import about_machine
 from scipy import sparse
 
 FOLDER = Path(__file__).parent
@@ -95,6 +98,22 @@ class R:
         if not line:
             raise RuntimeError(f"R has ended with status {self._process.wait()}")
         return line.strip()
+
+
+def print_beside(
+    args: argparse.Namespace,
+    sections: Mapping[str, Callable[[argparse.Namespace, Mapping[str, R | None]], str]],
+    packages: Iterable[str],
+) -> None:
+    """Print sections one after the other, beside an R for each of some packages."""
+    rs = {package: start_r(package) for package in packages}
+    versions = "; ".join(r.versions for r in rs.values() if r) or "no R"
+    print(f"{about_machine()}; {versions}; medians of {args.repeats}.")
+    for section in args.only:
+        print(f"\n### {sections[section].__doc__}\n\n{sections[section](args, rs)}", flush=True)
+    for r in rs.values():
+        if r is not None:
+            r.close()
 
 
 def start_r(package: str) -> R | None:

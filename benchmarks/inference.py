@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from _common import (
-    about_machine,
     interleave,
     leverage,
     milliseconds,
@@ -31,7 +30,7 @@ from _common import (
     table,
     timing_parser,
 )
-from _r import R, start_r
+from _r import R, print_beside
 from sklearn.base import clone
 
 from robustreg import HuberRegressor, L2Regressor, MMRegressor, QuantileRegressor
@@ -325,14 +324,7 @@ SECTIONS = {
 def main() -> None:
     """Print one section after the other."""
     args = timing_parser(__doc__, SECTIONS, repeats=5).parse_args()
-    rs = {package: start_r(package) for package in PACKAGES}
-    versions = "; ".join(r.versions for r in rs.values() if r) or "no R"
-    print(f"{about_machine()}; {versions}; medians of {args.repeats}.")
-    for section in args.only:
-        print(f"\n### {SECTIONS[section].__doc__}\n\n{SECTIONS[section](args, rs)}", flush=True)
-    for r in rs.values():
-        if r is not None:
-            r.close()
+    print_beside(args, SECTIONS, PACKAGES)
 
 
 if __name__ == "__main__":
