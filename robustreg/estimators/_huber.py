@@ -52,7 +52,7 @@ class HuberRegressor(ScaledRegressor):
         residuals of an L1 fit fixed. A number is a fixed scale in the units of y.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
-    solver : {"auto", "working_set", "newton", "lbfgs"}, default="auto"
+    solver : {"auto", "newton_cg", "working_set", "newton", "lbfgs"}, default="auto"
         See :func:`robustreg.solvers.select_solver`.
     max_iter : int, default=100
         Iterations at most.

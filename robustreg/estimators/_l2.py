@@ -29,7 +29,7 @@ class L2Regressor(LinearRegressor):
         Whether coefficients must not be negative.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
-    solver : {"auto", "direct", "working_set", "newton", "lbfgs"}, default="auto"
+    solver : {"auto", "newton_cg", "direct", "working_set", "newton", "lbfgs"}, default="auto"
         See :func:`robustreg.solvers.select_solver`.
     max_iter : int, default=100
         Iterations of the iterative solvers.

@@ -83,7 +83,7 @@ class MRegressor(ScaledRegressor):
         loss's constant a threshold in these units.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
-    solver : {"auto", "working_set", "newton", "lbfgs"}, default="auto"
+    solver : {"auto", "newton_cg", "working_set", "newton", "lbfgs"}, default="auto"
         See :func:`robustreg.solvers.select_solver`; "auto" for a redescending loss.
     max_iter : int, default=100
         Iterations at most.

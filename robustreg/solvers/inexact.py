@@ -48,8 +48,9 @@ STEEP = 1e-2  # gradients, in the rms of psi, from which on rows count by psi(z)
 def newton_cg(
     problem: Problem, *, start: Coefficients | None = None, max_iter: int = 100, tol: float = 1e-7
 ) -> Solution:
-    """Newton's method in units of the columns' spreads, by products with X alone.
+    """Newton's method by products with X alone.
 
+    Coordinates are the columns in units of their spreads where X is sparse, else white ones.
     Cost: O(nnz) a product, some tens of them for least squares, a few times as many for others.
     Where columns are so collinear that this does not arrive, or most rows lie on a plane, for
     which there are ways in white coordinates, ``lbfgs`` takes over.
