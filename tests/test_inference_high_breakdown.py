@@ -5,7 +5,7 @@ says where R's values come from.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,13 @@ from scipy import stats
 
 from robustreg import L2Regressor, LTSRegressor, MMRegressor, MRegressor, SRegressor
 from robustreg.estimators._subsampling import tuned
+from robustreg.evaluation.sums import Point
 from robustreg.inference import _clusters, _high_breakdown, _trimmed
 from robustreg.inference._covariance import Bread
 from robustreg.inference._good_rows import check_noise
 from robustreg.inference._parts import Asked
 from robustreg.inference._rows import with_rows_of
+from robustreg.inference._signed_sums import Leave, Start, left_out
 from robustreg.inference._sums import STEEP, LeaveOut
 from robustreg.inference._trimmed import check_reweighted
 from robustreg.losses import Cauchy, Hampel
@@ -76,8 +78,7 @@ def infer(model, X, y, weight=None, kind="HC3", groups=None):
         check_noise(model)
         if module is _trimmed:
             check_reweighted(model)
-        own, start = module.posed(model, fitted)
-        sums = module.score(own, start)
+        own, start, sums = module.posed(model, fitted)
         module.check_equations(model, own, start, sums)
         numbers = None
         if groups is not None:
@@ -93,7 +94,7 @@ def infer(model, X, y, weight=None, kind="HC3", groups=None):
             unknown=to_user @ found.unknown,
             alone=found.alone,
             scale_error=found.scale_error,
-            explained=module.explained_by(own, start, module.score(own, start)),
+            explained=module.explained_by(own, start, sums),
         )
 
     return with_rows_of(model, X, y, weight, work)
@@ -316,30 +317,92 @@ def test_groups_that_curve_against_the_others_are_cut_off():
     assert found[0, 20] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_rows_that_curve_against_the_others_are_cut_off():
+@dataclass(frozen=True)
+class Tabled:
+    """A loss with given numbers at z = 0, 1, ...: the second row curves against the first."""
+
+    second_is_good: bool
+
+    def psi(self, z):
+        return np.sin(z)
+
+    def psi_prime(self, z):
+        return np.where(
+            np.rint(z) == 1.0, -0.8, 1.0
+        )  # leverages of the first two rows are 5 and -4
+
+    def weights(self, z):
+        return np.where(np.rint(z) == 1.0, float(self.second_is_good), 1.0)
+
+    def rho(self, z):
+        return np.cos(z)
+
+
+@pytest.mark.parametrize("others_are_good", [True, False])
+def test_rows_that_curve_against_the_others_are_cut_off(others_are_good):
     """As groups are, unless no other row is a good one there."""
-    X, y = (np.arange(20) < 2.0)[:, None], np.cos(np.arange(20))
-    psi, bend = np.sin(np.arange(20)), np.ones(20)
-    bend[1] = -0.8  # leverages of the first two rows are 5 and -4
+    X, y, loss = (np.arange(20) < 2.0)[:, None], np.arange(20.0), Tabled(others_are_good)
 
     def work(fitted):
-        q = fitted.design(X)
-        bread = Bread.of(q.T @ (bend[:, None] * q), 20.0)
+        q, t, each = fitted.design(X), fitted.rows.y, np.arange(20.0)
+        bread = Bread.of(q.T @ (loss.psi_prime(each)[:, None] * q), 20.0)
         leave_out = LeaveOut.of(fitted, bread.root, 1.0)
-        for known, share in ((0.5, 1.0 / (1.0 - STEEP)), (1.0, 0.0)):
-            found = fitted.rows.sum(
-                lambda block, known=known: leave_out(block, psi, bend, lambda i: known + 0.0 * i)
-            )
-            assert_allclose(found.share, [share, 0.2, *[18.0 / 17.0] * 18])
-            assert [index for index, _ in found.alone] == ([0] if known == 1.0 else [])
-            lifted = leave_out.lift @ found.middle @ leave_out.lift.T
-            steps = np.square(found.share * psi) * (q @ bread.inverse).T @ (q @ bread.inverse)
-            assert_allclose(lifted, steps, atol=1e-12)
+        point = Point(np.zeros(1), t[0], t[1] - t[0])
+        fitted = replace(fitted, point=point)
+        job = Leave(Start(loss, loss, None, 2), point, leave_out, 0.5, fitted.coordinates.basis)
+        found = left_out(fitted, job, bread)
+        first = 1.0 / (1.0 - STEEP) if others_are_good else 0.0
+        share = np.array([first, 0.2, *[18.0 / 17.0] * 18])
+        assert [index for index, _ in found.alone] == ([] if others_are_good else [0])
+        for _, moved in found.alone:
+            assert_allclose(moved, bread.inverse @ q[0])
+        scores = (share * loss.psi(each))[:, None] * q
+        assert_allclose(found.middle, bread.inverse @ (scores.T @ scores) @ bread.inverse)
+        assert_allclose(found.crossed, (np.cos(each) - 0.5) @ scores)
 
     with_rows_of(L2Regressor().fit(X, y), X, y, None, work)
 
 
 # ------------------------------------------------------------------ identities
+
+
+@every_model
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_coordinates_tell_the_same(name, kind, monkeypatch):
+    """Those in which A is I, and those in which good rows are white, with bad leverage points."""
+    X, y = sample(p=3)
+    X[:3] += 50.0
+    weight = 0.5 + np.arange(60) % 3
+    model = clone_of(name).fit(X, y, weight)
+    taken = []
+    own = _high_breakdown._by_curvature
+    with monkeypatch.context() as patch:
+        patch.setattr(_high_breakdown, "_by_curvature", lambda *a: taken.append(own(*a)))
+        expected = infer(model, X, y, weight, kind)
+    found = infer(model, X, y, weight, kind)
+    assert taken[0] is not None
+    assert_allclose(found.covariance, expected.covariance, rtol=1e-9)
+    assert_allclose(found.explained, expected.explained, rtol=1e-11)
+    if model.scale_ > 0.0 and kind != "classical":
+        assert_allclose(found.scale_error, expected.scale_error, rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", ["collinear", "far away"])
+def test_hard_rows_get_coordinates_of_the_good_ones(case):
+    X, y = sample(p=3)
+    if case == "collinear":
+        X[:, 2] = X[:, 0] - X[:, 1]
+    else:
+        X[0] = 1e9
+    model = MMRegressor(random_state=0).fit(X, y)
+
+    def work(fitted):
+        problem = _high_breakdown.problem_of(fitted)
+        assert _high_breakdown._by_curvature(model, fitted, problem) is None
+        own, _, _ = _high_breakdown.posed(model, fitted)
+        assert own.size == model.rank_
+
+    with_rows_of(model, X, y, None, work, whitened=False)
 
 
 @everyone

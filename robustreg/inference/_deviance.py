@@ -162,8 +162,7 @@ def _of_smooth(model: Any, fitted: FittedRows, kept: Kept) -> TestResult:
 
 def _of_rejecting(model: Any, fitted: FittedRows, kept: Kept) -> TestResult:
     check_noise(model)
-    own, start = _high_breakdown.posed(model, fitted)
-    solved = _high_breakdown.score(own, start)
+    own, start, solved = _high_breakdown.posed(model, fitted)
     _high_breakdown.check_equations(model, own, start, solved)
     return _by_sums(model, own, solved, kept, descended(model, own, kept))
 

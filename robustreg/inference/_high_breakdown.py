@@ -8,18 +8,22 @@ that an MM-estimate began at, and the estimate's own where both are estimated to
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array
 from robustreg.estimators import MMRegressor, MRegressor, SRegressor
 from robustreg.estimators._subsampling import tuned
-from robustreg.evaluation.moments import bordered, weighted_gram
-from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import Point, slopes_of
+from robustreg.evaluation.coordinates import Coordinates
+from robustreg.evaluation.moments import Moments, bordered
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.rows import RowBlocks
+from robustreg.evaluation.sums import Point
+from robustreg.evaluation.survey import read_rows
+from robustreg.evaluation.whitening import whiten_gram
 from robustreg.inference._clusters import Terms, by_groups
 from robustreg.inference._covariance import POWERS, Bread, Covariance, huber_correction
 from robustreg.inference._good_rows import (
@@ -29,74 +33,99 @@ from robustreg.inference._good_rows import (
     refuse_other_rows,
     residuals,
     share_of,
-    signed_gram,
 )
 from robustreg.inference._parts import Asked, Groups
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
-from robustreg.inference._sums import Added, Fit, LeaveOut, Middle, explained
+from robustreg.inference._signed_sums import (
+    Leave,
+    Score,
+    Solved,
+    Start,
+    good,
+    gram_of_good,
+    left_out,
+)
+from robustreg.inference._sums import LeaveOut
 from robustreg.losses import ResidualLoss
 from robustreg.scale._m_scale import expected_rho
 
+# By how much more the negative psi' may take from A than is left of it, and what the moves of
+# columns onto their means may leave of their squares: beyond, digits get lost.
+MOST_AGAINST, LEAST_LEFT = 10.0, 1e-4
 
-@dataclass(frozen=True)
-class Start:
-    """What determines the scale of an estimate.
 
-    Attributes
-    ----------
-    psi : ResidualLoss
-        The loss of the estimate.
-    chi : ResidualLoss or None
-        The loss whose mean the scale is determined by; None: the scale was given.
-    point : Point or None
-        Where the residuals of `chi` are those of; None: the estimate's own.
-    rank : int
-        k, the rank of the regressors.
+def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Start, Solved]:
+    """The rows in coordinates for the good ones, what determines the scale, and their sums.
+
+    In the coordinates A is I where that is well conditioned, which takes one pass. They are else
+    white for the good rows, and take another: the sums are made anew.
     """
-
-    psi: ResidualLoss
-    chi: ResidualLoss | None
-    point: Point | None
-    rank: int
-
-
-@dataclass(frozen=True)
-class Solved(Added):
-    """The sums that the equations and their derivatives are made of, at z and z0.
-
-    Gram matrices have the shape (q + 1, q + 1) of ``coordinates.of_gram``, slopes (p + 1,).
-    """
-
-    bread: Array  # sum w psi' [a, 1][a, 1]'
-    psi: Array  # sum w psi [a, 1]
-    psi_square: float  # sum w psi^2
-    bend: float  # sum w psi'
-    bend_square: float  # sum w psi'^2
-    fit: Fit
-    curve_z: Array  # sum w psi' z [a, 1]
-    chi: float  # sum w chi(z0)
-    lever: float  # sum w chi'(z0) z0
-    chi_slope: Array  # sum w chi'(z0) [a, 1]
-    chi_slope_square: float  # sum w chi'(z0)^2
-
-
-def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Start]:
-    """The rows in coordinates that are white for the good ones, and what determines the scale."""
     problem = problem_of(fitted)
-    sigma, loss = model.loss_scale_ / problem.y_unit, model.loss_
+    return _by_curvature(model, fitted, problem) or _by_good_rows(model, fitted, problem)
+
+
+def _by_curvature(
+    model: Any, fitted: FittedRows, problem: Problem
+) -> tuple[FittedRows, Start, Solved] | None:
+    rows = read_rows(problem.observed, problem.fit_intercept)
+    solved = rows.sum(Score(_start(model, problem, rows), _own_point(model, problem, rows), None))
+    if not (solved.bend > 0.0 and np.isfinite(solved.bread.sum())):
+        return None
+    before = np.diag(solved.bread)[:-1]
+    if rows.fit_intercept:
+        mean = solved.bread[-1, :-1] / solved.bend
+        solved, rows = solved.about(mean), rows.about(mean)
+    if not np.all(np.diag(solved.bread)[:-1] > LEAST_LEFT * before):
+        return None
+    second, none = Moments(solved.bread), np.zeros(rows.p)
+    basis = whiten_gram(second, rows.total, none)
+    if basis is None:
+        return None
+    against = basis.T @ solved.against[:-1, :-1] @ basis
+    if np.linalg.norm(against) > MOST_AGAINST * rows.total:
+        return None
+    own = replace(
+        fitted,
+        coordinates=Coordinates(rows, basis, second, none),
+        point=_own_point(model, problem, rows),
+        y_unit=problem.y_unit,
+        exact=problem.exact,
+    )
+    return own, _start(model, problem, rows), solved
+
+
+def _by_good_rows(
+    model: Any, fitted: FittedRows, problem: Problem
+) -> tuple[FittedRows, Start, Solved]:
+    loss = model.loss_
     own = in_good_coordinates(
         fitted,
         problem,
-        lambda rows: point_of(problem, rows, model.coef_, model.intercept_, sigma),
-        lambda z: _good(loss, z),
+        lambda rows: _own_point(model, problem, rows),
+        lambda z: good(loss, z),
     )
+    start = _start(model, problem, own.rows)
+    return own, start, own.rows.sum(Score(start, own.point, own.coordinates.gram_basis))
+
+
+def _own_point(model: Any, problem: Problem, rows: RowBlocks) -> Point:
+    """Where the fit is."""
+    return point_of(problem, rows, model.coef_, model.intercept_, _sigma(model, problem))
+
+
+def _start(model: Any, problem: Problem, rows: RowBlocks) -> Start:
+    """What determines the scale of a model."""
     chi, separate = _scale_loss(model)
     point = None
     if separate:
         coef, intercept = model.initial_coef_, model.initial_intercept_
-        point = point_of(problem, own.rows, coef, intercept, sigma)
-    return own, Start(loss, chi, point, int(model.rank_))
+        point = point_of(problem, rows, coef, intercept, _sigma(model, problem))
+    return Start(model.loss_, chi, point, int(model.rank_))
+
+
+def _sigma(model: Any, problem: Problem) -> float:
+    return float(model.loss_scale_ / problem.y_unit)
 
 
 def _scale_loss(model: Any) -> tuple[ResidualLoss | None, bool]:
@@ -110,51 +139,6 @@ def _scale_loss(model: Any) -> tuple[ResidualLoss | None, bool]:
         # that of the S-estimates that MRegressor begins at, whatever its own loss
         return tuned("bisquare", breakdown_point=0.5), model.scale == "s"
     return None, False
-
-
-def score(fitted: FittedRows, start: Start) -> Solved:
-    """The sums of the scores and of their derivatives: one pass over the rows."""
-    return fitted.rows.sum(_Score(start, fitted.point, fitted.coordinates.gram_basis))
-
-
-@dataclass(frozen=True)
-class _Score:
-    """The job that sums them."""
-
-    start: Start
-    point: Point
-    basis: Array | None
-
-    def __call__(self, block: Block) -> Solved:
-        loss, z = self.start.psi, residuals(block, self.point)
-        psi, bend = loss.psi(z), loss.psi_prime(z)
-        own, curve = block.weighted(psi), block.weighted(bend)
-        z0 = _of_scale(self.start, block, z)
-        slope = np.zeros(len(z)) if self.start.chi is None else self.start.chi.psi(z0)
-        steep = block.weighted(slope)
-        return Solved(
-            bread=signed_gram(block, curve, self.basis),
-            psi=slopes_of(block, own),
-            psi_square=float(own @ psi),
-            bend=float(curve.sum()),
-            bend_square=float(curve @ bend),
-            fit=explained(block, _good(loss, z), self.point.sigma * z),
-            curve_z=slopes_of(block, curve * z),
-            chi=float(block.weighted(_chi(self.start, z0)).sum()),
-            lever=float(steep @ z0),
-            chi_slope=slopes_of(block, steep),
-            chi_slope_square=float(steep @ slope),
-        )
-
-
-def _of_scale(start: Start, block: Block, z: Array) -> Array:
-    """The residuals z0 of the scale of a block."""
-    return z if start.point is None else residuals(block, start.point)
-
-
-def _chi(start: Start, z0: Array) -> Array:
-    """``chi(z0)``; 0 where the scale was given."""
-    return np.zeros(len(z0)) if start.chi is None else start.chi.rho(z0)
 
 
 def check_equations(model: Any, fitted: FittedRows, start: Start, solved: Solved) -> None:
@@ -187,16 +171,11 @@ def by_weights(fitted: FittedRows, start: Start, solved: Solved) -> Covariance:
     ``q = weights(z) / weights(0)``, ``m = mean psi'`` and ``K = 1 + (k / W) var(psi') / m^2``. The
     regressors count by these weights: rejected ones add nothing to what is known.
     """
-    total, loss, basis = fitted.rows.total, start.psi, fitted.coordinates.gram_basis
-
-    def gram_of(block: Block) -> Array:
-        q = _good(loss, residuals(block, fitted.point))
-        return weighted_gram(block.reading, block.X, block.weighted(q), basis)
-
+    total = fitted.rows.total
     ratio = huber_correction(fitted, start.rank, solved) / (solved.bend / total)
     noise = solved.psi_square / total * ratio**2
     noise *= solved.fit.weight / total * fitted.total / (fitted.total - start.rank)
-    bread = Bread.of(fitted.lead(fitted.rows.sum(gram_of)), total)
+    bread = Bread.of(gram_of_good(fitted, start.psi), total)
     return Covariance(fitted.scale**2 * noise / fitted.weight_unit * bread.inverse, bread.unknown)
 
 
@@ -213,14 +192,16 @@ def stacked(fitted: FittedRows, start: Start, solved: Solved, kind: str) -> Cova
     derivative = fitted.lead(solved.bread)
     bread = Bread.of(derivative, fitted.rows.total)
     leave_out = LeaveOut.of(fitted, bread.root, POWERS[kind])
-    sums = fitted.rows.sum(_Leave.of(fitted, start, solved, leave_out)).lifted(leave_out.lift)
+    mean = solved.chi / fitted.rows.total
+    job = Leave(start, fitted.point, leave_out, mean, fitted.coordinates.basis)
+    sums = left_out(fitted, job, bread)
     factor = fitted.scale**2 / fitted.weight_unit
     if kind == "HC1":
         factor *= fitted.total / (fitted.total - start.rank)
     matrix, error = factor * sums.middle, math.nan
     if start.chi is not None:
         inner: Array = derivative @ sums.middle @ derivative
-        middle = bordered(inner, fitted.lead_of(sums.crossed), sums.conjugate_square)
+        middle = bordered(inner, sums.crossed, sums.conjugate_square)
         inverse = inverse_derivative(fitted, start, bread, solved)
         matrix = factor * inverse @ middle @ inverse.T
         matrix, error = matrix[:-1, :-1], math.sqrt(matrix[-1, -1])
@@ -240,13 +221,10 @@ def clustered(
     z = fitted.rows.collect(lambda block: residuals(block, fitted.point))
     through = beside = None
     if start.chi is not None:
-        chi = fitted.rows.collect(
-            lambda block: _chi(start, _of_scale(start, block, residuals(block, fitted.point)))
-        )
+        chi = fitted.rows.collect(lambda block: start.of_scale(block, fitted.point))
         beside = chi[:, None] - solved.chi / fitted.rows.total
         through = inverse_derivative(fitted, start, bread, solved) @ block_diag(derivative, 1.0)
-    good = _good(loss, z)
-    terms = Terms.of(fitted, loss.psi(z), loss.psi_prime(z), beside, good)
+    terms = Terms.of(fitted, loss.psi(z), loss.psi_prime(z), beside, good(loss, z))
     return by_groups(fitted, bread, terms, kind, groups, start.rank, through)
 
 
@@ -265,44 +243,6 @@ def inverse_derivative(fitted: FittedRows, start: Start, bread: Bread, solved: S
     return found
 
 
-@dataclass(frozen=True)
-class _Leave:
-    """The job that sums squares of scores, of which psi is divided by a power of 1 - h."""
-
-    start: Start
-    point: Point
-    leave_out: LeaveOut
-    mean: float  # of chi
-    basis: Array  # (p, k) of the rows that count
-    good: float  # sum of the robustness weights
-
-    @classmethod
-    def of(cls, fitted: FittedRows, start: Start, solved: Solved, leave_out: LeaveOut) -> _Leave:
-        mean, good = solved.chi / fitted.rows.total, solved.fit.weight * fitted.weight_unit
-        return cls(start, fitted.point, leave_out, mean, fitted.coordinates.basis, good)
-
-    def __call__(self, block: Block) -> Middle:
-        z, loss = residuals(block, self.point), self.start.psi
-        psi = loss.psi(z)
-
-        def own(index: Index) -> Array:
-            """Leverages among the rows that count, in whose coordinates these are white."""
-            q = block.reading.centred(block.X, index) @ self.basis
-            counts = _good(loss, z[index])
-            one = float(block.reading.fit_intercept)
-            return counts * (one + np.einsum("ij,ij->i", q, q)) / self.good
-
-        share, middle, alone = self.leave_out(block, psi, loss.psi_prime(z), own)
-        if self.start.chi is None:
-            return Middle(middle, np.zeros(block.reading.p + 1), 0.0, alone)
-        chi = _chi(self.start, _of_scale(self.start, block, z)) - self.mean
-        weighted = block.weighted(chi)
-        square = float(weighted @ chi)
-        share *= psi
-        share *= weighted
-        return Middle(middle, slopes_of(block, share), square, alone)
-
-
 def explained_by(fitted: FittedRows, start: Start, solved: Solved) -> tuple[float, float, int]:
     """R squared, adjusted R squared, and how many rows have next to no weight.
 
@@ -310,10 +250,3 @@ def explained_by(fitted: FittedRows, start: Start, solved: Solved) -> tuple[floa
     shares those of Gaussian noise (Renaud and Victoria-Feser 2010).
     """
     return r_squared(fitted, start.rank, solved.fit, gaussian_ratio(start.psi))
-
-
-def _good(loss: ResidualLoss, z: Array) -> Array:
-    """Robustness weights, 1 at most."""
-    weights = loss.weights(z)
-    weights /= float(loss.weights(0.0))
-    return weights

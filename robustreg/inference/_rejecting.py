@@ -26,8 +26,7 @@ def parts(model: Any, fitted: FittedRows, asked: Asked) -> Parts:
     if isinstance(model, LTSRegressor):
         _trimmed.check_reweighted(model)
         module = _trimmed
-    own, start = module.posed(model, fitted)
-    sums = module.score(own, start)
+    own, start, sums = module.posed(model, fitted)
     module.check_equations(model, own, start, sums)
     if asked.kind == "bootstrap":
         resample: Any = of_trimmed if module is _trimmed else of_rejecting

@@ -6,13 +6,12 @@ With z = r / s, psi and psi' at z, w the weights and a the columns of a block fr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from robustreg._arrays import Array, Index
+from robustreg._arrays import Array
 from robustreg._linalg.products import product
 from robustreg.evaluation.moments import bordered, weighted_gram
 from robustreg.evaluation.reading import Block, Reading
@@ -118,14 +117,11 @@ class LeaveOut:
         by_columns = fitted.coordinates.gram_basis is None
         return cls(*in_columns(fitted, root), power, fitted.weight_unit, by_columns, lift, last)
 
-    def __call__(
-        self, block: Block, psi: Array, bend: Array, own: Callable[[Index], Array] | None = None
-    ) -> Left:
+    def __call__(self, block: Block, psi: Array, bend: Array, limit: float = ALL_LEVERAGE) -> Left:
         """Of the rows' psi and psi'.
 
-        f is 0 for the rows that the fit cannot do without. Where curvatures of either sign make up
-        A, a leverage may be large though the fit can do without the row: `own` gives leverages
-        among the good rows, which tell, and h then is `STEEP`.
+        f is 0 for rows with leverages from the limit on: by default those that the fit cannot do
+        without.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # of far rows, which are rejected
             rows = along(block.reading, block.X, self.root, self.root_one)
@@ -133,7 +129,7 @@ class LeaveOut:
             square += self.last or 0.0
             if not np.isfinite(square.sum()):
                 rows[:, psi == 0.0] = square[psi == 0.0] = 0.0
-        return self.of_rows(block, rows, psi, np.multiply(bend, square, out=square), own)
+        return self.of_rows(block, rows, psi, np.multiply(bend, square, out=square), limit)
 
     def of_rows(
         self,
@@ -141,7 +137,7 @@ class LeaveOut:
         rows: Array,
         psi: Array,
         h: Array,
-        own: Callable[[Index], Array] | None = None,
+        limit: float = ALL_LEVERAGE,
     ) -> Left:
         """The same from the t of the rows and ``psi' t't``, which are overwritten."""
         alone: list[tuple[int, Array]] = []
@@ -150,7 +146,7 @@ class LeaveOut:
         else:
             if self.unit != 1.0:
                 h *= 1.0 / self.unit
-            lost = _without(h, own)
+            lost = np.flatnonzero(h >= limit)
             h[lost] = 0.0
             share = np.subtract(1.0, h, out=h)
             if self.power != 1.0:  # a quotient takes a fraction of the time of a power
@@ -216,16 +212,6 @@ def along(reading: Reading, X: Any, root: Array, root_one: Array) -> Array:
     rows: Array = product(root.T, X.T)
     rows += root_one[:, None]
     return rows
-
-
-def _without(h: Array, own: Callable[[Index], Array] | None) -> Index:
-    """Which rows the fit cannot do without; leverages that are steep are cut off."""
-    if own is None:
-        return np.flatnonzero(h >= ALL_LEVERAGE)
-    steep = np.flatnonzero(h > STEEP)
-    lost = steep[own(steep) >= ALL_LEVERAGE]
-    h[steep] = STEEP
-    return lost
 
 
 @dataclass(frozen=True)
@@ -300,15 +286,18 @@ class Leave:
 
 def explained(block: Block, share: Array, r: Array) -> Fit:
     """What R squared is made of, from robustness weights of 1 at most and residuals."""
-    v = block.weighted(share)
-    y, counts = block.target, v > 0.0
-    if not counts.all():  # squares of rejected rows may overflow
+    v, y = block.weighted(share), block.target
+    with np.errstate(over="ignore", invalid="ignore"):  # of rejected rows
+        yy, rr = float(v @ (y * y)), float(v @ (r * r))
+    if not math.isfinite(yy + rr):
+        counts = v > 0.0
         y, r, v = y[counts], r[counts], v[counts]
+        yy, rr = float(v @ (y * y)), float(v @ (r * r))
     return Fit(
         weight=float(v.sum()),
         y=float(v @ y),
-        yy=float(v @ (y * y)),
-        rr=float(v @ (r * r)),
+        yy=yy,
+        rr=rr,
         n=float(len(share)),
         few=float(np.sum(share < FEW)),
     )

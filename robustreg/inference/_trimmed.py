@@ -91,8 +91,8 @@ def check_reweighted(model: Any) -> None:
         )
 
 
-def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Trimmed]:
-    """The rows in coordinates that are white for those kept, and which these are."""
+def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Trimmed, Kept]:
+    """The rows in coordinates that are white for those kept, which these are, and their sums."""
     problem = problem_of(fitted)
     reach = max(CUTOFF * model.raw_scale_ / problem.y_unit, problem.exact or EXACT)
 
@@ -113,7 +113,8 @@ def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Trimmed]:
     point = point_of(problem, rows, model.coef_, model.intercept_, 1.0)
     squares = float((weight * chosen) @ (size * size)) * fitted.weight_unit * problem.y_unit**2
     found = Trimmed(keep(size), chosen, raw, squares, covered, int(model.rank_))
-    return replace(own, point=point), found
+    own = replace(own, point=point)
+    return own, found, own.rows.sum(_Score(found, point, own.coordinates.gram_basis))
 
 
 def _smallest(size: Array, weight: Array, covered: float) -> Array:
@@ -159,11 +160,6 @@ class _Score:
             raw_square=float(np.sum(w * chosen * raw * raw)),
             fit=explained(block, own, self.point.sigma * r),
         )
-
-
-def score(fitted: FittedRows, trimmed: Trimmed) -> Kept:
-    """The sums of the scores: one pass over the rows."""
-    return fitted.rows.sum(_Score(trimmed, fitted.point, fitted.coordinates.gram_basis))
 
 
 def check_equations(model: Any, fitted: FittedRows, trimmed: Trimmed, kept: Kept) -> None:

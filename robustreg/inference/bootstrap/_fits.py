@@ -7,9 +7,9 @@ from robustreg.evaluation.sums import standardised
 from robustreg.inference import _high_breakdown
 from robustreg.inference._covariance import Bread, Covariance, slope_of_equations
 from robustreg.inference._good_rows import residuals
-from robustreg.inference._high_breakdown import Solved, Start
 from robustreg.inference._parts import Asked
 from robustreg.inference._rows import FittedRows
+from robustreg.inference._signed_sums import Solved, Start
 from robustreg.inference._sums import Scored
 from robustreg.inference._trimmed import Kept, Trimmed, moves_of
 from robustreg.inference.bootstrap._steps import Equations, bootstrap
@@ -40,8 +40,7 @@ def of_rejecting(fitted: FittedRows, start: Start, solved: Solved, asked: Asked)
     bread = Bread.of(fitted.lead(solved.bread), rows.total)
     scale, inverse = None, bread.inverse
     if start.chi is not None:
-        own, point = start.chi, fitted.point if start.point is None else start.point
-        chi = rows.collect(lambda block: own.rho(residuals(block, point)))
+        chi = rows.collect(lambda block: start.of_scale(block, fitted.point))
         scale = chi - solved.chi / rows.total
         inverse = _high_breakdown.inverse_derivative(fitted, start, bread, solved)
     equations = Equations(loss.weights(z), loss.psi(z), scale, inverse, bread.unknown)
