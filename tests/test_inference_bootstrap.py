@@ -20,7 +20,7 @@ from robustreg import (
 )
 from robustreg.estimators._subsampling import tuned
 from robustreg.inference import infer
-from robustreg.inference._clusters import group_numbers
+from robustreg.inference._group_numbers import group_numbers
 from robustreg.inference._parts import Asked
 from robustreg.inference._rejecting import curvature_bias
 from robustreg.inference._rows import with_rows_of

@@ -31,6 +31,7 @@ from robustreg import (
 )
 from robustreg.estimators._delta import doubt_of_choice
 from robustreg.inference import infer
+from robustreg.inference._group_numbers import group_numbers
 from robustreg.inference._registry import FAMILIES, GROUPED, family_of
 from robustreg.losses import LogCosh
 
@@ -250,6 +251,22 @@ def test_labels_of_groups_are_of_any_kind():
         assert_allclose(infer(model, X, y, groups=labels).covariance, expected, rtol=1e-12)
     with pytest.raises(ValueError, match="groups must not hold missing labels"):
         infer(model, X, y, groups=words.astype("string").mask(words == "g3"))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "uint64", "bool"])
+def test_labels_of_groups_are_any_integers(dtype):
+    """The ends of their range among them, whether they are close to each other or far apart."""
+    ends = (False, True)
+    if dtype != "bool":
+        limits = np.iinfo(dtype)
+        ends = (limits.min, limits.max)
+    far, near = np.array([*ends] * 5, dtype=dtype), np.repeat(np.array([ends[1]] * 2, dtype), 5)
+    near[:5] = ends[0] if dtype == "bool" else ends[1] - near.dtype.type(3)
+    for labels in (far, near):
+        numbers, count = group_numbers(labels, 10, None)
+        _, expected = np.unique(labels, return_inverse=True)
+        assert_array_equal(numbers, expected)
+        assert count == 2
 
 
 def test_a_column_is_not_taken_for_the_intercept():

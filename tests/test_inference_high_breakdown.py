@@ -19,6 +19,7 @@ from robustreg.evaluation.sums import Point
 from robustreg.inference import _clusters, _high_breakdown, _trimmed
 from robustreg.inference._covariance import Bread
 from robustreg.inference._good_rows import check_noise
+from robustreg.inference._group_numbers import group_numbers
 from robustreg.inference._parts import Asked
 from robustreg.inference._rows import with_rows_of
 from robustreg.inference._signed_sums import Leave, Start, left_out
@@ -82,7 +83,7 @@ def infer(model, X, y, weight=None, kind="HC3", groups=None):
         module.check_equations(model, own, start, sums)
         numbers = None
         if groups is not None:
-            numbers = _clusters.group_numbers(groups, len(y), fitted.kept)
+            numbers = group_numbers(groups, len(y), fitted.kept)
         found = module.covariance_of(model, own, start, sums, Asked(kind, numbers, 2, None))
         k, one = own.coordinates.k, int(own.has_intercept)
         to_user = np.zeros((one + own.rows.p, own.size))
@@ -305,8 +306,12 @@ def test_groups_that_curve_against_the_others_are_cut_off():
     def work(fitted):
         q = fitted.design(X)
         bread = Bread.of(q.T @ (bend[:, None] * q), 30.0)
-        terms = _clusters.Terms.of(fitted, psi, bend, None, np.ones(30))
-        found = _clusters.by_groups(fitted, bread, terms, "CR3", (groups, 6), 2)
+
+        def terms(block):
+            own = block.place
+            return _clusters.Terms.of(block, psi[own], bend[own], None, np.ones(30)[own])
+
+        found = _clusters.by_groups(fitted, bread, terms, "CR3", (groups, 6), 2, None, 30.0)
         assert not found.unknown.size
         return q @ found.matrix @ q.T
 
@@ -478,7 +483,8 @@ def test_order_and_blocks_do_not_matter(name, monkeypatch):
     many = infer(model, X, y)
     assert_same(many.covariance, one.covariance, 1e-10)
     assert_allclose(many.explained, one.explained, rtol=1e-10)
-    for entries in (150, 20):  # of three groups at a time, and of six rows of one
+    # of all groups from block to block, of three groups at a time, and of six rows of one
+    for entries in (2**19, 150, 20):
         monkeypatch.setattr(_clusters, "ENTRIES", entries)
         other = infer(model, X, y, None, "CR3", groups)
         assert_same(other.covariance, together.covariance, 1e-10)

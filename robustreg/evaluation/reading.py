@@ -157,7 +157,7 @@ class Block(NamedTuple):
     X: Any  # (m, p) dense or CSR, in the units of the reading
     target: Array  # (m,)
     weight: Array | None  # (m,), None for ones
-    place: slice  # which rows of the table they are
+    place: Any  # which rows of the table they are: a slice, of rows that are picked an array
 
     def weighted(self, values: Array) -> Array:
         """Values of the rows times their weights; the values themselves where these are ones."""

@@ -136,6 +136,13 @@ class RowBlocks(Reading):
         X, y, weight = self.source.every(step)
         return Block(self, self.read(X), self.observed.targets(y), weight, slice(None, None, step))
 
+    def take(self, index: Index) -> Block:
+        """Some rows of a table in memory, as they are read."""
+        source = self.observed.source
+        X = source.X[index] if self.sparse else np.take(source.X, index, axis=0)
+        weight = None if source.weight is None else source.weight[index]
+        return Block(self, self.read(X), self.observed.targets(source.y[index]), weight, index)
+
     @cached_property
     def _alone(self) -> Reading:
         """How the rows are read, without them."""

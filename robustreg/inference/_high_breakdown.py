@@ -20,6 +20,7 @@ from robustreg.estimators._subsampling import tuned
 from robustreg.evaluation.coordinates import Coordinates
 from robustreg.evaluation.moments import Moments, bordered
 from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Point
 from robustreg.evaluation.survey import read_rows
@@ -31,10 +32,10 @@ from robustreg.inference._good_rows import (
     point_of,
     problem_of,
     refuse_other_rows,
-    residuals,
     share_of,
 )
-from robustreg.inference._parts import Asked, Groups
+from robustreg.inference._group_numbers import Groups
+from robustreg.inference._parts import Asked
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._signed_sums import (
@@ -217,15 +218,17 @@ def clustered(
     ``A (A - A_g)^-1 s_g`` for "CR3": groups of one row have HC3, and HC1 as "CR1".
     """
     derivative, loss = fitted.lead(solved.bread), start.psi
-    bread = Bread.of(derivative, fitted.rows.total)
-    z = fitted.rows.collect(lambda block: residuals(block, fitted.point))
-    through = beside = None
+    bread, mean = Bread.of(derivative, fitted.rows.total), solved.chi / fitted.rows.total
+    through = None
     if start.chi is not None:
-        chi = fitted.rows.collect(lambda block: start.of_scale(block, fitted.point))
-        beside = chi[:, None] - solved.chi / fitted.rows.total
         through = inverse_derivative(fitted, start, bread, solved) @ block_diag(derivative, 1.0)
-    terms = Terms.of(fitted, loss.psi(z), loss.psi_prime(z), beside, good(loss, z))
-    return by_groups(fitted, bread, terms, kind, groups, start.rank, through)
+
+    def terms(block: Block) -> Terms:
+        z, z0 = start.residuals(block, fitted.point)
+        beside = None if start.chi is None else start.chi.rho(z0)[:, None] - mean
+        return Terms.of(block, loss.psi(z), loss.psi_prime(z), beside, good(loss, z))
+
+    return by_groups(fitted, bread, terms, kind, groups, start.rank, through, solved.fit.weight)
 
 
 def inverse_derivative(fitted: FittedRows, start: Start, bread: Bread, solved: Solved) -> Array:

@@ -14,9 +14,9 @@ from sklearn.utils import check_random_state, check_scalar
 from robustreg._arrays import Array, Mask
 from robustreg._linalg.factors import svd
 from robustreg.estimators._base import levels_to_the_user
-from robustreg.inference._clusters import group_numbers
 from robustreg.inference._covariance import Covariance
 from robustreg.inference._geometry import Geometry
+from robustreg.inference._group_numbers import group_numbers
 from robustreg.inference._parts import Asked, Parts
 from robustreg.inference._pipeline import last_step, names_of
 from robustreg.inference._registry import family_of, kind_of

@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robustreg.inference._covariance import Covariance
+from robustreg.inference._group_numbers import Groups
 from robustreg.inference._result import Ranks
 from robustreg.inference._rows import FittedRows
-
-Groups = tuple[NDArray[np.intp], int]
 
 
 @dataclass(frozen=True)

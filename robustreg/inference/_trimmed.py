@@ -33,7 +33,8 @@ from robustreg.inference._good_rows import (
     residuals,
     share_of,
 )
-from robustreg.inference._parts import Asked, Groups
+from robustreg.inference._group_numbers import Groups
+from robustreg.inference._parts import Asked
 from robustreg.inference._r_squared import r_squared
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import Added, Fit, LeaveOut, Middle, explained
@@ -226,7 +227,10 @@ def clustered(
 ) -> Covariance:
     """Independent groups: sums of influence, "CR3" without the group's kept rows in Q."""
     bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
-    terms = Terms.of(fitted, moves_of(fitted, trimmed), trimmed.kept)
+
+    def terms(block: Block) -> Terms:
+        return Terms.of(block, _moves(block, trimmed, fitted.point), trimmed.kept[block.place])
+
     return by_groups(fitted, bread, terms, kind, groups, trimmed.rank)
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from robustreg._arrays import Array
 from robustreg._cached import cached_property
-from robustreg.inference._parts import Asked, Groups
+from robustreg.inference._group_numbers import Groups
+from robustreg.inference._parts import Asked
 from robustreg.inference._rows import FittedRows
 
 FAMILY = 16  # draws that come from the same streams of random numbers

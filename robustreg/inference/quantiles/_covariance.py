@@ -15,9 +15,11 @@ from scipy.linalg import qr
 
 from robustreg._arrays import SUMMED, Array
 from robustreg._linalg.factors import eigh
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.sums import residual_of
 from robustreg.inference._clusters import Grouped, Terms
 from robustreg.inference._covariance import Bread, Covariance
-from robustreg.inference._parts import Groups
+from robustreg.inference._group_numbers import Groups
 from robustreg.inference._rows import FittedRows
 from robustreg.inference.quantiles._density import (
     BOFINGER,
@@ -249,8 +251,12 @@ def _scores_of_groups(fitted: FittedRows, tau: float, groups: Groups) -> Array:
     Rows that the fit passes through are half above it and half below: of ``-y`` the quantile
     ``1 - tau`` has the same errors. Weights w are in units of the largest.
     """
-    r, exact = fitted.residuals, fitted.zero_size
-    terms = Terms.of(fitted, tau - 0.5 * (r < -exact) - 0.5 * (r <= exact))
+    exact, point = fitted.zero_size, fitted.point
+
+    def terms(block: Block) -> Terms:
+        r = residual_of(block, point.beta, point.intercept)
+        return Terms.of(block, tau - 0.5 * (r < -exact) - 0.5 * (r <= exact))
+
     rows = Grouped.of(fitted, terms, np.eye(fitted.size), groups)
     return np.vstack([sums.scores for sums in rows.sums(with_shares=False)])
 
