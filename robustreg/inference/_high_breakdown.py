@@ -83,12 +83,13 @@ def _by_curvature(
     basis = whiten_gram(second, rows.total, none)
     if basis is None:
         return None
-    against = basis.T @ solved.against[:-1, :-1] @ basis
+    coordinates = Coordinates(rows, basis, second, none)
+    against = coordinates.reduce(coordinates.reduce(solved.against[:-1, :-1]).T)
     if np.linalg.norm(against) > MOST_AGAINST * rows.total:
         return None
     own = replace(
         fitted,
-        coordinates=Coordinates(rows, basis, second, none),
+        coordinates=coordinates,
         point=_own_point(model, problem, rows),
         y_unit=problem.y_unit,
         exact=problem.exact,
