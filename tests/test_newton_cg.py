@@ -187,6 +187,7 @@ def test_who_is_chosen():
     assert select_solver("huber", **{**wide, "n_features": 100}) == "newton"
     assert select_solver("huber", alpha=0.1, l1_ratio=0.5, **wide) == "working_set"
     assert select_solver("half_squared", scale=1.0, **wide) == "newton_cg"
+    assert select_solver("half_squared", scale=1.0, **{**wide, "zeros": 0.5}) == "direct"
 
 
 def dense_groups(X):

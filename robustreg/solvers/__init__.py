@@ -90,7 +90,8 @@ class SolverSpec:
     min_zeros : float
         "auto" passes it over where less than this share of X is zero.
     dense_columns : (int, int) or None
-        From how many columns to how many "auto" takes it whatever the share of zeros.
+        From how many columns to how many "auto" takes it whatever the share of zeros, for losses
+        that are not quadratic.
     max_rows_per_column : int or None
         "auto" passes it over for more rows than so many times the columns.
     any_penalty : bool
@@ -298,7 +299,8 @@ def select_solver(
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
         too_small = n_features < spec.min_columns or n_samples < spec.min_rows
         dense = spec.dense_columns
-        full_enough = zeros >= spec.min_zeros or (dense and dense[0] <= n_features <= dense[1])
+        wide = dense and dense[0] <= n_features <= dense[1] and not _is_quadratic(loss)
+        full_enough = zeros >= spec.min_zeros or wide
         most_rows = n_features * (spec.max_rows_per_column or np.inf)
         unsuited = too_wide or too_small or not full_enough or n_samples > most_rows
         if lack:
@@ -322,13 +324,17 @@ def absolute_solver(problem: Problem) -> str:
     )
 
 
+def _is_quadratic(loss: ResidualLoss) -> bool:
+    """Whether a loss is one parabola: squares with a factor for each side are homogeneous, too."""
+    return loss.homogeneity == 2 and isinstance(loss, ConvexLoss) and loss.quadratic_conjugate
+
+
 def _lacks(
     spec: SolverSpec, loss: ResidualLoss, scale: Any, alpha: float, l1_ratio: float, positive: bool
 ) -> str:
     """The capability a solver lacks for a problem; empty if none."""
     kinds = {"smooth"} if isinstance(loss, ConvexLoss) and loss.smoothness >= 1 else set()
-    # Squares with another factor on each side are homogeneous, too, but no parabola.
-    if loss.homogeneity == 2 and isinstance(loss, ConvexLoss) and loss.quadratic_conjugate:
+    if _is_quadratic(loss):
         kinds.add("quadratic")
     if loss.homogeneity == 1:
         kinds.add("homogeneous")
