@@ -192,6 +192,19 @@ def test_a_constant_column_is_exactly_zero_once_it_is_centred(weighted, n):
     assert not moments(loose)[1].gram[:5].any()
 
 
+def test_columns_are_surveyed_in_parts(monkeypatch):
+    """What is seen of each does not depend on how many are looked at together."""
+    X = gaussian(50, 7) * np.logspace(-3, 3, 7)
+    X[:, 4] = 5.0
+    weight = np.linspace(0.5, 2.0, 50)
+    whole = rows_of(X, weight, standardise=True)
+    monkeypatch.setattr("robustreg.evaluation.survey.PILOT_ENTRIES", 100)
+    parts = rows_of(X, weight, standardise=True)
+    assert_allclose(parts.centre, whole.centre, rtol=1e-13)
+    assert_allclose(parts.unit, whole.unit, rtol=1e-13)
+    assert (parts.near, parts.single) == (whole.near, whole.single)
+
+
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
 @pytest.mark.parametrize("power", [-250, -30, 30, 250])
 def test_units_that_are_powers_of_two_change_nothing(form, power):

@@ -72,10 +72,11 @@ def eigh(matrix: Array, graded: bool = True) -> tuple[Array, Array]:
 
 def cholesky_factor(matrix: Array, least: float) -> Array | None:
     """The upper Cholesky factor; None where the reciprocal condition number is below ``least``."""
-    factor, failed = linalg.lapack.dpotrf(matrix, clean=1)
+    by_columns = matrix.T  # the same numbers, in the order in which LAPACK reads them
+    factor, failed = lapack.dpotrf(by_columns, clean=1)
     if failed:
         return None
-    rcond, _ = linalg.lapack.dpocon(factor, float(np.abs(matrix).sum(axis=0).max(initial=0.0)))
+    rcond, _ = lapack.dpocon(factor, lapack.dlange("1", by_columns))
     return factor if rcond >= least else None
 
 

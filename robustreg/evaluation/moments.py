@@ -47,22 +47,35 @@ class _SecondMoments:
     products_only: ClassVar[bool] = True
     square: ClassVar[bool] = True
 
-    def __call__(self, block: Block) -> Array:
+    def __call__(self, block: Block) -> _SecondSums:
         reading, weight, target = block.reading, block.weight, block.target
-        sums = np.zeros((reading.p + 1, reading.p + 2))
+        cross = np.zeros(reading.p + 1)
         with np.errstate(over="ignore", invalid="ignore"):
             if reading.as_read:
-                sums[:, :-1] = _gram_as_read(block.X, weight, self.single)
+                gram = _gram_as_read(block.X, weight, self.single)
             else:
-                sums[:, :-1] = weighted_gram(reading, block.X, weight, single=self.single)
+                gram = weighted_gram(reading, block.X, weight, single=self.single)
             if self.limit is None:
-                return sums
+                return _SecondSums(gram, cross)
             if self.limit < np.inf:
                 target = np.clip(target, -self.limit, self.limit)
             weighted = target if weight is None else weight * target
-            sums[-1, -1] = weighted.sum()
-            sums[:-1, -1] = product(weighted, block.X) - sums[-1, -1] * reading.offset
-        return sums
+            cross[-1] = weighted.sum()
+            cross[:-1] = product(weighted, block.X) - cross[-1] * reading.offset
+        return _SecondSums(gram, cross)
+
+
+@dataclass(frozen=True)
+class _SecondSums:
+    """Sums over blocks, each of whose is added to another one only."""
+
+    gram: Array  # (p + 1, p + 1)
+    cross: Array  # (p + 1,)
+
+    def __add__(self, other: _SecondSums) -> _SecondSums:
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram = np.add(self.gram, other.gram, out=self.gram)  # p x p numbers take time to make
+            return _SecondSums(gram, self.cross + other.cross)
 
 
 def moments(
@@ -76,7 +89,7 @@ def moments(
     """
     with np.errstate(invalid="ignore"):
         sums = rows.sum(_SecondMoments(single, limit))
-        gram, cross = sums[:, :-1].copy(), sums[:, -1]
+        gram, cross = sums.gram, sums.cross
         if not np.isfinite(gram.sum()):
             raise NotFiniteError
     if rows.as_read:
@@ -87,7 +100,7 @@ def moments(
         gram[:, flat] = 0.0
         return rows, Moments(gram), None if limit is None else TargetMoments(cross[:-1], 0.0)
     mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
-    gram[:-1, :-1] -= rows.total * np.outer(mean, mean)
+    _minus_outer(gram[:-1, :-1], rows.total * mean, mean)
     gram[:-1, -1] = gram[-1, :-1] = 0.0
     gram[flat] = 0.0
     gram[:, flat] = 0.0
@@ -157,13 +170,18 @@ def about(gram: Array, offset: Array) -> Array:
     linear, total = gram[-1, :-1], gram[-1, -1]
     half = linear - (0.5 * total) * offset
     inner = gram[:-1, :-1]
-    for first in range(0, len(offset), ROWS_AT_ONCE):
-        part = slice(first, first + ROWS_AT_ONCE)
-        inner[part] -= np.outer(half[part], offset)
-        inner[part] -= np.outer(offset[part], half)
+    _minus_outer(inner, half, offset)
+    _minus_outer(inner, offset, half)
     gram[-1, :-1] -= total * offset
     gram[:-1, -1] = gram[-1, :-1]
     return gram
+
+
+def _minus_outer(matrix: Array, left: Array, right: Array) -> None:
+    """Subtract ``left right'`` from a matrix, where that is."""
+    for first in range(0, len(left), ROWS_AT_ONCE):
+        part = slice(first, first + ROWS_AT_ONCE)
+        matrix[part] -= np.outer(left[part], right)
 
 
 def _gram_as_read(block: Any, weight: Array | None, single: bool) -> Array:

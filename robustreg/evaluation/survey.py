@@ -14,6 +14,7 @@ from robustreg.evaluation.rows import Observed, RowBlocks
 from robustreg.sources._array import WIDE
 
 PILOT_ROWS = 1024  # rows that suggest the centre; any centre within a few sd will do
+PILOT_ENTRIES = 2**16  # of them that are looked at together, to stay in cache
 # Beyond this ratio of mean to spread, centring through the intercept loses more than six digits.
 MAX_MEAN_TO_SPREAD = 1e6
 # Beyond this one, Gram matrices of sparse rows are summed over dense centred blocks: what
@@ -77,23 +78,14 @@ def read_rows(observed: Observed, fit_intercept: bool, standardise: bool = False
 
 def _survey(X: Array, weight: Array | None, fit_intercept: bool) -> _Surveyed:
     """Centre and spread of the columns of some rows, and whether X needs standardising."""
-    # one column a row: reductions along short rows take several times as long
-    pilot = np.array(X.T, dtype=np.float64, order="C")
-    largest = np.abs(pilot).max(axis=1)
-    if not np.isfinite(largest).all():
-        raise NotFiniteError
-    # A power of two keeps every digit, and the squares below in range.
-    two = np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1] - 1)
-    pilot /= two[:, None]
-    share = np.full(pilot.shape[1], 1.0) if weight is None else weight
+    share = np.full(len(X), 1.0) if weight is None else weight
     share = share / share.sum()
-    centre = np.zeros(len(pilot))
-    if fit_intercept:
-        first = pilot[:, 0]
-        constant = (pilot == first[:, None]).all(axis=1)
-        centre = np.where(constant, first, pilot @ share)
-        pilot -= centre[:, None]
-    spread = np.sqrt(np.square(pilot, out=pilot) @ share)
+    step = max(1, PILOT_ENTRIES // len(X))
+    parts = [
+        _of_columns(X[:, first : first + step], share, fit_intercept)
+        for first in range(0, X.shape[1], step)
+    ]
+    two, centre, spread = (np.concatenate(each) for each in zip(*parts, strict=True))
     varies = np.all(spread > 0)  # what is left of a constant must be exactly 0: centre it
     spread = np.where(spread > 0, spread, 1.0)
     hard = np.any(np.abs(centre) > MAX_MEAN_TO_SPREAD * spread)
@@ -107,6 +99,25 @@ def _survey(X: Array, weight: Array | None, fit_intercept: bool) -> _Surveyed:
         near=near,
         single=bool(near and tame),
     )
+
+
+def _of_columns(X: Array, share: Array, fit_intercept: bool) -> tuple[Array, Array, Array]:
+    """Powers of two near the largest entries, and in these units centre and spread; 0 of none."""
+    # one column a row: reductions along short rows take several times as long
+    pilot = np.array(X.T, dtype=np.float64, order="C")
+    largest = np.abs(pilot).max(axis=1)
+    if not np.isfinite(largest).all():
+        raise NotFiniteError
+    # A power of two keeps every digit, and the squares below in range.
+    two = np.ldexp(1.0, np.frexp(np.where(largest > 0, largest, 1.0))[1] - 1)
+    pilot /= two[:, None]
+    centre = np.zeros(len(pilot))
+    if fit_intercept:
+        first = pilot[:, 0]
+        constant = (pilot == first[:, None]).all(axis=1)
+        centre = np.where(constant, first, pilot @ share)
+        pilot -= centre[:, None]
+    return two, centre, np.sqrt(np.square(pilot, out=pilot) @ share)
 
 
 def _single_pays(n: int, p: int) -> bool:
