@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from robustreg.evaluation import whitening
 from robustreg.evaluation.choice import is_small, quick, scaled, separable, white
 from robustreg.evaluation.moments import moments
 from robustreg.evaluation.posed import Data, make_problem
@@ -153,6 +154,22 @@ def test_the_columns_are_orthonormal_in_white_coordinates(form, case, rows, monk
         slope = np.linspace(1.0, 2.0, k)
         nu = own.fitted(own.expand(own.solve_gram(slope)), 0.0)
         assert_allclose(own.reduce(own.slopes(nu)[0]), slope, atol=1e-7)
+
+
+@pytest.mark.parametrize("case", ["plain", "weighted", "constant", "ridge"])
+def test_products_are_the_same_where_the_basis_is_not_formed(case, monkeypatch):
+    X, how, k, _ = CASES[case]
+    formed, _ = white(posed(X, **how))
+    monkeypatch.setattr(whitening, "MIN_UNFORMED", k)
+    own, _ = white(posed(X, **how))
+    assert isinstance(own.made, whitening.Unformed)
+    assert not isinstance(formed.made, whitening.Unformed)
+    several, slopes = np.sin(np.arange(2.0 * k)).reshape(2, k), np.vander(np.arange(2.0), len(X.T))
+    for u, slope in ((several, slopes), (several[0], slopes[1])):
+        assert_allclose(own.expand(u), formed.expand(u), rtol=1e-12, atol=1e-300)
+        assert_allclose(own.reduce(slope), formed.reduce(slope), rtol=1e-11)
+    assert_array_equal(own.basis, formed.basis)
+    assert own.rank == formed.rank
 
 
 @pytest.mark.parametrize("case", ["dummies", "weighted dummies", "wide", "square, a column twice"])

@@ -21,6 +21,7 @@ from robustreg.evaluation.problem import Coefficients
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Fitted, SlopesOf
+from robustreg.evaluation.whitening import Unformed
 
 MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
 LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
@@ -35,7 +36,7 @@ class Coordinates:
     ----------
     rows : RowBlocks
         The regressors, read in blocks.
-    basis : ndarray of shape (p, k) or (p,)
+    made : ndarray of shape (p, k) or (p,), or Unformed
         T, in the units of the blocks; a vector is a diagonal.
     moments : Moments or None
         Second moments of the rows; None: there are too many columns, which are only scaled.
@@ -53,7 +54,7 @@ class Coordinates:
     """
 
     rows: RowBlocks
-    basis: Array
+    made: Array | Unformed
     moments: Moments | None
     ridge: Array
     by_rows: bool = False
@@ -64,7 +65,17 @@ class Coordinates:
     @cached_property
     def k(self) -> int:
         """Coordinates."""
-        return int(self.basis.shape[-1])
+        return int(self.made.shape[-1])
+
+    @cached_property
+    def basis(self) -> Array:
+        """T as an array, formed where it is not one."""
+        return self.made.formed() if isinstance(self.made, Unformed) else self.made
+
+    @property
+    def mixed(self) -> bool:
+        """Whether coordinates mix the columns; else these are only scaled."""
+        return self.made.ndim == 2
 
     @property
     def spread(self) -> Array:
@@ -84,7 +95,7 @@ class Coordinates:
         """Rank of the regressors with the intercept's column (where not known, its bound)."""
         if self.known_rank is not None:
             return self.known_rank
-        own = self.k if self.basis.ndim == 2 else int(np.count_nonzero(self.basis))
+        own = self.k if self.mixed else int(np.count_nonzero(self.basis))
         return min(own + int(self.rows.fit_intercept), self.rows.n)
 
     @property
@@ -98,7 +109,7 @@ class Coordinates:
         The lengths of the rows of a white basis: the reciprocals of what the columns vary by where
         the others stay. Of coordinates that are only scaled, those of the white ones.
         """
-        if self.basis.ndim == 2:
+        if self.mixed:
             return np.sqrt(np.square(self.basis).sum(axis=1))
         if self.moments is None:
             return self.basis
@@ -108,11 +119,15 @@ class Coordinates:
 
     def expand(self, u: Array) -> Array:
         """``beta = T u``, of one u or of several."""
-        return u @ self.basis.T if self.basis.ndim == 2 else self.basis * u
+        if isinstance(self.made, Unformed):
+            return self.made.times(u)
+        return u @ self.made.T if self.made.ndim == 2 else self.made * u
 
     def reduce(self, slope: Array) -> Array:
         """``T' slope``, of one slope or of several."""
-        return slope @ self.basis if self.basis.ndim == 2 else self.basis * slope
+        if isinstance(self.made, Unformed):
+            return self.made.transposed_times(slope)
+        return slope @ self.made if self.made.ndim == 2 else self.made * slope
 
     def of(self, coef: Array) -> Array:
         """The coordinates of coefficients of the user's columns, of one fit or of several.
@@ -120,12 +135,12 @@ class Coordinates:
         What is out of their range is dropped, and so are coefficients that are not finite.
         """
         beta = np.where(np.isfinite(coef), coef, 0.0) * self.rows.unit
-        if self.moments is None or self.basis.ndim == 1:
+        if self.moments is None or not self.mixed:
             return np.divide(beta, self.basis, out=np.zeros(self.rows.p), where=self.basis > 0)
         if self.by_rows:
             return lstsq(self.basis, beta)
         gram = self.moments.gram[:-1, :-1] / self.rows.total
-        return (beta @ gram + self.ridge * beta) @ self.basis
+        return self.reduce(beta @ gram + self.ridge * beta)
 
     def in_columns(self, beta: Array, intercept: Any, sigma: Any, rounding: float) -> Coefficients:
         """Coefficients of the blocks and the intercept at their centre in the user's columns.
@@ -158,7 +173,7 @@ class Coordinates:
 
     def solve_gram(self, slope: Array) -> Array:
         """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""
-        if self.basis.ndim == 2:
+        if self.mixed:
             return slope  # white by construction
         if self.moments is not None:
             index, out = np.flatnonzero(slope), np.zeros(self.k)
@@ -201,7 +216,7 @@ class Coordinates:
         """A Gram matrix as it is summed, of ``[q, 1]`` in the coordinates u."""
         if self.by_rows:
             return gram
-        if self.basis.ndim == 1:
+        if not self.mixed:
             scale = np.append(self.basis, 1.0)
             return scale[:, None] * gram * scale
         return self._lifted.T @ gram @ self._lifted

@@ -95,7 +95,8 @@ class Objective:
     @cached_property
     def kinks(self) -> NonSmooth | None:
         """Where coordinates are single columns, the part of F that has no gradient."""
-        return kinks_of(self.penalty, self.rows, self.coordinates.basis, self.size)
+        own = self.coordinates
+        return None if own.mixed else kinks_of(self.penalty, self.rows, own.basis, self.size)
 
     def at_scale(self, scale: float) -> Objective:
         """The same at another fixed scale."""
@@ -147,9 +148,10 @@ class Objective:
 
     def least_squares(self) -> Array:
         """``[u, b]`` of the least-squares fit, ridge included; 0 without moments."""
-        u, intercept = np.zeros(self.k), 0.0
+        u: Array = np.zeros(self.k)
+        intercept = 0.0
         if self.cross is not None:
-            u = self.coordinates.basis.T @ self.cross.cross / self.rows.total
+            u = self.coordinates.reduce(self.cross.cross) / self.rows.total
             intercept = self.cross.mean
         return np.append(u, intercept) if self.rows.fit_intercept else u
 

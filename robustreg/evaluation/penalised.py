@@ -12,9 +12,9 @@ from robustreg.penalties import NonSmooth, Penalty
 def kinks_of(penalty: Penalty, rows: RowBlocks, basis: Array, size: int) -> NonSmooth | None:
     """The kinks of a penalty in single coordinates, the first of ``size`` variables.
 
-    None without kinks, and where coordinates mix the columns.
+    None without kinks. Coordinates are the columns, each times its entry of the basis.
     """
-    if not penalty.kinked or basis.ndim == 2:
+    if not penalty.kinked:
         return None
     with np.errstate(over="ignore"):
         factor = basis / rows.unit

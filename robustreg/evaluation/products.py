@@ -73,7 +73,7 @@ class Products:
         objective, own = self.objective, self.objective.coordinates
         total = float(self.share.sum())
         out = np.full(objective.size, total)
-        if own.basis.ndim == 1:
+        if not own.mixed:
             spread = 1.0 - own.ridge * own.basis**2  # the square, in the coordinates
             slope = objective.penalty_slope(own.basis) * own.basis
             out[: objective.k] = np.where(own.basis > 0.0, total * spread + slope, 1.0)

@@ -7,11 +7,12 @@ dummy variable with three ones in 100 000 rows is a direction like any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import lapack, qr
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import EPS, Array, Index
 from robustreg._linalg.factors import OutOfRangeError, cholesky_factor, eigh, svd
 from robustreg.evaluation.moments import Moments
 from robustreg.evaluation.reading import Block
@@ -24,31 +25,83 @@ OWN_TERMS = 1e-9
 WITNESSES = 256  # rows that are asked whether they differ along a direction
 DIRECTION = 1e-13  # rounding of null directions, in units of the columns' spreads
 MIN_RCOND_SINGLE = 1e-3  # the same of one in single precision
+MIN_UNFORMED = 200  # coordinates from which a product takes longer than it takes to call LAPACK
+
+
+@dataclass(frozen=True)
+class Unformed:
+    """``T = D R^-1`` by the triangular factor R: products with it are solved for.
+
+    To form it takes as long as R did; who needs only some products saves that.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (k, k)
+        R, upper triangular.
+    scale : ndarray of shape (k,)
+        The diagonal of D.
+    live : ndarray of int
+        The columns that D leads to, of ``n_columns``; the others have coefficients of 0.
+    n_columns : int
+        How many there are.
+    """
+
+    factor: Array
+    scale: Array
+    live: Index
+    n_columns: int
+
+    ndim: ClassVar[int] = 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """As of the matrix."""
+        return self.n_columns, len(self.live)
+
+    def formed(self) -> Array:
+        """The matrix."""
+        basis = np.zeros(self.shape)
+        inverse, _ = lapack.dtrtri(self.factor)
+        basis[self.live] = inverse * self.scale[:, None]
+        return basis
+
+    def times(self, u: Array) -> Array:
+        """``T u``, of one u or of several."""
+        out = np.zeros((*u.shape[:-1], self.n_columns))
+        solved, _ = lapack.dtrtrs(self.factor, u.T)
+        out[..., self.live] = solved.T * self.scale
+        return out
+
+    def transposed_times(self, slope: Array) -> Array:
+        """``T' slope``, of one slope or of several."""
+        solved, _ = lapack.dtrtrs(self.factor, (slope[..., self.live] * self.scale).T, trans=1)
+        transposed: Array = solved.T
+        return transposed
 
 
 def whiten_gram(
     moments: Moments, total: float, ridge: Array, min_rcond: float = MIN_RCOND
-) -> Array | None:
+) -> Array | Unformed | None:
     """``T`` with ``T'(gram / total + diag(ridge))T = I`` by Cholesky.
 
     None where that would lose digits: then ``whiten_rows`` is the way. Constant columns get
     rows of zeros, and hence coefficients of zero.
     """
-    gram = moments.gram[:-1, :-1] / total
-    spread = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    gram = moments.gram[:-1, :-1]
+    spread = np.sqrt(np.maximum(np.diag(gram), 0.0) / total)
     live = np.flatnonzero(spread)
     if not len(live):
         return np.zeros((len(gram), 0))
     width = np.sqrt(spread[live] ** 2 + ridge[live])
-    scaled = gram[live][:, live] / np.outer(width, width)
+    scaled = gram / total if len(live) == len(gram) else gram[np.ix_(live, live)] / total
+    scaled /= width
+    scaled /= width[:, None]
     scaled.flat[:: len(live) + 1] += ridge[live] / width**2
     factor = cholesky_factor(scaled, min_rcond)
     if factor is None:
         return None
-    basis = np.zeros((len(gram), len(live)))
-    inverse, _ = lapack.dtrtri(factor)
-    basis[live] = inverse / width[:, None]
-    return basis
+    found = Unformed(factor, 1.0 / width, live, len(gram))
+    return found.formed() if len(live) < MIN_UNFORMED else found
 
 
 def whiten_deficient(rows: RowBlocks, moments: Moments) -> Array | None:

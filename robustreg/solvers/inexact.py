@@ -58,7 +58,7 @@ def newton_cg(
     objective = make_objective(problem, _coordinates(problem))
     tracked = Tracked(objective, curved=False, kept=True)
     minimise = partial(minimise_newton_cg, groups=_groups(problem, objective))
-    if problem.penalty.is_none and objective.coordinates.basis.ndim == 1:
+    if problem.penalty.is_none and not objective.coordinates.mixed:
         start = None  # from 0 steps lead to the optimum of least norm, where there are several
     limits = Limits(min(max_iter, MOST_STEPS), tol, XTOL)
     fit = solved_in(problem, tracked, start, limits, minimise)

@@ -127,7 +127,7 @@ def sparse_table(problem: Problem, kinked: bool) -> SparseTable | None:
         return None
     own = ColumnCoordinates(
         rows=rows,
-        basis=basis,
+        made=basis,
         moments=None,
         known_rank=min(len(live), rows.n),
         ridge=np.zeros(rows.p),
