@@ -5,17 +5,20 @@ What a row counts by is kept, a few numbers each, so that a product takes two wi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from robustreg._arrays import Array, Index
+from robustreg._linalg.products import product
 from robustreg.evaluation.evaluated import Evaluation
 from robustreg.evaluation.hessian import image_of
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import Fitted, Point, slopes_of
+
+CACHED = 2**20  # bytes of dense rows that stay in cache from one product to the next
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,17 @@ class Products:
         return np.where(out > 0.0, out, 1.0)
 
     def __matmul__(self, step: Array) -> Array:
-        change = self.objective.change_by(step)
-        sums = self.objective.rows.sum(_Times(self.share, self.bent, self.z, change))
+        change, rows = self.objective.change_by(step), self.objective.rows
+        shift = change.intercept - float(rows.offset @ change.beta)
+        more = shift * self.share
+        if self.bent is not None:
+            more += change.sigma * self.bent
+        fitted = np.empty(rows.n)
+        slope = rows.sum(_Times(change.beta, self.share, more, fitted))
+        total, by_z = float(self.share @ fitted) + float(more.sum()), 0.0
+        if self.bent is not None:
+            by_z = float(self.bent @ fitted) + float(self.bent @ (shift + change.sigma * self.z))
+        sums = np.concatenate([slope - total * rows.offset, [total, by_z]])
         return image_of(self.objective, change, sums)
 
 
@@ -107,22 +119,35 @@ class NearlyInverse:
 
 @dataclass(frozen=True)
 class _Times:
-    """The job that sums a product."""
+    """The job that sums ``(share X beta + more)' X``, and keeps ``X beta``.
 
-    share: Array
-    bent: Array | None  # ``w psi' z / (W sigma)``; None: the scale is given
-    z: Array
-    change: Point
+    Rows are in memory: what is summed of them besides is summed at once, afterwards.
+    """
+
+    beta: Array
+    share: Array  # (n,)
+    more: Array  # (n,)
+    fitted: Array  # (n,) X beta
     products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
-        place, by_z = block.place, 0.0
-        along = Fitted(self.change.beta, self.change.intercept)(block)
-        if self.bent is None:
-            along *= self.share[place]
-        else:
-            bent = self.bent[place]
-            by_z = float(bent @ along) + self.change.sigma * float(bent @ self.z[place])
-            along *= self.share[place]
-            along += self.change.sigma * bent
-        return np.append(slopes_of(block, along), by_z)
+        slope: Array = np.zeros(block.reading.p)
+        for X, place in _pieces(block):
+            fitted = product(X, self.beta)
+            self.fitted[place] = fitted
+            fitted *= self.share[place]
+            fitted += self.more[place]
+            slope += product(fitted, X)
+        return slope
+
+
+def _pieces(block: Block) -> Iterator[tuple[Any, slice]]:
+    """Some rows of a block after the other, and their places: what is read twice stays in cache."""
+    if block.reading.sparse:
+        yield block.X, block.place
+        return
+    n, first = len(block.target), block.place.start
+    step = max(1, CACHED // (8 * block.reading.p))
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        yield block.X[start:stop], slice(first + start, first + stop)
