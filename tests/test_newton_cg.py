@@ -11,11 +11,13 @@ from scipy import sparse
 from robustreg import HuberRegressor, L2Regressor, MRegressor
 from robustreg._linalg.conjugate import conjugate_gradients
 from robustreg.evaluation.categories import complete_groups
-from robustreg.evaluation.choice import separable
+from robustreg.evaluation.choice import nearly_orthonormal, separable
 from robustreg.evaluation.hessian import hessian_at
 from robustreg.evaluation.objective import make_objective
+from robustreg.evaluation.orthogonality import SomeRows
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.products import Products
+from robustreg.evaluation.survey import read_rows
 from robustreg.losses import Huber, LogCosh
 from robustreg.penalties import ElasticNet
 from robustreg.solvers import inexact, select_solver
@@ -178,12 +180,121 @@ def test_wide_sparse_tables_stay_sparse(model):
     assert peak < 5 * stored
 
 
+def normal_columns(n=900, p=60):
+    """Columns that are nearly orthonormal in units of their spreads, and gross errors."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p)) * np.logspace(-2, 2, p) + np.logspace(-2, 2, p)
+    y = X[:, ::7] @ np.logspace(2, -2, p)[::7] + rng.standard_t(3, n)
+    y[: n // 10] += 100.0 * rng.normal(size=n // 10)
+    return X, y
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [
+        HuberRegressor(),
+        HuberRegressor(alpha=0.1),
+        HuberRegressor(scale="mad"),
+        MRegressor("log_cosh"),
+    ],
+    ids=repr,
+)
+def test_nearly_orthonormal_columns_need_no_gram_matrix(
+    model, fit_intercept, weighted, monkeypatch
+):
+    X, y = normal_columns()
+    if not fit_intercept:  # columns with the same mean are nearly collinear about 0
+        X = X - np.logspace(-2, 2, X.shape[1])
+    weight = 1.0 + np.arange(len(y)) % 3 if weighted else None
+    model.set_params(fit_intercept=fit_intercept, solver="newton")
+    expected = type(model)(**model.get_params()).fit(X, y, weight)
+    monkeypatch.setattr(inexact, "for_smooth", None)  # white coordinates
+    found = model.set_params(solver="newton_cg").fit(X, y, weight)
+    assert found.dual_gap_ <= 1e-10 * found.objective_
+    assert found.objective_ == pytest.approx(expected.objective_, rel=1e-12)
+    assert found.rank_ == expected.rank_
+    assert_allclose(found.predict(X), expected.predict(X), atol=1e-8 * np.ptp(expected.predict(X)))
+
+
+@pytest.mark.parametrize("rows", [300, 60])
+def test_wide_columns_under_a_ridge_need_no_gram_matrix(rows, monkeypatch):
+    """Columns may outnumber rows, and be more than white coordinates are made for."""
+    X, y = normal_columns(rows, 80)
+    alpha = 10.0 * np.square(X.std(axis=0)).max()
+    expected = HuberRegressor(alpha=alpha, solver="newton").fit(X, y)
+    monkeypatch.setattr(inexact, "MAX_WHITENED", 50)
+    monkeypatch.setattr(inexact, "lbfgs", None)
+    found = HuberRegressor(alpha=alpha, solver="newton_cg").fit(X, y)
+    assert found.converged_
+    assert_allclose(found.coef_, expected.coef_, atol=1e-8 * np.abs(expected.coef_).max())
+
+
+def test_white_coordinates_take_over_where_products_do_not_suffice(monkeypatch):
+    X, y = normal_columns()
+    expected = HuberRegressor(solver="newton").fit(X, y)
+    monkeypatch.setattr(inexact, "FEW_PRODUCTS", 9)
+    found = HuberRegressor(solver="newton_cg").fit(X, y)
+    assert found.converged_
+    assert found.n_iter_ > expected.n_iter_  # those that led nowhere count
+    assert_allclose(found.coef_, expected.coef_, rtol=1e-8)
+
+
+def posed(X):
+    """A problem without a penalty."""
+    return make_problem(
+        Data(X, np.cos(np.arange(len(X))), None, 1),
+        loss=Huber(1.345),
+        scale=None,
+        penalty=ElasticNet(0.0),
+        fit_intercept=True,
+    )
+
+
+def spread_over(X):
+    """What 8 factors add to the columns of X, about half of their spreads each."""
+    return 0.5 * np.random.default_rng(2).normal(size=(8, X.shape[1])) * X.std(axis=0)
+
+
+SPOILT = {
+    "normal": lambda X: X,
+    "factors": lambda X: X + X[:, :8] / X[:, :8].std(axis=0) @ spread_over(X),
+    "pairs": lambda X: np.hstack([X, X[:, :20] + 0.1 * X[::-1, :20]]),
+    "a sum": lambda X: np.column_stack([X, (X / X.std(axis=0)).sum(axis=1)]),
+    "constant": lambda X: np.column_stack([X, np.full(len(X), 3.0)]),
+    "few ones": lambda X: np.column_stack([X, np.arange(len(X)) == 5]),
+    "far": lambda X: X + 10.0 * X.std(axis=0),
+    "huge": lambda X: np.where(np.arange(X.size).reshape(X.shape) == 2 * X.shape[1], 1e200, X),
+    "short": lambda X: X[:200],
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_which_columns_are_nearly_orthonormal(spoil):
+    X = SPOILT[spoil](normal_columns()[0])
+    own = nearly_orthonormal(posed(X))
+    assert (own is not None) == (spoil == "normal")
+
+
+def test_some_rows_prove_independence():
+    """Also of columns that are far from orthogonal, and never where there is none."""
+    X = normal_columns()[0]
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(60, 60)))[0]
+    mixed = X / X.std(axis=0) @ (turn * np.linspace(1.0, 5.0, 60)) @ turn.T
+    for columns, independent in ((mixed, True), (np.hstack([mixed, mixed[:, :3]]), False)):
+        rows = read_rows(posed(columns).observed, True)
+        assert SomeRows.of(rows, 300).are_independent() == independent
+
+
 def test_who_is_chosen():
     wide = {"n_features": 1000, "n_samples": 10_000, "zeros": 0.99}
     assert select_solver("huber", **wide) == "newton_cg"
     assert select_solver("huber", **{**wide, "zeros": 0.5}) == "newton_cg"
     assert select_solver("huber", **{**wide, "zeros": 0.5, "n_features": 999}) == "newton"
     assert select_solver("huber", **{**wide, "zeros": 0.5, "n_features": 2001}) == "lbfgs"
+    wider = {**wide, "zeros": 0.5, "n_features": 5000}
+    assert select_solver("huber", alpha=0.1, **wider) == "newton_cg"
     assert select_solver("huber", **{**wide, "n_features": 100}) == "newton"
     assert select_solver("huber", alpha=0.1, l1_ratio=0.5, **wide) == "working_set"
     assert select_solver("half_squared", scale=1.0, **wide) == "newton_cg"

@@ -10,6 +10,7 @@ import numpy as np
 from robustreg._arrays import Array
 from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
 from robustreg.evaluation.moments import Moments, TargetMoments, column_moments, moments
+from robustreg.evaluation.orthogonality import SomeRows, condition_of_independent
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.evaluation.rows import RowBlocks
@@ -24,6 +25,9 @@ from robustreg.evaluation.whitening import (
 # Where targets are cut off for a start, in spreads of y: where digits would be lost, and where
 # an error, or a signal, is gross.
 FAR_OUT, GROSS = 1e4, 6.0
+ROWS_A_COLUMN = 2  # that tell whether columns are independent
+LOOKED_AT = 2**20  # entries of X that tell whether they are orthogonal
+MOST_CONDITION = 8.0  # of Gram matrices whose systems are solved by products
 OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
 MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
 
@@ -38,6 +42,28 @@ def scaled(problem: Problem) -> Chosen:
     width = np.sqrt(spread**2 + ridge)
     basis = np.divide(1.0, width, out=np.zeros(rows.p), where=spread > 0)
     return Coordinates(rows, basis, None, ridge), None
+
+
+def nearly_orthonormal(problem: Problem) -> Chosen | None:
+    """The same for a dense X whose columns are nearly orthonormal in these; None of others.
+
+    Systems of the Gram matrix take few products with X then, as some rows suggest. Without a
+    penalty the columns must be independent beyond doubt: rank and minimum norm ask for white
+    coordinates else.
+    """
+    rows, n, p = _read(problem), problem.n, problem.p
+    if not (rows.source.in_memory and rows.single):
+        return None
+    if problem.penalty.is_none:
+        if condition_of_independent(n, p, 0.0) > MOST_CONDITION:
+            return None
+        some = SomeRows.of(rows, ROWS_A_COLUMN * p)
+        return scaled(problem) if some.are_orthogonal() and some.are_independent() else None
+    some = SomeRows.of(rows, max(1, LOOKED_AT // p))
+    if not some.are_orthogonal():
+        return None
+    pull = float(np.min(_ridge(problem, rows, some.spread) / np.square(some.spread)))
+    return scaled(problem) if condition_of_independent(n, p, pull) <= MOST_CONDITION else None
 
 
 def separable(problem: Problem) -> Chosen:

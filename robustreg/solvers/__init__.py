@@ -90,8 +90,8 @@ class SolverSpec:
     min_zeros : float
         "auto" passes it over where less than this share of X is zero.
     dense_columns : (int, int) or None
-        From how many columns to how many "auto" takes it whatever the share of zeros, for losses
-        that are not quadratic.
+        From how many columns to how many, without a limit under a penalty, "auto" takes it
+        whatever the share of zeros, for losses that are not quadratic.
     max_rows_per_column : int or None
         "auto" passes it over for more rows than so many times the columns.
     any_penalty : bool
@@ -299,7 +299,8 @@ def select_solver(
         too_wide = spec.max_columns is not None and n_features > spec.max_columns
         too_small = n_features < spec.min_columns or n_samples < spec.min_rows
         dense = spec.dense_columns
-        wide = dense and dense[0] <= n_features <= dense[1] and not _is_quadratic(loss)
+        limit = np.inf if alpha or not dense else dense[1]
+        wide = dense and dense[0] <= n_features <= limit and not _is_quadratic(loss)
         full_enough = zeros >= spec.min_zeros or wide
         most_rows = n_features * (spec.max_rows_per_column or np.inf)
         unsuited = too_wide or too_small or not full_enough or n_samples > most_rows

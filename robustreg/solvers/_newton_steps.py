@@ -29,8 +29,8 @@ class Inexact(ABC):
     """A matrix that finds Newton's steps by itself, as exactly as they deserve."""
 
     @abstractmethod
-    def step(self, gradient: Array, damping: float) -> Array:
-        """The step, damped by a multiple of the identity."""
+    def step(self, gradient: Array, damping: float) -> Array | None:
+        """The step, damped by a multiple of the identity; None: there is none."""
 
 
 def _newton_step(

@@ -13,17 +13,24 @@ downhill from everywhere, and bring single rows to where they belong at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array, Index
 from robustreg._linalg.conjugate import conjugate_gradients
 from robustreg._linalg.factors import cholesky_factor, length
 from robustreg.evaluation.categories import complete_groups
-from robustreg.evaluation.choice import MAX_WHITENED, Chosen, for_smooth, scaled, white
+from robustreg.evaluation.choice import (
+    MAX_WHITENED,
+    Chosen,
+    for_smooth,
+    nearly_orthonormal,
+    scaled,
+    white,
+)
 from robustreg.evaluation.moments import moments
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
@@ -38,6 +45,7 @@ from robustreg.solvers._tracked import Tracked
 from robustreg.solvers.smooth import better_of, lbfgs, solved_in
 
 MOST_PRODUCTS = 500  # for a step
+FEW_PRODUCTS = 120  # for a fit whose columns promise that some tens will do
 MOST_STEPS = 100  # ten or twenty are what it takes
 LOOSE = 0.1  # of the gradient: what a step may leave of it at most
 ROUNDING = 1e-13  # the same at least, of the rms of psi
@@ -50,29 +58,82 @@ def newton_cg(
 ) -> Solution:
     """Newton's method by products with X alone.
 
-    Coordinates are the columns in units of their spreads where X is sparse, else white ones.
-    Cost: O(nnz) a product, some tens of them for least squares, a few times as many for others.
-    Where columns are so collinear that this does not arrive, or most rows lie on a plane, for
-    which there are ways in white coordinates, ``lbfgs`` takes over.
+    Coordinates are the columns in units of their spreads where X is sparse, or dense with columns
+    that are nearly orthonormal; else white ones. Cost: O(nnz) a product, some tens of them for
+    least squares, a few times as many for others. Where columns are so collinear that this does
+    not arrive, or most rows lie on a plane, for which there are ways in white coordinates, these
+    or ``lbfgs`` take over.
     """
-    objective = make_objective(problem, _coordinates(problem))
-    tracked = Tracked(objective, curved=False, kept=True)
-    minimise = partial(minimise_newton_cg, groups=_groups(problem, objective))
-    if problem.penalty.is_none and not objective.coordinates.mixed:
+    fit: Solution | None = None
+    for way in _ways(problem):
+        used = 0 if fit is None else fit.n_iter
+        found = way(problem, start=start, max_iter=max_iter - used, tol=tol)
+        if found is not None:
+            fit = found if fit is None else better_of(fit, found.after(used))
+            if (fit.converged and not _is_exact(problem, fit)) or fit.n_iter >= max_iter:
+                break
+    assert fit is not None
+    return fit
+
+
+def _ways(problem: Problem) -> list[Callable[..., Solution | None]]:
+    """What is tried one after the other, until a fit is certified."""
+    if problem.observed.source.is_sparse:
+        return [_in_columns, lbfgs]
+    if problem.p > MAX_WHITENED:
+        return [_in_orthonormal_columns, lbfgs]
+    return [_in_orthonormal_columns, _in_white_coordinates, lbfgs]
+
+
+def _in_columns(
+    problem: Problem, start: Coefficients | None, max_iter: int, tol: float
+) -> Solution:
+    """A fit to a sparse X, its columns in units of their spreads."""
+    if problem.penalty.is_none:
         start = None  # from 0 steps lead to the optimum of least norm, where there are several
+    return _fit_in(problem, _of_sparse(problem), start, max_iter, tol)
+
+
+def _in_orthonormal_columns(
+    problem: Problem, start: Coefficients | None, max_iter: int, tol: float
+) -> Solution | None:
+    """The same of a dense X; None where columns are not nearly orthonormal."""
+    chosen = nearly_orthonormal(problem)
+    if chosen is None:
+        return None
+    return _fit_in(problem, chosen, start, max_iter, tol, FEW_PRODUCTS)
+
+
+def _in_white_coordinates(
+    problem: Problem, start: Coefficients | None, max_iter: int, tol: float
+) -> Solution:
+    """A fit to a dense X whose columns may be anything."""
+    return _fit_in(problem, for_smooth(problem, wide=True), start, max_iter, tol)
+
+
+def _fit_in(
+    problem: Problem,
+    chosen: Chosen,
+    start: Coefficients | None,
+    max_iter: int,
+    tol: float,
+    most: float = np.inf,
+) -> Solution:
+    """A fit in coordinates that were chosen, by so many products at most."""
+    objective = make_objective(problem, chosen)
+    tracked = Tracked(objective, curved=False, kept=True)
+    system = _System(tracked, _groups(problem, objective), most)
     limits = Limits(min(max_iter, MOST_STEPS), tol, XTOL)
-    fit = solved_in(problem, tracked, start, limits, minimise)
-    exact = fit.objective <= ALMOST_EXACT * problem.spread and problem.p <= MAX_WHITENED
-    if (fit.converged and not exact) or fit.n_iter >= max_iter:
-        return fit
-    again = lbfgs(problem, start=start, max_iter=max_iter - fit.n_iter, tol=tol)
-    return better_of(fit, again.after(fit.n_iter))
+    return solved_in(problem, tracked, start, limits, partial(minimise_newton, hess=system))
 
 
-def _coordinates(problem: Problem) -> Chosen:
-    """White ones where X is dense, else the columns in units of their spreads."""
-    if not problem.observed.source.is_sparse:
-        return for_smooth(problem, wide=True)
+def _is_exact(problem: Problem, fit: Solution) -> bool:
+    """Whether a fit may pass through most rows, for which there are ways in white coordinates."""
+    return fit.objective <= ALMOST_EXACT * problem.spread and problem.p <= MAX_WHITENED
+
+
+def _of_sparse(problem: Problem) -> Chosen:
+    """The columns in units of their spreads, and their rank where white coordinates have it."""
     own, cross = scaled(problem)
     if problem.penalty.is_none and problem.p <= MAX_WHITENED:  # as dense rows have it, too
         own = replace(own, known_rank=_rank(problem, own.rows))
@@ -102,17 +163,29 @@ def _groups(problem: Problem, objective: Objective) -> Index | None:
     return groups if groups.max(initial=-1) >= 0 else None
 
 
-def minimise_newton_cg(
-    tracked: Tracked,
-    theta: Array,
-    max_iter: int,
-    xtol: float,
-    floor: float,
-    groups: Index | None = None,
-) -> OptimizeResult:
-    """Inexact Newton steps from ``theta``; it stops at joint scales below ``floor``."""
-    hess = partial(_inexact, tracked, groups)
-    return minimise_newton(tracked, theta, max_iter, xtol, floor, hess=hess)
+class _System:
+    """The Hessians at points, to be solved as exactly as their gradients deserve.
+
+    Parameters
+    ----------
+    tracked : Tracked
+        The objective.
+    groups : ndarray of int, default=None
+        Groups of columns along whose sums the penalty alone curves it.
+    most : float, default=inf
+        Products that all of them may take together; then there is no further step.
+    """
+
+    def __init__(self, tracked: Tracked, groups: Index | None = None, most: float = np.inf) -> None:
+        self.tracked, self.groups, self.left = tracked, groups, most
+
+    def __call__(self, theta: Array) -> _Inexact:
+        here, objective = self.tracked.left(theta), self.tracked.objective
+        size, typical = length(here.gradient), float(objective.rms_psi(here.sums))
+        share = size / typical if typical > 0.0 else 1.0
+        quadratic = objective.loss.homogeneity == 2
+        least = max(0.0 if quadratic else min(LOOSE, share) * size, ROUNDING * typical)
+        return _Inexact(Products.at(objective, here, share > STEEP), least, self)
 
 
 @dataclass(frozen=True)
@@ -120,14 +193,17 @@ class _Inexact(Inexact):
     """A matrix whose systems are solved until so much is left."""
 
     matrix: Products
-    groups: Index | None
     least: float
+    system: _System
 
-    def step(self, gradient: Array, damping: float) -> Array:
+    def step(self, gradient: Array, damping: float) -> Array | None:
         """Newton's step, damped by a multiple of the identity."""
         matrix = _Damped(self.matrix, damping) if damping else self.matrix
-        nearly = self.matrix.nearly_inverse(self.groups)
-        return conjugate_gradients(matrix, -gradient, nearly, self.least, MOST_PRODUCTS)[0]
+        nearly = self.matrix.nearly_inverse(self.system.groups)
+        most = int(min(MOST_PRODUCTS, self.system.left))
+        step, count = conjugate_gradients(matrix, -gradient, nearly, self.least, most)
+        self.system.left -= count
+        return step if self.system.left > 0 else None
 
 
 @dataclass(frozen=True)
@@ -139,13 +215,3 @@ class _Damped:
         out: Array = self.matrix @ step
         out += self.damping * step
         return out
-
-
-def _inexact(tracked: Tracked, groups: Index | None, theta: Array) -> _Inexact:
-    """The Hessian at a point, to be solved as exactly as its gradient deserves."""
-    here, objective = tracked.left(theta), tracked.objective
-    size, typical = length(here.gradient), float(objective.rms_psi(here.sums))
-    share = size / typical if typical > 0.0 else 1.0
-    quadratic = objective.loss.homogeneity == 2
-    least = max(0.0 if quadratic else min(LOOSE, share) * size, ROUNDING * typical)
-    return _Inexact(Products.at(objective, here, share > STEEP), groups, least)
