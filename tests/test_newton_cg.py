@@ -10,6 +10,7 @@ from scipy import sparse
 
 from robustreg import HuberRegressor, L2Regressor, MRegressor
 from robustreg._linalg.conjugate import conjugate_gradients
+from robustreg.evaluation import choice
 from robustreg.evaluation.categories import complete_groups
 from robustreg.evaluation.choice import nearly_orthonormal, separable
 from robustreg.evaluation.hessian import hessian_at
@@ -210,7 +211,7 @@ def test_nearly_orthonormal_columns_need_no_gram_matrix(
     weight = 1.0 + np.arange(len(y)) % 3 if weighted else None
     model.set_params(fit_intercept=fit_intercept, solver="newton")
     expected = type(model)(**model.get_params()).fit(X, y, weight)
-    monkeypatch.setattr(inexact, "for_smooth", None)  # white coordinates
+    monkeypatch.setattr(inexact, "quick", None)  # white coordinates
     found = model.set_params(solver="newton_cg").fit(X, y, weight)
     assert found.dual_gap_ <= 1e-10 * found.objective_
     assert found.objective_ == pytest.approx(expected.objective_, rel=1e-12)
@@ -374,3 +375,18 @@ def test_ranks_of_dummies_are_those_of_dense_ones(spoil):
     found = HuberRegressor().fit(X, y)
     assert found.solver_ == "newton_cg"
     assert found.rank_ == np.linalg.matrix_rank(np.column_stack([X.toarray(), np.ones(len(y))]))
+
+
+def test_single_precision_is_enough_for_nearly_white_coordinates(monkeypatch):
+    """Of columns for which the steps of ``newton`` ask for a Gram matrix in double precision."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 60)) * np.sqrt(np.where(np.arange(60) < 50, 1.0, 5e-3))
+    X = X @ np.linalg.qr(rng.normal(size=(60, 60)))[0]
+    y = X[:, 0] + rng.standard_t(3, 1000)
+    expected = HuberRegressor(solver="newton").fit(X, y)
+    gram = np.corrcoef(X.T)
+    assert 1e3 < np.linalg.cond(gram, 1) < 1e4
+    monkeypatch.setattr(choice, "white", None)
+    found = HuberRegressor(solver="newton_cg").fit(X, y)
+    assert found.dual_gap_ <= 1e-10 * found.objective_
+    assert_allclose(found.coef_, expected.coef_, atol=1e-9 * np.abs(expected.coef_).max())

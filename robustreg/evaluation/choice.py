@@ -99,14 +99,17 @@ def for_smooth(problem: Problem, wide: bool) -> Chosen:
     return scaled(problem) if wide and problem.p > MAX_WHITENED else quick(problem)
 
 
-def quick(problem: Problem) -> Chosen:
-    """White coordinates, or nearly so in half of the time, where that suffices."""
+def quick(problem: Problem, least: float = MIN_RCOND_SINGLE) -> Chosen:
+    """White coordinates, or nearly so in half of the time, where that suffices.
+
+    ``least`` is the reciprocal condition number from which on single precision does.
+    """
     rows = _read(problem)
     if rows.single and problem.n > problem.p and problem.loss.homogeneity != 2:
         with suppress(NotFiniteError):  # of single precision perhaps: double precision tells
             own, second, cross = moments(rows, _limit(problem, GROSS), single=True)
             ridge = _ridge(problem, own, second.spread(rows.total))
-            basis = whiten_gram(second, rows.total, ridge, MIN_RCOND_SINGLE)
+            basis = whiten_gram(second, rows.total, ridge, least)
             if basis is not None:
                 return Coordinates(own, basis, second, ridge, single=True), cross
     return white(problem, rows, GROSS)
