@@ -198,7 +198,7 @@ def test_columns_are_surveyed_in_parts(monkeypatch):
     X[:, 4] = 5.0
     weight = np.linspace(0.5, 2.0, 50)
     whole = rows_of(X, weight, standardise=True)
-    monkeypatch.setattr("robustreg.evaluation.survey.PILOT_ENTRIES", 100)
+    monkeypatch.setattr("robustreg.evaluation.survey.CACHED_ENTRIES", 100)
     parts = rows_of(X, weight, standardise=True)
     assert_allclose(parts.centre, whole.centre, rtol=1e-13)
     assert_allclose(parts.unit, whole.unit, rtol=1e-13)

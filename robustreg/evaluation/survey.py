@@ -14,7 +14,8 @@ from robustreg.evaluation.rows import Observed, RowBlocks
 from robustreg.sources._array import WIDE
 
 PILOT_ROWS = 1024  # rows that suggest the centre; any centre within a few sd will do
-PILOT_ENTRIES = 2**16  # of them that are looked at together, to stay in cache
+LEAST_PILOT_ROWS, PILOT_ENTRIES = 256, 2**21  # fewer of very many columns
+CACHED_ENTRIES = 2**16  # of them that are looked at together
 # Beyond this ratio of mean to spread, centring through the intercept loses more than six digits.
 MAX_MEAN_TO_SPREAD = 1e6
 # Beyond this one, Gram matrices of sparse rows are summed over dense centred blocks: what
@@ -55,7 +56,8 @@ def read_rows(observed: Observed, fit_intercept: bool, standardise: bool = False
     n, p, total = source.n, source.n_columns, source.total_weight
     if source.is_sparse:
         return _sparse_rows(observed, fit_intercept, n, total)
-    X, _, weight = source.every(max(1, n // PILOT_ROWS))
+    count = min(PILOT_ROWS, max(LEAST_PILOT_ROWS, PILOT_ENTRIES // p))
+    X, _, weight = source.every(max(1, n // count))
     found = _survey(X, weight, fit_intercept)
     zeros, ones = np.zeros(p), np.ones(p)
     explicit = standardise or found.hard or X.dtype != np.float64
@@ -80,7 +82,7 @@ def _survey(X: Array, weight: Array | None, fit_intercept: bool) -> _Surveyed:
     """Centre and spread of the columns of some rows, and whether X needs standardising."""
     share = np.full(len(X), 1.0) if weight is None else weight
     share = share / share.sum()
-    step = max(1, PILOT_ENTRIES // len(X))
+    step = max(1, CACHED_ENTRIES // len(X))
     parts = [
         _of_columns(X[:, first : first + step], share, fit_intercept)
         for first in range(0, X.shape[1], step)
