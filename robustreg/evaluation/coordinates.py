@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import lapack
 from scipy.sparse.linalg import LinearOperator
 
 from robustreg._arrays import TINY, Array, Index, Mask
 from robustreg._cached import cached_property
 from robustreg._compat import minres
-from robustreg._linalg.factors import lstsq
+from robustreg._linalg.factors import cholesky_factor, lstsq
 from robustreg.evaluation.moments import Moments, weighted_gram
 from robustreg.evaluation.problem import Coefficients
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Fitted, SlopesOf
-from robustreg.evaluation.whitening import Unformed
+from robustreg.evaluation.whitening import MIN_RCOND, Unformed
 
 MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
 LEAST_PULL = 1e-6  # of a column's variance: what keeps coordinates regular under an L1 penalty
@@ -177,8 +178,14 @@ class Coordinates:
             return slope  # white by construction
         if self.moments is not None:
             index, out = np.flatnonzero(slope), np.zeros(self.k)
-            gram = self.of_gram(self.moments.gram)[np.ix_(index, index)]
-            out[index] = lstsq(gram / self.rows.total, slope[index], cond=1e-14)
+            if not len(index):
+                return out
+            gram = self.of_gram(self.moments.gram)[np.ix_(index, index)] / self.rows.total
+            factor = cholesky_factor(gram, MIN_RCOND)
+            if factor is None:
+                out[index] = lstsq(gram, slope[index], cond=1e-14)
+            else:
+                out[index] = lapack.dpotrs(factor, slope[index])[0]
             return out
 
         def times(vector: Array) -> Array:
