@@ -268,6 +268,7 @@ SPOILT = {
     "far": lambda X: X + 10.0 * X.std(axis=0),
     "huge": lambda X: np.where(np.arange(X.size).reshape(X.shape) == 2 * X.shape[1], 1e200, X),
     "short": lambda X: X[:200],
+    "by columns": np.asfortranarray,
 }
 
 
