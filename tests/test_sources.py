@@ -130,6 +130,13 @@ def test_rows_of_a_sparse_matrix(part):
     np.testing.assert_array_equal(rows_of(X, part).toarray(), X.toarray()[part])
 
 
+def test_rows_of_a_sparse_matrix_are_a_view():
+    X = sparse.random(40, 5, density=0.3, random_state=0, format="csr")
+    part = rows_of(X, slice(3, 9))
+    assert np.shares_memory(part.data, X.data)
+    assert np.shares_memory(part.indices, X.indices)
+
+
 # --- fits to what is handed out in blocks
 
 

@@ -141,13 +141,15 @@ def block_rows(n: int, p: int) -> int:
 
 
 def rows_of(X: Any, part: slice) -> Any:
-    """Consecutive rows of X, of a CSR matrix in half of the time that SciPy's own slicing takes."""
+    """Consecutive rows of X, a view of what it stores.
+
+    SciPy's constructors, and its own slicing, copy what is less than half of a CSR matrix.
+    """
     if not sparse.issparse(X):
         return X[part]
     start, stop, _ = part.indices(X.shape[0])
     indptr = X.indptr[start : stop + 1]
     own = slice(indptr[0], indptr[-1])
-    shape = (stop - start, X.shape[1])
-    return sparse.csr_array(
-        (X.data[own], X.indices[own], indptr - indptr[0]), shape=shape, copy=False
-    )
+    rows = sparse.csr_array((stop - start, X.shape[1]), dtype=X.dtype)
+    rows.data, rows.indices, rows.indptr = X.data[own], X.indices[own], indptr - indptr[0]
+    return rows
