@@ -1,5 +1,7 @@
 """Absolute deviations and quantiles of sparse tables: the fit of dense algebra, from columns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -7,7 +9,12 @@ from scipy import sparse
 from sklearn.base import clone
 
 from robustreg import L1Regressor, QuantileRegressor, l1_path
+from robustreg.evaluation.posed import Data, make_problem
+from robustreg.losses import Absolute
+from robustreg.penalties import ElasticNet
 from robustreg.solvers.programme.elimination import Columns, Design, solver_of
+from robustreg.solvers.programme.sparse import solve_sparse
+from robustreg.solvers.programme.sparse_coordinates import sparse_table
 
 LEVELS = (60, 20, 5)
 
@@ -87,6 +94,33 @@ def test_a_set_of_columns_grows_under_an_l1_norm():
     assert model.dual_gap_ <= 1e-12 * model.objective_
     assert_allclose(model.objective_, dense.objective_, rtol=1e-12)
     assert 0 < np.count_nonzero(model.coef_) < X.shape[1] // 2
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_fits_begin_with_the_rows_next_to_another_one(fit_intercept):
+    X, y = table()
+    X = sparse.hstack([X, 1e3 + np.random.default_rng(5).random((len(y), 1))], format="csr")
+    weight = np.random.default_rng(3).integers(1, 5, len(y)) / 4.0
+    problem = make_problem(
+        Data(X, y, weight, 1),
+        loss=Absolute(),
+        scale=1.0,
+        penalty=ElasticNet(2e-3, 1.0),
+        fit_intercept=fit_intercept,
+    )
+    columns = sparse_table(problem, kinked=True)
+    alone = solve_sparse(problem, columns, 100)
+    optimum = alone.candidate.found
+    moved = replace(optimum, coef=optimum.coef + 0.01, intercept=optimum.intercept + 0.01)
+    far = replace(optimum, coef=0.0 * optimum.coef, intercept=1e3 * fit_intercept)
+    for near, is_it in [(optimum, True), (moved, False), (far, False)]:
+        fit = solve_sparse(problem, columns, 100, near)
+        theta = fit.programme.theta_of(fit.candidate.found)
+        assert_allclose(fit.programme.residuals(theta), fit.candidate.residual, atol=1e-8)
+        assert fit.exact
+        assert_allclose(fit.candidate.value, alone.candidate.value, rtol=1e-12)
+        if is_it:
+            assert fit.fit.nit < alone.fit.nit
 
 
 def test_units_shifts_and_the_order_of_rows_have_no_say():

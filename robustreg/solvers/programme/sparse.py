@@ -18,7 +18,7 @@ from scipy.optimize import OptimizeResult
 from robustreg._arrays import EPS, Array, Mask
 from robustreg.evaluation.choice import GROSS
 from robustreg.evaluation.objective import make_objective
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended, finished
 from robustreg.solvers.programme.candidates import Candidate, certified, most_if_exact
 from robustreg.solvers.programme.central import Point, central_point
@@ -89,6 +89,15 @@ class WholeRows(SparseRows):
         centre = intercept + own.rows.offset @ own.expand(u)
         return np.append(own.of_minimum_norm(u), centre)
 
+    def theta_of(self, found: Coefficients) -> Array:
+        """The coordinates of a fit, the inverse of what ``in_objective`` leads to."""
+        own = self.own
+        u = own.of(found.coef)
+        theta = u[own.columns]
+        if not own.ones:
+            return theta
+        return np.append(theta, found.intercept + found.coef @ own.rows.base)
+
     def first_theta(self, problem: Problem) -> Array:
         """Least squares of targets that are cut off; 0 under kinks where F is less there."""
         most, ahead = GROSS * problem.spread, np.zeros(len(self.target))
@@ -100,16 +109,27 @@ class WholeRows(SparseRows):
         return null if len(self.kinked) and (positive or null_value < least) else theta
 
 
-def solve_sparse(problem: Problem, table: SparseTable, max_iter: int) -> Found | None:
-    """The optimum of a problem, or what comes next to it; None for fits that are nearly exact."""
-    programme = WholeRows(problem, table)
+def solve_sparse(
+    problem: Problem, table: SparseTable, max_iter: int, near: Coefficients | None = None
+) -> Found | None:
+    """The optimum of a problem, or what comes next to it; None for fits that are nearly exact.
+
+    ``near``: a fit on whose sides most rows are that they have at the optimum, if one is known.
+    """
+    programme, tried = WholeRows(problem, table), 0
+    if near is not None:
+        found, tried = _from_near(problem, programme, near, max_iter)
+        if found is not None:
+            return found
     theta = programme.first_theta(problem)
     residual = programme.residuals(theta)
     if programme.value(theta, residual) <= most_if_exact(problem):
         return None
     negligible, size = EPS * problem.spread, typical_size(np.abs(residual))
     start = central_point(programme, theta, max(0.5 * CENTRAL * size, negligible))
-    point, fit = stepped(programme, start, max_iter, negligible, lambda _, mu: mu <= SIDES * size)
+    most = max_iter - tried
+    point, fit = stepped(programme, start, most, negligible, lambda _, mu: mu <= SIDES * size)
+    fit.nit += tried
     for wider in WIDER:
         found, used = _reduced(problem, programme, point, wider, max_iter - fit.nit)
         fit.nit += used
@@ -121,6 +141,21 @@ def solve_sparse(problem: Problem, table: SparseTable, max_iter: int) -> Found |
     fit.nit += used
     nowhere = np.zeros(len(point.nu), dtype=bool)
     return _found(programme, point.theta, point.nu, nowhere, fit)
+
+
+def _from_near(
+    problem: Problem, programme: WholeRows, near: Coefficients, max_iter: int
+) -> tuple[Found | None, int]:
+    """The optimal vertex by way of the rows next to a fit, if that leads there; and steps."""
+    theta = programme.theta_of(near)
+    residual = programme.residuals(theta)
+    if programme.value(theta, residual) <= most_if_exact(problem):
+        return None, 0
+    start = central_point(programme, theta, SIDES * typical_size(np.abs(residual)))
+    found, used = _reduced(problem, programme, start, WIDER[0], max_iter)
+    if found is not None:
+        found.fit.nit = used
+    return found, used
 
 
 def _reduced(

@@ -125,15 +125,18 @@ def _reported(problem: Problem, found: Found, tol: float) -> Solution:
 def _grown(problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool] | None:
     """The fit on a set of columns that no others enter, as one of all columns.
 
-    As :func:`robustreg.solvers.growing_set.working_set`, for losses that are not smooth. None where
-    so many enter that all of them together take less time.
+    As :func:`robustreg.solvers.growing_set.working_set`, for losses that are not smooth. Most rows
+    keep their side as columns enter, so that later fits begin with those next to the one before.
+    None where so many enter that all of them together take less time.
     """
-    objective, used = make_objective(problem, scaled(problem)), 0
+    objective, used, near = make_objective(problem, scaled(problem)), 0, None
     columns = _first_columns(problem, objective)
     while True:
+        if len(columns) > MANY * problem.p and problem.p <= MAX_WHITENED:
+            return None
         part = problem.columns(columns)
         table = sparse_table(part, kinked=True)
-        found = None if table is None else solve_sparse(part, table, max_iter - used)
+        found = None if table is None else solve_sparse(part, table, max_iter - used, near)
         if found is None:
             return None
         used += found.fit.nit
@@ -141,9 +144,9 @@ def _grown(problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool]
         further = entering(objective, found.nu, columns)
         if not len(further) or found.fit.status == Ended.MAX_ITER:
             break
+        near = in_all(found.candidate.found, columns, problem.p)
         columns = np.union1d(columns, further)
-        if len(columns) > MANY * problem.p and problem.p <= MAX_WHITENED:
-            return None
+        near = replace(near, coef=near.coef[columns])
     own = _reported(part, found, tol)
     coefficients = in_all(found.candidate.found, columns, problem.p)
     residual, value = found.candidate.residual[: problem.n], found.candidate.value
