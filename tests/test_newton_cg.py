@@ -10,14 +10,15 @@ from scipy import sparse
 
 from robustreg import HuberRegressor, L2Regressor, MRegressor
 from robustreg._linalg.conjugate import conjugate_gradients
-from robustreg.evaluation import choice
+from robustreg.evaluation import choice, ranks
 from robustreg.evaluation.categories import complete_groups
-from robustreg.evaluation.choice import nearly_orthonormal, separable
+from robustreg.evaluation.choice import nearly_orthonormal, scaled, separable
 from robustreg.evaluation.hessian import hessian_at
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.orthogonality import SomeRows
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.products import Products
+from robustreg.evaluation.ranks import rank_of_sparse
 from robustreg.evaluation.survey import read_rows
 from robustreg.losses import Huber, LogCosh
 from robustreg.penalties import ElasticNet
@@ -391,3 +392,33 @@ def test_single_precision_is_enough_for_nearly_white_coordinates(monkeypatch):
     found = HuberRegressor(solver="newton_cg").fit(X, y)
     assert found.dual_gap_ <= 1e-10 * found.objective_
     assert_allclose(found.coef_, expected.coef_, atol=1e-9 * np.abs(expected.coef_).max())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("spoil", ["nothing", "single", "zero", "twins"])
+def test_few_rows_prove_the_rank_of_long_tables(spoil, weighted, monkeypatch):
+    X, y = dummies(n=6000, levels=(290, 10), seed=1)
+    place, extra = np.arange(len(y)), []
+    if spoil == "single":  # a level of one row
+        extra = [place == 4321]
+    if spoil == "zero":
+        extra = [place < 0]
+    if spoil == "twins":  # two rare levels that always come together
+        extra = 2 * [np.isin(place, [5, 77])]
+    columns = [sparse.csr_array(each[:, np.newaxis].astype(float)) for each in extra]
+    X = sparse.hstack([X, *columns], format="csr")
+    weight = np.random.default_rng(2).integers(1, 4, len(y)).astype(float) if weighted else None
+    problem = make_problem(
+        Data(X, y, weight, 1), loss=Huber(), scale=None, penalty=ElasticNet(), fit_intercept=True
+    )
+    looked_at, moments = [], ranks.moments
+
+    def counted(rows, limit):
+        looked_at.append(rows.n)
+        return moments(rows, limit)
+
+    monkeypatch.setattr(ranks, "moments", counted)
+    found = rank_of_sparse(problem, scaled(problem)[0])
+    assert found == np.linalg.matrix_rank(np.column_stack([X.toarray(), np.ones(len(y))]))
+    assert looked_at[0] < len(y) / 2
+    assert len(looked_at) == (2 if spoil == "twins" else 1)

@@ -21,7 +21,7 @@ import numpy as np
 
 from robustreg._arrays import Array, Index
 from robustreg._linalg.conjugate import conjugate_gradients
-from robustreg._linalg.factors import cholesky_factor, length
+from robustreg._linalg.factors import length
 from robustreg.evaluation.categories import complete_groups
 from robustreg.evaluation.choice import (
     MAX_WHITENED,
@@ -29,14 +29,11 @@ from robustreg.evaluation.choice import (
     nearly_orthonormal,
     quick,
     scaled,
-    white,
 )
-from robustreg.evaluation.moments import moments
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.products import Products
-from robustreg.evaluation.rows import RowBlocks
-from robustreg.evaluation.whitening import MIN_RCOND
+from robustreg.evaluation.ranks import rank_of_sparse
 from robustreg.solvers._ended import Limits
 from robustreg.solvers._minimise import XTOL, minimise_newton
 from robustreg.solvers._newton_steps import Inexact
@@ -140,22 +137,8 @@ def _of_sparse(problem: Problem) -> Chosen:
     """The columns in units of their spreads, and their rank where white coordinates have it."""
     own, cross = scaled(problem)
     if problem.penalty.is_none and problem.p <= MAX_WHITENED:  # as dense rows have it, too
-        own = replace(own, known_rank=_rank(problem, own.rows))
+        own = replace(own, known_rank=rank_of_sparse(problem, own))
     return own, cross
-
-
-def _rank(problem: Problem, rows: RowBlocks) -> int:
-    """The rank of the regressors: most often groups of dummies are all that is collinear."""
-    rows, second, _ = moments(rows, None)
-    spread = second.spread(rows.total)
-    live = np.flatnonzero(spread)
-    groups = complete_groups(problem.X) if rows.fit_intercept else np.full(rows.p, -1)
-    count = int(groups.max(initial=-1)) + 1
-    sums = spread[live, None] * (groups[live, None] == np.arange(count))
-    gram = second.gram[np.ix_(live, live)] / (rows.total * np.outer(spread[live], spread[live]))
-    if cholesky_factor(gram + sums @ sums.T, MIN_RCOND) is None:
-        return white(problem)[0].rank
-    return min(len(live) - count + int(rows.fit_intercept), rows.n)
 
 
 def _groups(problem: Problem, objective: Objective) -> Index | None:
