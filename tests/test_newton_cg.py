@@ -422,3 +422,45 @@ def test_few_rows_prove_the_rank_of_long_tables(spoil, weighted, monkeypatch):
     assert found == np.linalg.matrix_rank(np.column_stack([X.toarray(), np.ones(len(y))]))
     assert looked_at[0] < len(y) / 2
     assert len(looked_at) == (2 if spoil == "twins" else 1)
+
+
+def test_diagonals_of_a_sparse_hessian_are_exact_if_wanted():
+    X, y = dummies(n=500, levels=(200, 4))
+    weight = np.linspace(0.5, 2.0, len(y))
+    problem = make_problem(
+        Data(X, y, weight, 1),
+        loss=Huber(),
+        scale=None,
+        penalty=ElasticNet(1e-6),
+        fit_intercept=True,
+    )
+    objective = make_objective(problem, scaled(problem))
+    theta = np.append(np.zeros(objective.size - 1), 0.5)
+    matrix = Products.at(objective, Tracked(objective).at(theta), bounded=False)
+    live = np.append(objective.coordinates.basis, [1.0, 1.0]) > 0
+    found, least = matrix.diagonal(exact=True)[live], 0.01 * matrix.diagonal()[live]
+    expected = np.array([row @ (matrix @ row) for row in np.eye(objective.size)[live]])
+    assert 0 < np.sum(expected < least) < len(least) / 2  # no row in the centre of the loss
+    assert_allclose(found[expected > 2.0 * least], expected[expected > 2.0 * least], rtol=1e-12)
+    assert (found >= least).all()
+
+
+def test_rare_levels_are_scaled_by_their_own_rows(monkeypatch):
+    X, y = dummies(n=4000, levels=(1500, 20), seed=3)
+    weight = np.random.default_rng(4).exponential(size=len(y)) ** 3
+    counts, solve = [], inexact.conjugate_gradients
+
+    def counted(*arguments):
+        x, count = solve(*arguments)
+        counts.append(count)
+        return x, count
+
+    monkeypatch.setattr(inexact, "conjugate_gradients", counted)
+    fit = HuberRegressor(alpha=1e-6).fit(X, y, sample_weight=weight)
+    exactly = sum(counts)
+    monkeypatch.setattr(inexact, "_has_rare", lambda problem, objective: False)
+    other = HuberRegressor(alpha=1e-6).fit(X, y, sample_weight=weight)
+    assert fit.converged_
+    assert 1.2 * exactly <= sum(counts) - exactly
+    assert fit.objective_ == pytest.approx(other.objective_, rel=1e-10)
+    assert_allclose(fit.coef_, other.coef_, atol=1e-5)

@@ -20,6 +20,8 @@ from robustreg.evaluation.reading import Block
 
 CACHED = 2**20  # bytes of dense rows that stay in cache from one product to the next
 
+FLAT = 1e-2  # of what a column would curve by if rows weighed alike: the least it counts for
+
 
 @dataclass(frozen=True)
 class Products:
@@ -56,13 +58,13 @@ class Products:
         share = weight * loss.weights(z) if bounded else bend
         return cls(objective, share, bend * z if objective.joint else None, z)
 
-    def nearly_inverse(self, groups: Index | None) -> NearlyInverse:
-        """The inverse of something near it: its diagonal if rows of all columns weighed alike.
+    def nearly_inverse(self, groups: Index | None, exact: bool = False) -> NearlyInverse:
+        """The inverse of something near it: of its diagonal, which takes a pass if ``exact``.
 
         Besides, of the directions in which nothing curves but the penalty: ``groups`` of columns
         (:func:`robustreg.evaluation.categories.complete_groups`).
         """
-        diagonal = self.diagonal()
+        diagonal = self.diagonal(exact)
         if groups is None:
             return NearlyInverse(diagonal, None, np.zeros(0), np.zeros(0))
         own = self.objective.coordinates
@@ -71,15 +73,23 @@ class Products:
         each = np.bincount(groups[index], curvature).astype(np.float64)
         return NearlyInverse(diagonal, (index, groups[index]), 1.0 / own.basis[index], each)
 
-    def diagonal(self) -> Array:
-        """About its diagonal."""
+    def diagonal(self, exact: bool = False) -> Array:
+        """What its diagonal would be if rows of all columns weighed alike; if ``exact``, as it is.
+
+        Of coordinates that are single columns only. A column whose rows have no curvature gets a
+        share of the other.
+        """
         objective, own = self.objective, self.objective.coordinates
         total = float(self.share.sum())
         out = np.full(objective.size, total)
         if not own.mixed:
             spread = 1.0 - own.ridge * own.basis**2  # the square, in the coordinates
             slope = objective.penalty_slope(own.basis) * own.basis
-            out[: objective.k] = np.where(own.basis > 0.0, total * spread + slope, 1.0)
+            curved = total * spread
+            if exact:
+                own_rows = objective.rows.sum(_SquaresOf(self.share)) * own.basis**2
+                curved = np.maximum(own_rows, FLAT * curved)
+            out[: objective.k] = np.where(own.basis > 0.0, curved + slope, 1.0)
         if self.bent is not None:
             out[-1] = float(self.bent @ self.z)
         return np.where(out > 0.0, out, 1.0)
@@ -115,6 +125,21 @@ class NearlyInverse:
             sums = np.bincount(group, self.size * vector[index], len(self.curvature))
             out[index] += self.size * (sums / self.curvature)[group]
         return out
+
+
+@dataclass(frozen=True)
+class _SquaresOf:
+    """The job that sums ``share a^2``, a = A - offset, for a share of every row."""
+
+    share: Array
+    products_only: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> Array:
+        share, offset, X = self.share[block.place], block.reading.offset, block.X
+        square = type(X)((np.square(X.data), X.indices, X.indptr), shape=X.shape, copy=False)
+        about = offset * share.sum() - 2.0 * product(share, X)
+        sums: Array = product(share, square) + offset * about
+        return sums
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from robustreg.evaluation.choice import (
     quick,
     scaled,
 )
+from robustreg.evaluation.evaluated import Evaluation
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.products import Products
@@ -51,6 +52,9 @@ MOST_STEPS = 100  # ten or twenty are what it takes
 LOOSE = 0.1  # of the gradient: what a step may leave of it at most
 ROUNDING = 1e-13  # the same at least, of the rms of psi
 ALMOST_EXACT = 1e-5  # of the spread of y: F of fits that may pass through most rows
+# Columns of fewer rows are rare, if a ridge has not this share of their curvature: from how large
+# a share of all columns on the diagonal is worth half of a pass over X for every step.
+RARE_ROWS, OUTWEIGHED, MANY_RARE = 20, 0.5, 0.2
 STEEP = 1e-2  # gradients, in the rms of psi, from which on rows count by psi(z) / z
 
 
@@ -123,7 +127,8 @@ def _fit_in(
     """A fit in coordinates that were chosen, by so many products at most."""
     objective = make_objective(problem, chosen)
     tracked = Tracked(objective, curved=False, kept=True)
-    system = _System(tracked, _groups(problem, objective), most)
+    scaling = Scaling(_groups(problem, objective), _has_rare(problem, objective))
+    system = _System(tracked, scaling, most)
     limits = Limits(min(max_iter, MOST_STEPS), tol, XTOL)
     return solved_in(problem, tracked, start, limits, partial(minimise_newton, hess=system))
 
@@ -150,6 +155,36 @@ def _groups(problem: Problem, objective: Objective) -> Index | None:
     return groups if groups.max(initial=-1) >= 0 else None
 
 
+def _has_rare(problem: Problem, objective: Objective) -> bool:
+    """Whether many columns have few rows: they curve by whether these are in the centre.
+
+    Not without a ridge: steps that are scaled would not lead to the optimum of least norm.
+    """
+    own, penalty = objective.coordinates, problem.penalty
+    plain = problem.loss.homogeneity == 2 or not penalty.root_curvature
+    if plain or not problem.observed.source.is_sparse:
+        return False
+    count = np.bincount(problem.X.indices, minlength=problem.p)
+    rare = (count < RARE_ROWS) & (own.ridge * own.basis**2 < OUTWEIGHED)
+    return bool(np.mean(rare) > MANY_RARE)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What the steps of conjugate gradients are scaled by.
+
+    Attributes
+    ----------
+    groups : ndarray of int or None
+        Groups of dummies along whose sums a ridge alone curves F; None where it is not so.
+    exact : bool
+        Whether by the diagonal of the Hessian, or by what it is like.
+    """
+
+    groups: Index | None = None
+    exact: bool = False
+
+
 class _System:
     """The Hessians at points, to be solved as exactly as their gradients deserve.
 
@@ -157,14 +192,14 @@ class _System:
     ----------
     tracked : Tracked
         The objective.
-    groups : ndarray of int, default=None
-        Groups of columns along whose sums the penalty alone curves it.
+    scaling : Scaling
+        What steps are scaled by.
     most : float, default=inf
         Products that all of them may take together; then there is no further step.
     """
 
-    def __init__(self, tracked: Tracked, groups: Index | None = None, most: float = np.inf) -> None:
-        self.tracked, self.groups, self.left = tracked, groups, most
+    def __init__(self, tracked: Tracked, scaling: Scaling, most: float = np.inf) -> None:
+        self.tracked, self.scaling, self.left = tracked, scaling, most
 
     def __call__(self, theta: Array) -> _Inexact:
         here, objective = self.tracked.left(theta), self.tracked.objective
@@ -172,21 +207,29 @@ class _System:
         share = size / typical if typical > 0.0 else 1.0
         quadratic = objective.loss.homogeneity == 2
         least = max(0.0 if quadratic else min(LOOSE, share) * size, ROUNDING * typical)
-        return _Inexact(Products.at(objective, here, share > STEEP), least, self)
+        return _Inexact(objective, here, share > STEEP, least, self)
 
 
 @dataclass(frozen=True)
 class _Inexact(Inexact):
-    """A matrix whose systems are solved until so much is left."""
+    """The Hessian at a point, whose systems are solved until so much is left.
 
-    matrix: Products
+    ``bounded``: rows count by ``psi(z) / z``. They do so, too, where a step is damped: it is for
+    columns whose rows are all off the centre, mostly, along which nothing curves otherwise.
+    """
+
+    objective: Objective
+    here: Evaluation
+    bounded: bool
     least: float
     system: _System
 
     def step(self, gradient: Array, damping: float) -> Array | None:
         """Newton's step, damped by a multiple of the identity."""
-        matrix = _Damped(self.matrix, damping) if damping else self.matrix
-        nearly = self.matrix.nearly_inverse(self.system.groups)
+        own = Products.at(self.objective, self.here, self.bounded or damping > 0.0)
+        matrix = _Damped(own, damping) if damping else own
+        scaling = self.system.scaling
+        nearly = own.nearly_inverse(scaling.groups, scaling.exact)
         most = int(min(MOST_PRODUCTS, self.system.left))
         step, count = conjugate_gradients(matrix, -gradient, nearly, self.least, most)
         self.system.left -= count
