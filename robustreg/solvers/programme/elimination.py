@@ -20,6 +20,7 @@ from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from robustreg._arrays import Array, Index, Mask
+from robustreg._cached import cached_property
 from robustreg.evaluation.moments import scaled_rows
 
 FULL = 0.5  # share of nonzero entries from which on a column is held as one of an array
@@ -115,13 +116,30 @@ class Design:
         """Some rows of the columns R, as a CSR matrix."""
         return self.matrix[index][:, self.columns.left]
 
+    @cached_property
+    def _halves(self) -> tuple[Any, Any]:
+        """The columns of R that have zeros, in two parts that store as much."""
+        count = np.bincount(self.rest.indices, minlength=self.rest.shape[1])
+        half = int(np.searchsorted(np.cumsum(count), 0.5 * self.rest.nnz))
+        return self.rest[:, :half], self.rest[:, half:]
+
+    def _products(self, scaled: Any, scale: Array) -> Array:
+        """Products of all pairs of these columns; those of a pair of halves are taken once."""
+        first, second = self._halves
+        half = first.shape[1]
+        products = np.empty((scaled.shape[1], scaled.shape[1]))
+        products[:half] = (first.T @ scaled).toarray()
+        products[half:, :half] = products[:half, half:].T
+        products[half:, half:] = (second.T @ scaled_rows(second, scale)).toarray()
+        return products
+
     def blocks(self, scale: Array) -> Blocks:
         """``D' diag(scale) D``, scale > 0."""
         columns, count = self.columns, len(self.columns.out)
         full, few = np.flatnonzero(columns.full), np.flatnonzero(~columns.full)
         scaled = scaled_rows(self.rest, scale)
         other = np.empty((len(columns.left), len(columns.left)))
-        other[np.ix_(few, few)] = (self.rest.T @ scaled).toarray()
+        other[np.ix_(few, few)] = self._products(scaled, scale)
         other[np.ix_(full, full)] = self.full.T @ (scale[:, None] * self.full)
         other[np.ix_(few, full)] = mixed = scaled.T @ self.full
         other[np.ix_(full, few)] = mixed.T
