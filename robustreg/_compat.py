@@ -19,7 +19,11 @@ from scipy.sparse.linalg import minres as scipy_minres
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.metrics._scorer import _Scorer
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from robustreg._arrays import Array
@@ -57,6 +61,8 @@ def minres(operator: LinearOperator, side: Array, rtol: float, **options: Any) -
     """Solve a symmetric system by MINRES, to a relative tolerance."""
     return scipy_minres(operator, side, **{_RTOL: rtol}, **options)[0]
 
+
+PLAIN = frozenset({bool, float, int, str, type(None)})  # whose objects do not change
 
 # scikit-learn 1.9 refuses weights that are all zero by itself, in words of its own.
 _ZEROS = "allow_all_zero_weights"
@@ -134,7 +140,27 @@ class Tasks:
 
 
 class Estimator(BaseEstimator):
-    """scikit-learn's, which reads a signature anew in every fit and every ``get_params``."""
+    """scikit-learn's, which reads a signature anew in every fit and every ``get_params``.
+
+    It also checks parameters anew in every fit, which takes longer than some fits: those that have
+    been found valid, and cannot change, are not looked at again.
+    """
+
+    def _validate_params(self) -> None:
+        names = self._names_for(type(self).__init__)
+        values = [getattr(self, name) for name in names]
+        kinds = [type(value) for value in values]
+        if PLAIN.issuperset(kinds):
+            self._check_plain(tuple(names), tuple(kinds), tuple(values))
+        else:
+            super()._validate_params()
+
+    @classmethod
+    @lru_cache
+    def _check_plain(cls, names: Any, kinds: Any, values: Any) -> None:
+        """Check parameters whose values are not to change; only success is remembered."""
+        params = dict(zip(names, values, strict=True))
+        validate_parameter_constraints(cls._parameter_constraints, params, cls.__name__)
 
     @classmethod
     def _get_param_names(cls) -> list[str]:

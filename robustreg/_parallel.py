@@ -68,6 +68,9 @@ class _BlasGuard:
                 saved = [library.num_threads for library in self._libraries]
                 self._granted = min(max(saved, default=_cpu_count()), _cpu_count())
                 self._saved = saved
+                if max(saved, default=1) == 1:  # in this thread there is nothing to hold
+                    self._users.add(use)
+                    return self._granted
             self._users.add(use)
             for library in self._libraries:  # on each entry: some builds keep limits by thread
                 set_blas_threads(library, 1)

@@ -688,3 +688,14 @@ def test_a_missing_target_among_objects_is_named(model, value):
     y[3] = value
     with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
         clone(model).fit(X, y)
+
+
+def test_parameters_that_were_valid_once_are_checked_again_when_they_change():
+    X, y = np.arange(12.0)[:, None], np.arange(12.0) ** 2
+    model = HuberRegressor(positive=True, max_iter=100).fit(X, y)
+    model.set_params(positive=True).fit(X, y)
+    with pytest.raises(ValueError, match="max_iter"):
+        model.set_params(max_iter=100.0).fit(X, y)  # equal to what was valid, and not valid
+    with pytest.raises(ValueError, match="tol"):
+        model.set_params(max_iter=100, tol=-1.0).fit(X, y)
+    model.set_params(tol=1e-7).fit(X, y)

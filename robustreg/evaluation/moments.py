@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robustreg._arrays import EPS, Array
+from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.products import product
 from robustreg.evaluation.reading import Block, NotFiniteError, Reading, copied_rows
 from robustreg.evaluation.rows import RowBlocks
@@ -94,18 +94,23 @@ def moments(
             raise NotFiniteError
     if rows.as_read:
         gram = about(gram, rows.offset)
-    flat = np.flatnonzero(rows.flat)
     if not rows.fit_intercept:
-        gram[flat] = 0.0
-        gram[:, flat] = 0.0
+        _without(gram, rows.flat)
         return rows, Moments(gram), None if limit is None else TargetMoments(cross[:-1], 0.0)
     mean, mean_y = gram[:-1, -1] / rows.total, float(cross[-1]) / rows.total
     _minus_outer(gram[:-1, :-1], rows.total * mean, mean)
     gram[:-1, -1] = gram[-1, :-1] = 0.0
-    gram[flat] = 0.0
-    gram[:, flat] = 0.0
+    _without(gram, rows.flat)
     own = TargetMoments(cross[:-1] - rows.total * mean * mean_y, mean_y)
     return rows.about(mean), Moments(gram), None if limit is None else own
+
+
+def _without(gram: Array, flat: Mask) -> None:
+    """Make rows and columns 0 of what varies by rounding only."""
+    if flat.any():
+        index = np.flatnonzero(flat)
+        gram[index] = 0.0
+        gram[:, index] = 0.0
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ def _minus_outer(matrix: Array, left: Array, right: Array) -> None:
     """Subtract ``left right'`` from a matrix, where that is."""
     for first in range(0, len(left), ROWS_AT_ONCE):
         part = slice(first, first + ROWS_AT_ONCE)
-        matrix[part] -= np.outer(left[part], right)
+        matrix[part] -= left[part, None] * right
 
 
 def _gram_as_read(block: Any, weight: Array | None, single: bool) -> Array:

@@ -80,26 +80,27 @@ def read_rows(observed: Observed, fit_intercept: bool, standardise: bool = False
 
 def _survey(X: Array, weight: Array | None, fit_intercept: bool) -> _Surveyed:
     """Centre and spread of the columns of some rows, and whether X needs standardising."""
-    share = np.full(len(X), 1.0) if weight is None else weight
-    share = share / share.sum()
-    step = max(1, CACHED_ENTRIES // len(X))
+    n, p = X.shape
+    share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+    step = max(1, CACHED_ENTRIES // n)
     parts = [
-        _of_columns(X[:, first : first + step], share, fit_intercept)
-        for first in range(0, X.shape[1], step)
+        _of_columns(X[:, first : first + step], share, fit_intercept) for first in range(0, p, step)
     ]
-    two, centre, spread = (np.concatenate(each) for each in zip(*parts, strict=True))
-    varies = np.all(spread > 0)  # what is left of a constant must be exactly 0: centre it
-    spread = np.where(spread > 0, spread, 1.0)
-    hard = np.any(np.abs(centre) > MAX_MEAN_TO_SPREAD * spread)
-    extreme = np.any((two < TINY_ENTRY) | (two > HUGE_ENTRY))
-    tame = np.all((spread * two > LEAST_SINGLE) & (spread * two < MOST_SINGLE))
-    near = bool(varies and np.all(np.abs(centre) <= MAX_MEAN_NEAR * spread))
+    two, centre, spread = (
+        parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    )
+    varies = spread.min() > 0.0  # what is left of a constant must be exactly 0: centre it
+    if not varies:
+        spread = np.where(spread > 0.0, spread, 1.0)
+    off, width = float((np.abs(centre) / spread).max()), spread * two
+    extreme = two.min() < TINY_ENTRY or two.max() > HUGE_ENTRY
+    near = bool(varies and off <= MAX_MEAN_NEAR)
     return _Surveyed(
         centre=centre * two,
-        spread=np.maximum(spread * two, TINY),
-        hard=bool(hard or extreme),
+        spread=np.maximum(width, TINY),
+        hard=bool(extreme or off > MAX_MEAN_TO_SPREAD),
         near=near,
-        single=bool(near and tame),
+        single=bool(near and width.min() > LEAST_SINGLE and width.max() < MOST_SINGLE),
     )
 
 
@@ -107,7 +108,8 @@ def _of_columns(X: Array, share: Array, fit_intercept: bool) -> tuple[Array, Arr
     """Powers of two near the largest entries, and in these units centre and spread; 0 of none."""
     # one column a row: reductions along short rows take several times as long
     pilot = np.array(X.T, dtype=np.float64, order="C")
-    largest = np.abs(pilot).max(axis=1)
+    low, high = pilot.min(axis=1), pilot.max(axis=1)
+    largest = np.maximum(high, -low)
     if not np.isfinite(largest).all():
         raise NotFiniteError
     # A power of two keeps every digit, and the squares below in range.
@@ -115,9 +117,10 @@ def _of_columns(X: Array, share: Array, fit_intercept: bool) -> tuple[Array, Arr
     pilot /= two[:, None]
     centre = np.zeros(len(pilot))
     if fit_intercept:
-        first = pilot[:, 0]
-        constant = (pilot == first[:, None]).all(axis=1)
-        centre = np.where(constant, first, pilot @ share)
+        centre = pilot @ share
+        constant = low == high
+        if constant.any():
+            centre[constant] = pilot[constant, 0]
         pilot -= centre[:, None]
     return two, centre, np.sqrt(np.square(pilot, out=pilot) @ share)
 
