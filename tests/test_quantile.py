@@ -630,3 +630,19 @@ def test_a_signal_far_above_the_noise_leaves_the_noise_its_size(solver, size):
     model = QuantileRegressor(0.3, solver=solver).fit(X, noise + size * X[:, 0])
     least = QuantileRegressor(0.3).fit(X, noise).objective_
     assert model.objective_ == pytest.approx(least, rel=1e-9, abs=4 * np.finfo(float).eps * size)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("tau", [0.05, 0.5, 0.9])
+def test_a_small_table_is_solved_in_few_steps(tau, fit_intercept, weighted):
+    """The vertex next to the first points of the interior leads to the optimum."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(800, 5))
+    y = X @ [1.0, -2.0, 0.5, 0.0, 3.0] + rng.standard_t(3, size=800)
+    y[rng.random(800) < 0.1] += 20.0
+    weight = rng.uniform(0.1, 2.0, size=800) if weighted else None
+    model = QuantileRegressor(tau, fit_intercept=fit_intercept).fit(X, y, weight)
+    assert_exact(model, X, y, tau, weight)
+    assert (np.abs(y - model.predict(X)) < 1e-12).sum() == 5 + fit_intercept
+    assert model.n_iter_ <= 9  # 13 to 20 without steps between vertices

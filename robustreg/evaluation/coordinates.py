@@ -206,6 +206,17 @@ class Coordinates:
         lead = self.k + self.rows.fit_intercept
         return gram[:lead, :lead]
 
+    def whole(self) -> Array:
+        """All rows ``[q, 1]``, column after column."""
+        out = np.ones((self.rows.n, self.k + self.rows.fit_intercept), order="F")
+
+        def of_block(block: Block) -> int:
+            out[block.place, : self.k] = self.reduce(block.reading.centred(block.X))
+            return 0
+
+        self.rows.sum(of_block)
+        return out
+
     def take(self, mask: Mask) -> Array:
         """Rows ``[q, 1]`` where ``mask`` is true."""
         rows = self.rows

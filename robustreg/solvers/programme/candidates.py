@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._median import weighted_median
 from robustreg.evaluation.certificate import dual_gap_from
 from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.coordinates import Coordinates, sizes_of_terms
@@ -75,7 +76,7 @@ def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, Optimiz
     """The least-squares fit, where it is exact or there is nothing to fit."""
     objective, own = programme.objective, programme.own
     theta = objective.least_squares()
-    if programme.size and _some_are_off(problem, programme, theta):
+    if programme.size and _some_are_off(problem, programme.objective, theta):
         return None
     residual = programme.residuals(theta)
     zero = np.zeros(len(residual), dtype=bool)
@@ -93,14 +94,18 @@ def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, Optimiz
     return Candidate(found, residual, zero, value, gap), fit
 
 
-def _some_are_off(problem: Problem, programme: Streamed, theta: Array) -> bool:
-    """Whether the losses of some rows alone are more than an exact fit leaves: no pass then."""
-    step = problem.n // SURVEY_ROWS
-    if step <= 1 or problem.penalty.positive:  # which cuts coefficients off
+def _some_are_off(problem: Problem, objective: Objective, theta: Array) -> bool:
+    """Whether the losses of some rows alone are more than an exact fit leaves: no pass then.
+
+    Of all rows, where they are no more than a block.
+    """
+    rows, step = objective.rows, max(1, problem.n // SURVEY_ROWS)
+    some = step > 1 or rows.one_block
+    if not some or problem.penalty.positive:  # which cuts coefficients off
         return False
-    residual, weight = programme.objective.residuals_of_some(theta, step)
+    residual, weight = objective.residuals_of_some(theta, step)
     losses = problem.loss.rho(residual)
-    part = float(losses.sum() if weight is None else weight @ losses) / programme.total
+    part = float(losses.sum() if weight is None else weight @ losses) / rows.total
     return part > most_if_exact(problem)
 
 
@@ -164,6 +169,8 @@ def _coefficients(programme: Posed, theta: Array, zero: Mask) -> tuple[Array, bo
     """
     objective = programme.objective
     found = objective.unpack(theta)[0]
+    if not objective.penalty.kinked:
+        return found, False
     beta = found.copy()
     beta[programme.kinked[zero[programme.n :]]] = 0.0
     if objective.penalty.positive:
@@ -185,7 +192,7 @@ def certified(programme: Posed, theta: Array, nu: Array, zero: Mask, residual: A
         residual[:n] = own.rows.y - own.fitted(beta, intercept)
         if objective.rows.fit_intercept and zero[:n].any():
             # what that has moved the rows of the vertex by may be more than their terms' rounding
-            shift = float(np.median(residual[:n][zero[:n]]))
+            shift = weighted_median(residual[:n][zero[:n]])
             back = residual.copy()
             back[:n] -= shift
             if programme.value(theta, back) < programme.value(theta, residual):
@@ -219,8 +226,8 @@ def _put_right(
     if not np.isfinite(left).all():
         return found
     near = lost <= DIGIT * lost.min()
-    shift = float(np.median(left[near]))
-    if not np.median(lost[near]) < abs(shift) < np.inf:
+    shift = weighted_median(left[near])
+    if not weighted_median(lost[near]) < abs(shift) < np.inf:
         return found
     found = replace(found, intercept=found.intercept + shift)
     left, lost = _at_zero(objective, found, slice(None))

@@ -49,7 +49,7 @@ def linprog_in(
     """The same in given coordinates."""
     programme, ended = opened(problem, chosen)
     if ended is None:
-        rows = programme.kept(np.ones(len(programme.target), dtype=bool))
+        rows = programme.at_hand()
         theta = programme.objective.least_squares()
         equations = sparse.csc_array((rows.weight[:, None] * rows.design).T)
         fit = dual_programme(rows, equations, theta, max_iter, EPS * problem.spread)

@@ -19,16 +19,24 @@ from robustreg.solvers.programme.candidates import (
     opened,
     report,
 )
-from robustreg.solvers.programme.central import Point, central_point, centred
+from robustreg.solvers.programme.central import (
+    Point,
+    barrier_of,
+    central_point,
+    centred,
+    majorised,
+)
 from robustreg.solvers.programme.dual import linprog_in
 from robustreg.solvers.programme.early import MOST_COORDINATES, EarlyVertex
-from robustreg.solvers.programme.rows import Programme, Solver, Streamed
+from robustreg.solvers.programme.rows import Programme, Stored, Streamed
 from robustreg.solvers.programme.session import ProgrammeSession
-from robustreg.solvers.programme.vertex import descents, typical_size, vertex
+from robustreg.solvers.programme.vertex import descents, least_along, typical_size, vertex
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
 CENTRAL = 10.0  # complementarity at the start, in the typical residual's: from near 0 steps jam
+# The same of points of the central path that are stepped to before: then there is less to go.
+NEARER = 0.2, 0.1, 0.05, 0.05
 JAMMED = 0.9  # share of the complementarity that a step must not leave
 RECENTRED = 2  # jammed steps after which the central path is looked for,
 LOWERED = 0.1  # at this share of the complementarity
@@ -78,9 +86,14 @@ def _searched(
     """The vertex that steps lead to: one that is proven on their way, or that at their end."""
     steps, negligible = _at_hand(problem, programme), EPS * problem.spread
     early = EarlyVertex(steps, problem.exact)
-    point, fit = iterate(steps, first_theta(programme), max_iter, negligible, early)
+    theta = first_theta(programme)
+    if early.serves and isinstance(steps, Stored) and not len(programme.kinked):
+        start = _nearer(steps, theta, programme.objective.rows.fit_intercept, negligible)
+        point, fit = stepped(steps, start, max_iter, negligible, early)
+    else:
+        point, fit = iterate(steps, theta, max_iter, negligible, early)
     if early.found is not None:
-        found = EarlyVertex(programme, problem.exact).at(point)
+        found = early.confirmed(programme)
         candidate = None if found is None else certified(programme, *found)
         if candidate is not None and candidate.gap <= PROVEN * candidate.value:
             return candidate, fit
@@ -100,7 +113,7 @@ def _at_hand(problem: Problem, programme: Streamed) -> Programme:
     few = programme.own.rows.one_block and programme.size <= MOST_COORDINATES
     if not few or problem.farthest > FAR_OUT * problem.spread:
         return programme
-    return programme.kept(np.ones(len(programme.target), dtype=bool))
+    return programme.at_hand()
 
 
 def first_theta(programme: Streamed) -> Array:
@@ -117,6 +130,19 @@ def first_theta(programme: Streamed) -> Array:
     least, null_value = (programme.value(at, programme.residuals(at)) for at in (theta, null))
     positive = programme.objective.penalty.positive
     return null if positive or null_value < least else theta
+
+
+def _nearer(programme: Programme, theta: Array, shifts: bool, negligible: float) -> Point:
+    """A point near the central path, further along it than where steps could begin safely."""
+    if shifts:
+        least = least_along(programme, programme.residuals(theta), np.ones(len(programme.target)))
+        if least is not None:
+            theta = np.append(theta[:-1], theta[-1] + least[0])
+    for share in NEARER:
+        residual = programme.residuals(theta)
+        mu = max(share * typical_size(np.abs(residual)), negligible)
+        theta = majorised(programme, theta, residual, mu)
+    return central_point(programme, theta, mu)
 
 
 def iterate(
@@ -152,7 +178,7 @@ def stepped(
     while iterations < max_iter:
         iterations += 1
         mu = _complementarity(programme, point)
-        size = typical_size(point.p + point.q)
+        size = typical_size(point.parts.sum(axis=0))
         if mu <= max(TARGET * size, negligible) or size <= negligible:
             status, message = Ended.FINISHED, "The complementarity gap is closed."
             break
@@ -184,17 +210,13 @@ def stepped(
 
 def _complementarity(programme: Programme, point: Point) -> float:
     """The mean of ``up p`` and ``down q``."""
-    products = programme.weight @ (point.up * point.p + point.down * point.q)
-    return float(products) / (2.0 * float(programme.weight.sum()))  # of penalty rows, too
+    return _mean(programme, point.slack * point.parts)
 
 
-def _complementarity_after(
-    programme: Programme, point: Point, step: Point, primal: float, dual: float
-) -> float:
-    """The same after a step of some lengths."""
-    products = (point.up - dual * step.nu) * (point.p + primal * step.p)
-    products += (point.down + dual * step.nu) * (point.q + primal * step.q)
-    return float(programme.weight @ products) / (2.0 * float(programme.weight.sum()))
+def _mean(programme: Programme, products: Array) -> float:
+    """Weighted mean of what there is two of for each row."""
+    weight = programme.weight
+    return float(sum(products @ weight)) / (2.0 * programme.weights)  # of penalty rows, too
 
 
 def _step(programme: Programme, point: Point, mu: float) -> Point | None:
@@ -202,60 +224,57 @@ def _step(programme: Programme, point: Point, mu: float) -> Point | None:
 
     None where it leads out of the floating-point range.
     """
-    barrier = point.barrier
-    solve = programme.solver(barrier)
-    if solve is None:
+    ratio = point.parts / point.slack
+    newton = _Newton(programme, point, ratio, barrier_of(ratio))
+    if newton.solve is None:
         return None
-    excess = programme.residuals(point.theta) - point.p + point.q
-    affine = _direction(programme, point, barrier, solve, excess, 0.0, 0.0)
+    affine = newton.direction()
     if affine is None:
         return None
-    primal, dual = _lengths(point, affine)
-    centring = (_complementarity_after(programme, point, affine, primal, dual) / mu) ** 3
+    # where p and q are headed for 0, their relative changes and those of the slacks are minus 1
+    relative = affine.slack / point.slack
+    primal, dual = _length(-1.0 - relative), _length(relative)
+    bent = affine.slack * affine.parts
+    after = (1.0 - primal) * mu + primal * dual * _mean(programme, bent)
+    after += (dual - primal) * _mean(programme, point.parts * affine.slack)
     # the second-order term belongs to a full step: of a short one, only its share is true
-    share = min(primal, dual)
-    bent = (
-        centring * mu + share * affine.nu * affine.p,
-        centring * mu - share * affine.nu * affine.q,
-    )
-    step = _direction(programme, point, barrier, solve, excess, *bent)
+    target = (after / mu) ** 3 * mu - min(primal, dual) * bent
+    step = newton.direction(target)
     if step is None:
         return None
-    moved = point.move(step, *_lengths(point, step))
+    with np.errstate(over="ignore"):  # a step next to nothing may be repeated without end
+        primal, dual = _length(step.parts / point.parts), _length(step.slack / point.slack)
+    moved = point.move(step, primal, dual)
     return moved if np.isfinite(moved.theta).all() else None
 
 
-def _direction(
-    programme: Programme,
-    point: Point,
-    barrier: Array,
-    solve: Solver,
-    excess: Array,
-    target_p: Array | float,
-    target_q: Array | float,
-) -> Point | None:
-    """Newton direction towards ``up p = target_p`` and ``down q = target_q``, if it is finite."""
-    gap_p, gap_q = target_p - point.up * point.p, target_q - point.down * point.q
-    xi = (excess - gap_p / point.up + gap_q / point.down) * barrier
-    side = programme.imbalance(point.theta, point.nu + xi)
-    if not np.isfinite(side).all():
-        return None
-    dtheta = solve(side)
-    dnu = xi - barrier * programme.fitted(dtheta)
-    dp = (gap_p + point.p * dnu) / point.up
-    dq = (gap_q - point.q * dnu) / point.down
-    return Point(dtheta, dnu, -dnu, dnu, dp, dq)
+class _Newton:
+    """Newton's directions at a point, whose equations have one matrix."""
+
+    def __init__(self, programme: Programme, point: Point, ratio: Array, barrier: Array) -> None:
+        self.programme, self.point, self.ratio, self.barrier = programme, point, ratio, barrier
+        self.solve = programme.solver(barrier)
+        self.residual = programme.residuals(point.theta)
+
+    def direction(self, target: Array | None = None) -> Point | None:
+        """The one towards ``up p`` and ``down q`` of a target, 0 by default, if it is finite."""
+        programme, point, xi, parts = self.programme, self.point, self.residual, -self.point.parts
+        if target is not None:
+            pushed = target / point.slack
+            xi = xi - pushed[0] + pushed[1]
+            parts = parts + pushed
+        xi = xi * self.barrier
+        side = programme.imbalance(point.theta, point.nu + xi)
+        if not np.isfinite(side).all():
+            return None
+        assert self.solve is not None
+        dtheta = self.solve(side)
+        dnu = xi - self.barrier * programme.fitted(dtheta)
+        slack = np.array([-dnu, dnu])
+        return Point(dtheta, dnu, slack, parts - self.ratio * slack)
 
 
-def _lengths(point: Point, step: Point) -> tuple[float, float]:
-    """Primal and dual step lengths that keep p, q and the slacks positive."""
-    with np.errstate(over="ignore"):  # a step next to nothing may be repeated without end
-        primal = min(_to_zero(point.p, step.p), _to_zero(point.q, step.q))
-        dual = min(_to_zero(point.up, step.up), _to_zero(point.down, step.down))
-    return min(1.0, TO_BOUNDARY * primal), min(1.0, TO_BOUNDARY * dual)
-
-
-def _to_zero(values: Array, step: Array) -> float:
-    """How many steps bring the first of some positive values to 0; infinity: none ever does."""
-    fastest = float(np.fmin.reduce(step / values, initial=0.0))
-    return -1.0 / fastest if fastest < 0.0 else np.inf
+def _length(relative: Array) -> float:
+    """The length of a step that changes positive values by these shares, and keeps them so."""
+    fastest = float(np.fmin.reduce(relative, axis=None, initial=0.0))
+    return min(1.0, -TO_BOUNDARY / fastest) if fastest < 0.0 else 1.0

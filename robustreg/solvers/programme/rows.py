@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, block_diag, cho_factor, cho_solve
+from scipy.linalg import lapack
 
 from robustreg._arrays import EPS, TINY, Array, Index, Mask
+from robustreg._cached import cached_property
 from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.reading import Block
@@ -66,11 +67,10 @@ def _solver(matrix: Array) -> Solver:
     """Solves equations with a (finite) matrix, in the sense of least squares if it is singular."""
     if not len(matrix):  # which SciPy 1.11 has no solution for
         return lambda side: side
-    try:
-        factor = cho_factor(matrix, check_finite=False)
-    except LinAlgError:
+    factor, failed = lapack.dpotrf(matrix)
+    if failed:
         return lambda side: lstsq(matrix, side, cond=1e-14)
-    return lambda side: cho_solve(factor, side, check_finite=False)
+    return lambda side: lapack.dpotrs(factor, side)[0]
 
 
 class Programme(ABC):
@@ -105,6 +105,11 @@ class Programme(ABC):
     def size(self) -> int:
         """Number of coordinates."""
         return len(self.ridge)
+
+    @cached_property
+    def weights(self) -> float:
+        """The sum of all weights, those of the penalty's rows included."""
+        return float(self.weight.sum())
 
     @abstractmethod
     def fitted(self, theta: Array) -> Array:
@@ -146,7 +151,7 @@ class Programme(ABC):
 
     def imbalance(self, theta: Array, nu: Array) -> Array:
         """What is 0 at the optimum: slopes of nu less those of the ridge."""
-        return self.slopes(nu) - self.pull(theta)
+        return self.slopes(nu) - self.pull(theta) if self.curved else self.slopes(nu)
 
     def average(self, values: Array) -> float:
         """``sum w values / W``."""
@@ -172,11 +177,14 @@ class Programme(ABC):
 
 
 class Stored(Programme):
-    """A programme whose D is an array in memory."""
+    """A programme whose D is an array in memory, column after column.
+
+    Rows are short: what is done to each entry, and products with D, take half of the time so.
+    """
 
     def __init__(self, design: Array, *rest: Any) -> None:
         super().__init__(*rest)
-        self.design = design
+        self.design = np.asfortranarray(design)
 
     def fitted(self, theta: Array) -> Array:
         return self.design @ theta
@@ -216,17 +224,24 @@ class Streamed(Programme):
         self.extra[:, : objective.k] = self.width[:, None] * self.own.basis[self.kinked]
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
-        ridge: Array = np.zeros((objective.k, objective.k))
+        k, lead = objective.k, objective.lead
+        ridge = np.zeros((lead, lead))
         if objective.penalty.root_curvature:
-            ridge = objective.penalty_hessian
+            ridge[:k, :k] = objective.penalty_hessian
         super().__init__(
             self._extend(objective.rows.y, np.zeros(len(self.extra))),
             self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra[0]),
             self._extend(np.broadcast_to(low, self.n), extra[1]),
             self._extend(np.broadcast_to(high, self.n), extra[2]),
             objective.rows.total,
-            block_diag(ridge, 0.0) if objective.rows.fit_intercept else ridge,
+            ridge,
         )
+
+    def at_hand(self) -> Stored:
+        """All rows, in memory."""
+        design = self._extend(self.own.whole(), self.extra)
+        parts = self.target, self.weight, self.low, self.high
+        return Stored(design, *parts, self.total, self.ridge)
 
     def _extend(self, data: Array, extra: Array) -> Array:
         return np.concatenate([data, extra]) if len(extra) else data
@@ -279,6 +294,8 @@ class Streamed(Programme):
 def kinked_columns(objective: Objective) -> Index:
     """The columns whose coefficient has a kink at 0, and a row of the programme for it."""
     own = objective.coordinates
+    if not objective.penalty.kinked:
+        return np.zeros(0, dtype=np.intp)
     used = own.basis.any(axis=1) if own.basis.ndim == 2 else own.basis > 0
     live = (own.spread > 0) & used
     return np.flatnonzero(live & objective.penalty.kinked)
@@ -299,6 +316,9 @@ def penalty_rows(
     than ``HIDDEN`` of it to be next to none.
     """
     penalty, own, unit = objective.penalty, objective.coordinates, objective.rows.unit[columns]
+    if not len(columns):
+        none = np.zeros(0)
+        return none, none, none, none
     spread = own.spread[columns]
     with np.errstate(over="ignore"):
         width = sharpness * (spread + (penalty.root_curvature / unit) ** 2 / spread)

@@ -178,9 +178,7 @@ def _reduced(
     )
     if last.status != Ended.FINISHED:  # with a wrong side, slopes may have no balance
         return None, last.nit
-    # of p + q and the slack of nu, complementary as they are, one tends to 0
-    slack = np.minimum(here.up, here.down) / (small.high - small.low)
-    doubt = (here.p + here.q) / (size * slack)
+    doubt = here.doubt * (small.high - small.low) / size
     index = clearest(small, doubt)
     most = MOST_STEPS + int(STEPS_PER_COLUMN * programme.size)
     for _ in range(MAX_ROUNDS):

@@ -102,8 +102,7 @@ class SparseReduction:
 
     def point(self, point: Point) -> Point:
         """A point of the whole programme as one of the reduced one."""
-        names = ("nu", "up", "down", "p", "q")
-        return Point(point.theta, *(getattr(point, name)[self.index] for name in names))
+        return point.rows(self.index)
 
     def wrong(self, residual: Array) -> Index:
         """Rows that are not open and whose residual has not the presumed sign."""
