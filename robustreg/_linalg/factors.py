@@ -7,6 +7,7 @@ not converge, on matrices with many equal values above all: those of dummy colum
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,14 @@ def eigh(matrix: Array, graded: bool = True) -> tuple[Array, Array]:
     conquer takes two thirds of the time.
     """
     _check_finite(matrix)
-    try:
-        parts: Any = linalg.eigh(matrix, check_finite=False) if graded else np.linalg.eigh(matrix)
-    except LinAlgError:
-        parts = linalg.eigh(matrix, driver="ev", check_finite=False)
+    if graded and len(matrix):  # by the routine that SciPy's own takes, with less around it
+        values, vectors, _, _, failed = lapack.dsyevr(matrix, lower=1)
+        if not failed:
+            return values, vectors
+    elif not graded:
+        with suppress(LinAlgError):
+            return np.linalg.eigh(matrix)
+    parts: Any = linalg.eigh(matrix, driver="ev", check_finite=False)
     return parts
 
 

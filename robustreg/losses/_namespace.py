@@ -122,7 +122,7 @@ def at_most(x: Any, high: float) -> Any:
 def between(x: Any, low: float, high: float) -> Any:
     """``min(max(x, low), high)``."""
     if type(x) is np.ndarray:
-        return np.clip(x, low, high)
+        return np.minimum(np.maximum(x, low), high)  # less work than np.clip before it begins
     return at_most(at_least(x, low), high)
 
 
