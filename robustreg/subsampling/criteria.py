@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
 
-from robustreg._arrays import SUMMED, Array, Mask
+from robustreg._arrays import SUMMED, Array, Index, Mask
 from robustreg.losses import ResidualLoss
 from robustreg.scale import MAD_FACTOR
 from robustreg.scale._m_scale import expected_rho, m_scales, newton_step
@@ -34,21 +35,28 @@ def placed(values: Array, place: int) -> Array:
     return np.partition(values, place, axis=1)[:, place]
 
 
+#: The weights of the rows of some of many candidates, from the absolute residuals of these.
+Weigh = Callable[[Array, Index | slice], Array]
+
+
 class Criterion(Protocol):
     """A criterion of the absolute residuals, and the weights that lead downhill from there.
 
     ``rounds`` of search around the best candidate follow where optima are many. Candidates whose
     coordinates differ by less than ``apart`` times the criterion are on their way to the same one.
+    Where subsets without a bad row are plenty, the share ``passed`` of the exact fits takes a step,
+    and of these, and of what is left of them, another share the two that follow.
     """
 
     rounds: ClassVar[int]
     apart: ClassVar[float]
+    passed: ClassVar[tuple[float, float]]
 
-    def first_weights(self, table: Table, absolute: Array) -> tuple[Array, Array]:
-        """Weights of the rows of candidates that have taken no step, and levels of some sort."""
+    def first_look(self, table: Table, absolute: Array) -> tuple[Weigh, Array]:
+        """What weighs the rows of candidates that have taken no step, and levels of some sort."""
 
-    def weigh(self, table: Table, absolute: Array, level: Array | None) -> tuple[Array, Array]:
-        """Weights of every candidate's rows, and about its criterion: its level.
+    def look(self, table: Table, absolute: Array, level: Array | None) -> tuple[Weigh, Array]:
+        """What weighs the rows of candidates, and about the criterion of each: its level.
 
         ``level`` is that of the candidates before the last step, if they are near.
         """
@@ -73,6 +81,7 @@ class SmallScale:
     loss: ResidualLoss
     rounds: ClassVar[int] = 0  # smooth: the same optimum is found again and again
     apart: ClassVar[float] = 0.05
+    passed: ClassVar[tuple[float, float]] = 0.25, 0.5  # medians tell subsets without a bad row
 
     def target(self, table: Table) -> float:
         """What the sum of ``w rho`` is at the scale.
@@ -84,23 +93,29 @@ class SmallScale:
         free = 1.0 - table.m / (table.total if enough else table.n)
         return expected_rho(self.loss) * table.total * free
 
-    def first_weights(self, table: Table, absolute: Array) -> tuple[Array, Array]:
+    def first_look(self, table: Table, absolute: Array) -> tuple[Weigh, Array]:
         """Weights at the median of the absolute residuals: a scale that is near enough."""
         level = self._middle(table, absolute)
-        return table.weigh(self.loss._weights(absolute / level[:, None])), level
+        return self._weights_at(table, level), level
 
-    def weigh(self, table: Table, absolute: Array, level: Array | None) -> tuple[Array, Array]:
+    def look(self, table: Table, absolute: Array, level: Array | None) -> tuple[Weigh, Array]:
         """Weights at the level before, and a level nearer to the scale.
 
         Where no level is known, the weights are those of the median, as for a first step.
         """
         if level is None:
-            weights, level = self.first_weights(table, absolute)
+            weigh, level = self.first_look(table, absolute)
             level = self._nearer(table, absolute, level)
         else:
             level = np.maximum(level, table.zero)
-            weights = table.weigh(self.loss._weights(absolute / level[:, None]))
-        return weights, self._nearer(table, absolute, level)
+            weigh = self._weights_at(table, level)
+        return weigh, self._nearer(table, absolute, level)
+
+    def _weights_at(self, table: Table, level: Array) -> Weigh:
+        def weigh(absolute: Array, some: Index | slice) -> Array:
+            return table.weigh(self.loss._weights(absolute / level[some, None]))
+
+        return weigh
 
     def _nearer(self, table: Table, absolute: Array, level: Array) -> Array:
         """A level that one of Newton's steps has brought nearer to the scale."""
@@ -144,15 +159,17 @@ class TrimmedSquares:
     share: float
     rounds: ClassVar[int] = 6
     apart: ClassVar[float] = 0.0
+    passed: ClassVar[tuple[float, float]] = 1.0, 0.25
 
-    def first_weights(self, table: Table, absolute: Array) -> tuple[Array, Array]:
+    def first_look(self, table: Table, absolute: Array) -> tuple[Weigh, Array]:
         """The share of every row in the sum, and the sums."""
-        return self.weigh(table, absolute, None)
+        return self.look(table, absolute, None)
 
-    def weigh(self, table: Table, absolute: Array, level: Array | None) -> tuple[Array, Array]:
+    def look(self, table: Table, absolute: Array, level: Array | None) -> tuple[Weigh, Array]:
         """The share of every row in the sum, and the sums."""
         shares = self.shares(table, absolute)
-        return shares, np.einsum("ij,ij->i", shares * absolute, absolute)
+        sums = np.einsum("ij,ij->i", shares * absolute, absolute)
+        return lambda absolute, some: shares[some], sums
 
     def shares(self, table: Table, absolute: Array) -> Array:
         """The share of every row in the sum."""

@@ -12,7 +12,7 @@ import numpy as np
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.factors import OutOfRangeError, cholesky_solve, eigh, length
 from robustreg.losses import ResidualLoss
-from robustreg.scale._m_scale import m_scale
+from robustreg.scale._m_scale import expected_rho, m_scales
 from robustreg.subsampling.criteria import SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.table import Table, ridge
 
@@ -53,7 +53,9 @@ class Fit:
     base: Base | None = None
 
 
-def descend_to_small_scale(table: Table, loss: ResidualLoss, theta: Array, max_iter: int) -> Fit:
+def descend_to_small_scale(
+    table: Table, loss: ResidualLoss, theta: Array, max_iter: int, near: float | None = None
+) -> Fit:
     """A local minimum of the M-scale of the residuals: an S-estimate.
 
     With ``s(theta)`` defined by ``sum w rho(r/s) = b (W - m)``,
@@ -62,14 +64,16 @@ def descend_to_small_scale(table: Table, loss: ResidualLoss, theta: Array, max_i
 
     which is 0 where the M-estimating equations of scale s hold. Steps are therefore those of
     an M-estimate at the current s; near the optimum, where the terms of the Hessian of s in
-    grad s vanish, its Newton steps are Newton steps of s.
+    grad s vanish, its Newton steps are Newton steps of s. ``near`` is about the scale, where
+    reweighting has gone before; then Newton steps come first.
     """
 
     def value(residual: Array, scale: float) -> float:
         return scale
 
     descent = _Descent(table, loss, partial(m_scale_of, table, loss), value)
-    return _descend(descent, theta, max_iter)
+    known = near is not None and table.zero < near < np.inf
+    return _descend(descent, theta, max_iter, near if known else None)
 
 
 def m_scale_of(table: Table, loss: ResidualLoss, residual: Array, start: float | None) -> float:
@@ -77,9 +81,12 @@ def m_scale_of(table: Table, loss: ResidualLoss, residual: Array, start: float |
 
     (The others keep their size, however small: the scale must not jump on the way down.)
     """
-    if SmallScale(loss).is_exact(table, off_plane(table, np.abs(residual))):
+    absolute = np.abs(residual)[np.newaxis]
+    if SmallScale(loss).is_exact(table, off_plane(table, absolute))[0]:
         return 0.0
-    return m_scale(residual, table.weight, loss=loss, center=0.0, n_parameters=table.m, start=start)
+    target = expected_rho(loss) * (table.total - table.m)
+    starts = None if start is None else np.array([start])
+    return float(m_scales(absolute, target, loss, starts, table.weight)[0])
 
 
 def descend_jointly(
@@ -165,10 +172,10 @@ class _Descent:
     scale_of: Callable[[Array, float | None], float]  # from the scale before, if there is one
     value: Callable[[Array, float], float]
 
-    def start(self, theta: Array) -> _Point:
-        """Where a descent begins."""
+    def start(self, theta: Array, near: float | None) -> _Point:
+        """Where a descent begins, with a scale near by if that is known."""
         residual = self.table.residuals(theta)
-        scale = self.scale_of(residual, None)
+        scale = self.scale_of(residual, near)
         return _Point(theta, residual, scale, self.value(residual, scale) if scale > 0.0 else 0.0)
 
     def pull(self, z: Array) -> Array:
@@ -214,9 +221,10 @@ class _Descent:
         return _Point(theta, residual, scale, min(here.lowest, reached))
 
 
-def _descend(descent: _Descent, theta: Array, max_iter: int) -> Fit:
+def _descend(descent: _Descent, theta: Array, max_iter: int, near: float | None = None) -> Fit:
     total = descent.table.total
-    here, last = descent.start(theta), np.inf  # and the size of the last step
+    # and the size of the last step: unknown, or one after which Newton's method is tried
+    here, last = descent.start(theta, near), np.inf if near is None else 0.5 * NEAR
     for steps in range(max_iter):
         if here.scale == 0.0:
             return fit_on_plane(descent.table, here.theta, steps)

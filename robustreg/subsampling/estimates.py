@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._median import weighted_median
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import ResidualLoss
 from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares, off_plane
@@ -109,7 +110,7 @@ class Sample:
     def _has_digits(self, fit: Fit, base: Base) -> bool:
         """Whether the coefficients leave what the fit has, or the terms do not say."""
         size = np.abs(fit.residual)
-        near = size <= max(REACH * fit.scale, float(np.median(size)), self.table.zero)
+        near = size <= max(REACH * fit.scale, weighted_median(size), self.table.zero)
         lost = np.abs(base.residual - fit.residual)[near]
         if not np.isfinite(base.residual).all() or lost.max() <= XTOL * size[near].max():
             return True
@@ -136,7 +137,7 @@ class Sample:
         """Whether it is in units of y that were followed that a fit is exact, not in its own."""
         if fit.scale > 0.0 or own is self.problem:
             return False
-        size = float(np.median(np.abs(fit.residual))) * (self.problem.y_unit / own.y_unit)
+        size = weighted_median(np.abs(fit.residual)) * (self.problem.y_unit / own.y_unit)
         return size > own.exact
 
     def is_led_astray(self, fit: Fit) -> bool:
@@ -159,8 +160,8 @@ class Sample:
             same = np.isfinite(lost) & (lost <= np.maximum(exact, LAST_PLACES * EPS * terms))
         return not bool(same.all())
 
-    def find(self, criterion: Criterion) -> Array:
-        """The optima of a criterion on (a sample of) the rows, the best ones first."""
+    def find(self, criterion: Criterion) -> tuple[Array, Array]:
+        """The optima of a criterion on (a sample of) the rows, the best ones first; its values."""
         starts: Callable[[Index | None], Array]
         starts = partial(
             further_starts,
@@ -202,10 +203,11 @@ def make_sample(
 def s_estimate(sample: Sample, loss: ResidualLoss) -> Fit:
     """The fit of the smallest M-scale of the residuals found."""
 
-    def way(table: Table, theta: Array) -> Fit:
-        return descend_to_small_scale(table, loss, theta, sample.max_iter)
+    def way(table: Table, theta: Array, near: float | None = None) -> Fit:
+        return descend_to_small_scale(table, loss, theta, sample.max_iter, near)
 
-    fits = [way(sample.table, theta) for theta in sample.find(SmallScale(loss))]
+    optima = zip(*sample.find(SmallScale(loss)), strict=True)
+    fits = [way(sample.table, theta, float(near)) for theta, near in optima]
     exact = [fit.theta for fit in fits if fit.scale == 0.0]
     if exact:
         return sample.on_plane_of_most(exact)
@@ -223,7 +225,7 @@ def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
     def is_exact(fit: Fit) -> Mask:
         return criterion.is_exact(table, off_plane(table, np.abs(fit.residual)))
 
-    found = descend(sample.find(criterion))
+    found = descend(sample.find(criterion)[0])
     if not fits_in_one(table) and not is_exact(found[0][0]):
         count = max(1, FITS_ON_ALL * SMALL // table.n)
         near = fits_within(table, criterion, found[0][0].theta, count, sample.random)

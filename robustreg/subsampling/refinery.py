@@ -8,10 +8,10 @@ import numpy as np
 
 from robustreg._arrays import Array, Index, Mask
 from robustreg._parallel import map_ordered, slices
-from robustreg.subsampling.criteria import Criterion
+from robustreg.subsampling.criteria import Criterion, Weigh
 from robustreg.subsampling.table import Table, ridge
 
-PASSED = 0.25  # of candidates, the better ones, take part in the steps of a sieve that follow
+PASSED = 0.25  # of candidates, the better ones, take part in the last step of a sieve
 KEPT = 10  # of each batch, at least, and optima in the end, at most
 SETTLING = 20  # candidates that go on until they settle, at most
 MAX_STEPS = 100  # of these, at most
@@ -28,8 +28,8 @@ SQUARE = 8
 PAIRED = 40  # coordinates up to which the products of all pairs are worth their memory
 
 
-# The weights and levels of a part of the candidates, from their absolute residuals.
-Look = Callable[[Array, slice], tuple[Array, Array]]
+# What weighs the rows of a part of the candidates, and levels, from their absolute residuals.
+Look = Callable[[Array, slice], tuple[Weigh, Array]]
 
 
 class Refinery:
@@ -62,8 +62,8 @@ class Refinery:
     ) -> tuple[Array, Array]:
         """The better candidates after a reweighted least-squares step, and their levels before.
 
-        A ``share`` of each batch, but at least ``KEPT`` of it, is better. ``exact`` levels are
-        the criterion itself.
+        A ``share`` of each batch, but at least ``KEPT`` of it, is better, and alone takes the step.
+        ``exact`` levels are the criterion itself.
         """
         sample, criterion = self.sample, self.criterion
 
@@ -72,19 +72,24 @@ class Refinery:
             with np.errstate(all="ignore"):  # candidates far away come last
                 residual = sample.y - batch @ sample.q.T
                 absolute = np.abs(residual)
-                weights, level = look(absolute, part)
+                weigh, level = look(absolute, part)
                 if not level.min() > criterion.least(sample):
                     level = criterion.values(sample, absolute, level)
                 count = max(KEPT, int(share * len(batch)))
+                better: Index | slice = slice(None)
                 if count < len(batch):
                     better = np.sort(np.argsort(level, kind="stable")[:count])
-                    batch, level, weights = batch[better], level[better], weights[better]
+                    batch, level = batch[better], level[better]
                     residual, absolute = residual[better], absolute[better]
                 if exact:
                     level = criterion.values(sample, absolute, level)
+                weights = weigh(absolute, better)
                 return batch + self._least_squares(weights, residual), level
 
-        parts = map_ordered(work, slices(len(thetas), self._together(len(thetas))), self.n_threads)
+        together = self._together(len(thetas))
+        if together == len(thetas):
+            return work(slice(None))
+        parts = map_ordered(work, slices(len(thetas), together), self.n_threads)
         return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def _together(self, count: int) -> int:
@@ -94,30 +99,32 @@ class Refinery:
         batches = -(-count // max(1, most))
         return -(-count // max(1, batches))
 
-    def first_look(self, absolute: Array, part: slice) -> tuple[Array, Array]:
+    def first_look(self, absolute: Array, part: slice) -> tuple[Weigh, Array]:
         """Weights for the first step of candidates, and what may serve as their levels."""
-        return self.criterion.first_weights(self.sample, absolute)
+        return self.criterion.first_look(self.sample, absolute)
 
     def look(self, levels: Array | None = None) -> Look:
         """Weights and levels of candidates that had these levels before their last step."""
 
-        def weigh(absolute: Array, part: slice) -> tuple[Array, Array]:
+        def look(absolute: Array, part: slice) -> tuple[Weigh, Array]:
             before = None if levels is None else levels[part]
-            return self.criterion.weigh(self.sample, absolute, before)
+            return self.criterion.look(self.sample, absolute, before)
 
-        return weigh
+        return look
 
     def sieve(self, thetas: Array, *, early: bool) -> tuple[Array, Array]:
         """The best candidates after three steps, and their criteria before the last one.
 
-        The worse ones are left behind after two, and ``early`` most of them after one.
+        The worse ones are left behind after two, and ``early`` the criterion's shares of them.
         """
-        thetas, _ = self.step(thetas, self.first_look)
         if not early:
             thetas, _ = self.step(thetas, self.first_look)
+            thetas, _ = self.step(thetas, self.first_look)
             return self.step(thetas, self.look(), PASSED, exact=True)
-        thetas, levels = self.step(thetas, self.look(), PASSED)
-        return self.step(thetas, self.look(levels), PASSED, exact=True)
+        first, later = self.criterion.passed
+        thetas, _ = self.step(thetas, self.first_look, first)
+        thetas, levels = self.step(thetas, self.look(), later)
+        return self.step(thetas, self.look(levels), later, exact=True)
 
     def settle(self, thetas: Array, levels: Array, *, early: bool) -> tuple[Array, Array]:
         """The best optima that candidates come to, the best one first, and their criteria.

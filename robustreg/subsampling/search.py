@@ -31,7 +31,7 @@ def find(
     random: RandomState,
     more: Callable[[Index | None], Array],
     kept: int,
-) -> Array:
+) -> tuple[Array, Array]:
     """Local optima of a criterion, the best ones first, on all rows or a sample of them.
 
     Candidates are the exact fits to ``n_subsamples`` elemental subsets, and more. Each takes a
@@ -59,6 +59,9 @@ def find(
     Returns
     -------
     ndarray of shape (at most ``kept``, m)
+        The optima.
+    ndarray of shape (at most ``kept``,)
+        About what the criterion is there, on the rows that were searched.
     """
     early = plenty(n_subsamples, table.m)
     sample, candidates = _candidates(table, criterion, n_subsamples, random, more)
@@ -71,8 +74,9 @@ def find(
             np.vstack([best[:1], near]), np.append(values[0], levels), early=early
         )
     if sample is table and early:
-        best = best[~(values > values[0] * (1.0 + CLOSE))]
-    return best[:kept]
+        close = ~(values > values[0] * (1.0 + CLOSE))
+        best, values = best[close], values[close]
+    return best[:kept], values[:kept]
 
 
 def _candidates(
@@ -127,8 +131,10 @@ def fits_within(
     the bulk, and fits to some of its rows lead to others, and better ones, than random rows do.
     """
     residual = sample.residuals(theta)
+    absolute = np.abs(residual)[None]
     with np.errstate(all="ignore"):
-        weights, _ = criterion.weigh(sample, np.abs(residual)[None], None)
+        weigh, _ = criterion.look(sample, absolute, None)
+        weights = weigh(absolute, slice(None))
     inside = np.flatnonzero(weights[0])
     size = min(len(inside), ROWS_WITHIN * sample.m)
     if not len(inside):  # no residual is a number

@@ -82,12 +82,15 @@ class Table:
 
     def residuals(self, theta: Array) -> Array:
         """``y - q theta``."""
+        parts = self._parts()
+        if len(parts) <= 1:
+            return self.y - product(self.q, theta)
         out = np.empty(self.n)
 
         def work(part: slice) -> None:
             np.subtract(self.y[part], product(self.q[part], theta), out=out[part])
 
-        map_ordered(work, self._parts(), self._threads)
+        map_ordered(work, parts, self._threads)
         return out
 
     def gram(self, weight: Array) -> Array:
@@ -97,14 +100,18 @@ class Table:
             q = self.q[part]
             return product((weight[part, None] * q).T, q)
 
-        return self._sum(work, np.zeros((self.m, self.m)))
+        return self._sum(work)
 
     def slope(self, pull: Array) -> Array:
         """``sum pull q`` over the rows."""
-        return self._sum(lambda part: product(pull[part], self.q[part]), np.zeros(self.m))
+        return self._sum(lambda part: product(pull[part], self.q[part]))
 
-    def _sum(self, work: Callable[[slice], Array], total: Array) -> Array:
-        for part in map_ordered(work, self._parts(), self._threads):
+    def _sum(self, work: Callable[[slice], Array]) -> Array:
+        parts = self._parts()
+        if len(parts) <= 1:
+            return work(slice(None))
+        total, *others = map_ordered(work, parts, self._threads)
+        for part in others:
             total += part
         return total
 
