@@ -50,6 +50,27 @@ def test_y_far_from_0_without_an_intercept(model, far):
     np.testing.assert_array_equal(model.outliers_[clear], flags[clear])
 
 
+@pytest.mark.parametrize("seed", [0, 6, 10, 11])
+@pytest.mark.parametrize(
+    "model",
+    [
+        SRegressor(random_state=0),
+        MMRegressor(random_state=0),
+        MRegressor("bisquare", random_state=0),
+    ],
+    ids=repr,
+)
+def test_descents_end_where_steps_are_lost_in_rounding(model, seed):
+    """Residuals have four digits: none moves by a step that is still above 1e-10 scales."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(60, 3))
+    y = X @ [1.0, 2.0, 3.0] + rng.normal(size=60)
+    y[:5] += 50.0
+    model.set_params(fit_intercept=False).fit(np.c_[X, np.ones(60)], y + 1.7e11)
+    assert model.converged_
+    assert model.n_iter_ < 30
+
+
 @pytest.mark.parametrize(
     "model", [HuberRegressor(), L1Regressor(), MMRegressor(random_state=0)], ids=repr
 )

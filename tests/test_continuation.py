@@ -57,7 +57,7 @@ def test_a_fixed_scale_next_to_nothing_beside_what_is_followed(seed, solver):
 
 def test_scales_whose_fits_come_to_no_end_are_not_gone_through_to_the_last(monkeypatch):
     """A wide table, a gross y, and next to no scale: another way ends where this one gives up."""
-    g = np.random.default_rng(0)
+    g = np.random.default_rng(12)
     X, y = g.normal(size=(9, 14)) * 10.0 ** g.uniform(-8, 8, 14), g.standard_cauchy(9)
     y[0] = 1e14
     steps = []

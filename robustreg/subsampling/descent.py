@@ -237,8 +237,10 @@ def _descend(descent: _Descent, theta: Array, max_iter: int, near: float | None 
         if reached is None:  # no step goes down any more: at the optimum, or rounding
             solved = min(last, step.size) < NEAR and step.solves_all(total)
             return here.fit(steps, converged=step.is_rounding(last) or solved)
+        # a step that moves no residual is below the rounding of these, and so would all others be
+        lost = step.size < NEAR and np.array_equal(reached.residual, here.residual)
         here, last = reached, step.size
-        if last <= XTOL:
+        if last <= XTOL or lost:
             return here.fit(steps + 1, converged=step.solves_all(total))
     return here.fit(max_iter, converged=False)
 
