@@ -310,13 +310,10 @@ class SlopesOf:
 
 
 def slopes_of(block: Block, weighted: Array) -> Array:
-    """``sum weighted [a, 1]`` over a block, of one weight a row or of several, one after the other.
-
-    One product with several takes little longer than with one: X is read once.
-    """
-    sums = np.empty((*weighted.shape[:-1], block.reading.p + 1))
-    sums[..., -1] = weighted.sum(axis=-1)
-    sums[..., :-1] = product(weighted, block.X) - sums[..., -1:] * block.reading.offset
+    """``sum weighted [a, 1]`` over a block."""
+    sums = np.empty(block.reading.p + 1)
+    sums[-1] = weighted.sum()
+    sums[:-1] = product(weighted, block.X) - sums[-1] * block.reading.offset
     return sums
 
 

@@ -6,14 +6,13 @@ In those of all rows, bad leverage points leave the good rows few digits, or non
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg._linalg.products import product
 from robustreg.evaluation.choice import white
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
@@ -77,26 +76,10 @@ def in_good_coordinates(
 def residuals(block: Block, point: Point) -> Array:
     """Standardised residuals, within bounds in which their products have numbers."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return _bounded(standardised(block, point))
-
-
-def residuals_of_each(block: Block, points: Sequence[Point]) -> Array:
-    """The same from several points, one after the other: X is read once."""
-    beta = np.array([point.beta for point in points])
-    shift = np.array([point.intercept for point in points]) - beta @ block.reading.offset
-    sigma = np.array([point.sigma for point in points])
-    with np.errstate(over="ignore", invalid="ignore"):
-        fitted = product(beta, block.X.T)
-        z: Array = np.subtract(block.target, fitted, out=fitted)
-        z -= shift[:, None]
-        z /= sigma[:, None]
-        return _bounded(z)
-
-
-def _bounded(z: Array) -> Array:
-    if np.abs(z).max() <= FAR:
-        return z
-    return np.nan_to_num(np.clip(z, -FAR, FAR), nan=FAR)
+        z = standardised(block, point)
+        if np.abs(z).max() <= FAR:
+            return z
+        return np.nan_to_num(np.clip(z, -FAR, FAR), nan=FAR)
 
 
 def share_of(slope: Array, square: float) -> float:

@@ -16,7 +16,7 @@ from robustreg.evaluation.moments import about, weighted_gram
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import Point, slopes_of
 from robustreg.inference._covariance import Bread
-from robustreg.inference._good_rows import residuals, residuals_of_each
+from robustreg.inference._good_rows import residuals
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._sums import ALL_LEVERAGE, STEEP, Added, Fit, LeaveOut, Middle, explained
 from robustreg.losses import ResidualLoss
@@ -48,8 +48,7 @@ class Start:
         if self.point is None:
             z = residuals(block, own)
             return z, z
-        z, z0 = residuals_of_each(block, (own, self.point))
-        return z, z0
+        return residuals(block, own), residuals(block, self.point)
 
     def of_scale(self, block: Block, own: Point) -> Array:
         """``chi(z0)``; 0 where the scale was given."""
@@ -110,24 +109,21 @@ class Score:
         curve = block.weighted(bend)
         slope = np.zeros(len(z)) if chi is None else chi.psi(z0)
         value = slope if chi is None else chi.rho(z0)
-        each = np.empty((3, len(z)))
-        each[0], each[2] = block.weighted(psi), block.weighted(slope)
-        np.multiply(curve, z, out=each[1])
-        slopes = slopes_of(block, each)
+        own, steep = block.weighted(psi), block.weighted(slope)
         bread, against = self._grams(block, curve)
         return Solved(
             bread=bread,
             against=against,
-            psi=slopes[0],
-            psi_square=float(each[0] @ psi),
+            psi=slopes_of(block, own),
+            psi_square=float(own @ psi),
             bend=float(curve.sum()),
             bend_square=float(curve @ bend),
             fit=explained(block, good(loss, z), self.point.sigma * z),
-            curve_z=slopes[1],
+            curve_z=slopes_of(block, curve * z),
             chi=float(block.weighted(value).sum()),
-            lever=float(each[2] @ z0),
-            chi_slope=slopes[2],
-            chi_slope_square=float(each[2] @ slope),
+            lever=float(steep @ z0),
+            chi_slope=slopes_of(block, steep),
+            chi_slope_square=float(steep @ slope),
         )
 
     def _grams(self, block: Block, curve: Array) -> tuple[Array, Array]:
