@@ -120,13 +120,16 @@ class _ColumnSums:
     products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
-        offset, weight = block.reading.offset, block.weight
-        weight = np.ones(block.X.shape[0]) if weight is None else weight
+        weight = np.ones(block.X.shape[0]) if block.weight is None else block.weight
         with np.errstate(over="ignore", invalid="ignore"):
-            total, sums = weight.sum(), product(weight, block.X)
-            squares = weight @ (block.X * block.X)
-            about = squares - 2 * offset * sums + total * offset**2
-            return np.array([sums - total * offset, about])
+            return np.array(first_and_second(block, weight))
+
+
+def first_and_second(block: Block, weight: Array) -> tuple[Array, Array]:
+    """``sum w a`` and ``sum w a^2`` of the columns of a block, a = A - offset."""
+    offset, total, sums = block.reading.offset, weight.sum(), product(weight, block.X)
+    squares = product(weight, squared(block.X))
+    return sums - total * offset, squares - 2 * offset * sums + total * offset**2
 
 
 def column_moments(rows: RowBlocks) -> tuple[RowBlocks, Array]:
@@ -217,6 +220,14 @@ def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
 def scaled_rows(block: Any, weight: Array) -> Any:
     """Rows of a CSR matrix times their weights; the indices are shared."""
     data = block.data * np.repeat(weight, np.diff(block.indptr))
+    return type(block)((data, block.indices, block.indptr), shape=block.shape, copy=False)
+
+
+def squared(block: Any) -> Any:
+    """The squares of all entries; of a CSR matrix the indices are shared."""
+    if isinstance(block, np.ndarray):
+        return np.square(block)
+    data = np.square(block.data)
     return type(block)((data, block.indices, block.indptr), shape=block.shape, copy=False)
 
 

@@ -15,6 +15,7 @@ from robustreg._arrays import Array, Index
 from robustreg._linalg.products import product
 from robustreg.evaluation.evaluated import Evaluation
 from robustreg.evaluation.hessian import image_of
+from robustreg.evaluation.moments import first_and_second
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.reading import Block
 
@@ -135,11 +136,7 @@ class _SquaresOf:
     products_only: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
-        share, offset, X = self.share[block.place], block.reading.offset, block.X
-        square = type(X)((np.square(X.data), X.indices, X.indptr), shape=X.shape, copy=False)
-        about = offset * share.sum() - 2.0 * product(share, X)
-        sums: Array = product(share, square) + offset * about
-        return sums
+        return first_and_second(block, self.share[block.place])[1]
 
 
 @dataclass(frozen=True)

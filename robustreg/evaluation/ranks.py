@@ -14,7 +14,7 @@ from robustreg._linalg.factors import cholesky_factor
 from robustreg.evaluation.categories import complete_groups
 from robustreg.evaluation.choice import white
 from robustreg.evaluation.coordinates import Coordinates
-from robustreg.evaluation.moments import moments
+from robustreg.evaluation.moments import moments, squared
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.survey import read_rows
@@ -81,8 +81,7 @@ def _telling(own: Coordinates) -> Index:
     columns, and most of the few rows of a rare level are among them.
     """
     rows = own.rows
-    X = rows.source.X
-    square = type(X)((np.square(X.data), X.indices, X.indptr), shape=X.shape, copy=False)
+    square = squared(rows.source.X)
     with np.errstate(over="ignore", invalid="ignore"):  # a share beyond 1 counts as 1
         share = square @ np.square(own.basis / rows.unit)
         if rows.weight is not None:

@@ -17,6 +17,7 @@ from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg.evaluation.choice import GROSS
+from robustreg.evaluation.moments import squared
 from robustreg.evaluation.objective import make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended, finished
@@ -201,8 +202,7 @@ def _reduced(
 
 def _reach(programme: WholeRows, residual: Array) -> Array:
     """How far from 0 residuals are that may still change their sign."""
-    square = programme.design.matrix.copy()
-    square.data **= 2
+    square = squared(programme.design.matrix)
     each = square.T @ programme.weight / programme.total
     leverage = square @ (1.0 / each) / programme.total
     size = typical_size(np.abs(residual[: programme.n]))
