@@ -347,9 +347,8 @@ def test_repeated_entries_make_no_group():
     assert (complete_groups(X) == -1).all()
 
 
-def test_groups_take_few_products_under_a_weak_ridge(monkeypatch):
-    """A ridge alone curves F along their sums: without them it takes more than twice as many."""
-    X, y = dummies(levels=(350, 40, 30, 20, 10, 10, 5))
+def counted_products(monkeypatch):
+    """How many products each system takes from now on."""
     counts, solve = [], inexact.conjugate_gradients
 
     def counted(*arguments):
@@ -358,6 +357,13 @@ def test_groups_take_few_products_under_a_weak_ridge(monkeypatch):
         return x, count
 
     monkeypatch.setattr(inexact, "conjugate_gradients", counted)
+    return counts
+
+
+def test_groups_take_few_products_under_a_weak_ridge(monkeypatch):
+    """A ridge alone curves F along their sums: without them it takes more than twice as many."""
+    X, y = dummies(levels=(350, 40, 30, 20, 10, 10, 5))
+    counts = counted_products(monkeypatch)
     fits = [L2Regressor(alpha=1e-6).fit(X, y)]
     with_groups = sum(counts)
     monkeypatch.setattr(inexact, "complete_groups", lambda X: np.full(X.shape[1], -1))
@@ -448,14 +454,7 @@ def test_diagonals_of_a_sparse_hessian_are_exact_if_wanted():
 def test_rare_levels_are_scaled_by_their_own_rows(monkeypatch):
     X, y = dummies(n=4000, levels=(1500, 20), seed=3)
     weight = np.random.default_rng(4).exponential(size=len(y)) ** 3
-    counts, solve = [], inexact.conjugate_gradients
-
-    def counted(*arguments):
-        x, count = solve(*arguments)
-        counts.append(count)
-        return x, count
-
-    monkeypatch.setattr(inexact, "conjugate_gradients", counted)
+    counts = counted_products(monkeypatch)
     fit = HuberRegressor(alpha=1e-6).fit(X, y, sample_weight=weight)
     exactly = sum(counts)
     monkeypatch.setattr(inexact, "_has_rare", lambda problem, objective: False)

@@ -28,9 +28,7 @@ from robustreg.inference._sums import ALL_LEVERAGE, STEEP, Added, Scored, along,
 ENTRIES = 2**19  # of rows, and of matrices of groups, that are held at a time: those of a block
 
 
-def clustered(
-    fitted: FittedRows, scored: Scored, kind: str, numbers: NDArray[np.integer], count: int
-) -> Covariance:
+def clustered(fitted: FittedRows, scored: Scored, kind: str, groups: Groups) -> Covariance:
     """That of a smooth fit."""
     bread = Bread.of(slope_of_equations(fitted, scored), fitted.rows.total)
     loss = fitted.loss
@@ -39,7 +37,7 @@ def clustered(
         z = standardised(block, fitted.point)
         return Terms.of(block, loss.psi(z), loss.psi_prime(z))
 
-    return by_groups(fitted, bread, terms, kind, (numbers, count), fitted.size)
+    return by_groups(fitted, bread, terms, kind, groups, fitted.size)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _covariance_of(fitted: FittedRows, scored: Scored, asked: Asked) -> Covarian
     if asked.kind == "bootstrap":
         return of_smooth(fitted, scored, asked)
     if asked.groups is not None:
-        return clustered(fitted, scored, asked.kind, *asked.groups)
+        return clustered(fitted, scored, asked.kind, asked.groups)
     return sandwich(fitted, scored, asked.kind)
 
 
