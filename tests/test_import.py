@@ -16,12 +16,17 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 OPTIONAL = ["dask", "matplotlib", "pandas", "polars", "torch"]
 
 # scikit-learn itself imports pandas where it is installed; robustreg must add nothing to that.
+# Submodules that few use are there, but are not imported before their use.
 ADDED_BY_IMPORT = f"""
 import sys
 import sklearn.linear_model
 before = set(sys.modules)
 import robustreg
 print(*sorted(set({OPTIONAL}) & (set(sys.modules) - before)))
+assert not {{"robustreg.plotting", "robustreg.datasets"}} & set(sys.modules)
+assert robustreg.plotting.LossDisplay.__name__ == "LossDisplay"
+assert robustreg.datasets.load_engel.__name__ == "load_engel"
+assert "matplotlib" not in sys.modules
 """
 IMPORT_WITHOUT = f"""
 import sys
@@ -49,7 +54,7 @@ def run_python(script, **environment):
 
 
 @pytest.mark.parametrize("array_api", ["", "1"])
-def test_import_leaves_optional_packages_alone(array_api):
+def test_import_leaves_optional_packages_and_rare_submodules_alone(array_api):
     assert run_python(ADDED_BY_IMPORT, SCIPY_ARRAY_API=array_api) == ""
 
 
