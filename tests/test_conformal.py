@@ -229,7 +229,7 @@ def test_halves_and_folds_are_drawn():
 # --- coverage
 
 
-def coverage(model, noise, n, level, samples=150):
+def coverage(model, noise, n, level, samples=100):
     """How many of 20 new rows are in their bands, over tables, and its standard error."""
     rng = np.random.default_rng(1)
     inside = np.empty(samples)
@@ -524,7 +524,7 @@ def what_does_not_hold_by_definition(estimator):
 
 @parametrize_with_checks(
     [
-        ConformalRegressor(),
+        ConformalRegressor(cv=2),
         ConformalRegressor(method="split"),
     ],
     expected_failed_checks=what_does_not_hold_by_definition,
