@@ -16,6 +16,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 collect_ignore = ["golden/make_torch_losses.py"]
 
 
+# Spare the garbage collector the many tests, which it would look at again and again.
+gc.disable()
+
+
 def pytest_collection_finish():
-    """Spare the garbage collector the many tests, which it would look at again and again."""
     gc.freeze()
+    gc.enable()
