@@ -1,6 +1,7 @@
 """Estimators, losses and tables over which the tests of the numerical core are parametrised."""
 
 import numpy as np
+import pytest
 
 from robustreg.estimators import (
     CONVEX,
@@ -87,6 +88,21 @@ SMOOTH_LOSSES = {
     "squared": Squared(),
     "half_squared": HalfSquared(),
 }
+
+
+def in_turns(models, *groups):
+    """Parameters of a test: every model with one case of each group, and all cases by turns.
+
+    A case is what follows the model. The product of models and cases would ask most questions
+    many times: what a model makes of its parameters seldom meets what the case is about.
+    """
+    return [
+        pytest.param(
+            model, *case, id="-".join([name, *(getattr(c, "__name__", str(c)) for c in case)])
+        )
+        for i, (name, model) in enumerate(models.items())
+        for case in (group[i % len(group)] for group in groups)
+    ]
 
 
 def is_l1(model):

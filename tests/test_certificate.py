@@ -39,10 +39,15 @@ TOL = 1e-7  # of F, see the design's section 1
 # Rows on a plane leave no MAD: what a scale of 0 means is tested with the hard cases.
 NO_MAD = {"wide", "exact_but_some", "mostly_zero", "one_differs"}
 
+# Fixed scales, about the noise and far below, take turns: so do the losses that get a MAD.
+SCALES = {
+    name: ["joint", (1.0, 1e-3)[i % 2], *["mad"] * (i % 4 == 0)]
+    for i, name in enumerate(SMOOTH_LOSSES)
+}
 MODELS = {
     f"{name}-{scale}": MRegressor(loss, scale=scale)
     for name, loss in SMOOTH_LOSSES.items()
-    for scale in ["joint", 1.0, 1e-3, "mad"]  # fixed: about the noise, and far below
+    for scale in SCALES[name]
 } | {"l1": L1Regressor(), "l2": L2Regressor()}
 SETTINGS = {
     "plain": {},
@@ -60,20 +65,17 @@ BENT = {
 }
 
 
-def settings_of(i, j):
-    """The plain fit of the i-th model to the j-th table, and the next of the other settings.
-
-    These take turns, so that all models meet all of them.
-    """
-    others = [*SETTINGS, *BENT][1:]
-    return "plain", others[(i + j) % len(others)]
+def setting_of(i, j):
+    """How the i-th model is fitted to the j-th table: every model meets every setting."""
+    settings = [*SETTINGS, *BENT]
+    return settings[(i + j) % len(settings)]
 
 
 EVERYTHING = {
     f"{name}-{table}-{setting}": (MODELS[name], table, (SETTINGS | BENT)[setting])
     for i, name in enumerate(MODELS)
     for j, table in enumerate(TABLES)
-    for setting in settings_of(i, j)
+    for setting in [setting_of(i, j)]
     if not (name.endswith("mad") and table in NO_MAD)
 }
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -166,7 +168,7 @@ def random_problem(seed):
     return MRegressor(loss, scale=scale, **common), X, y, weight
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(40))
 def test_random_problems(seed):
     model, X, y, weight = random_problem(seed)
     assert_certified(model.fit(X, y, weight), reference_for(model, X, y, weight))
@@ -194,8 +196,7 @@ UNCONVERGED = {
         if model.solver != "linprog" or "ridge" not in setting
     ],
 )
-@pytest.mark.parametrize("max_iter", [1, 3])
-@pytest.mark.parametrize("table", ["one_sided", "leverage"])
+@pytest.mark.parametrize(("max_iter", "table"), [(1, "leverage"), (3, "one_sided")])
 def test_unconverged_fits_say_so_and_have_a_large_gap(model, setting, max_iter, table):
     model, X, y, weight, reference = case(model, table, max_iter=max_iter, **SETTINGS[setting])
     with warnings.catch_warnings(record=True) as caught:
@@ -237,7 +238,7 @@ def test_a_pilot_fit_does_not_hide_that_iterations_ran_out(model, max_iter):
 
 
 @every_model
-@pytest.mark.parametrize("unit", [1e-100, 1e-8, 1e8, 1e100])
+@pytest.mark.parametrize("unit", [1e-100, 1e100])
 def test_objective_and_gap_are_in_the_units_of_y(model, unit):
     """F has the unit of y (L2: its square), and the gap stays as small."""
     X, y = contaminated()
@@ -325,8 +326,14 @@ def test_diamonds(model):
 
 
 @pytest.mark.parametrize("setting", BENT.values(), ids=BENT.keys())
-@pytest.mark.parametrize("model", [HuberRegressor(), MRegressor(scale=0.1), L2Regressor()])
-@pytest.mark.parametrize("table", ["contaminated", "leverage", "ties", "rank_deficient"])
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        (HuberRegressor(), "rank_deficient"),
+        (MRegressor(scale=0.1), "leverage"),
+        (L2Regressor(), "ties"),
+    ],
+)
 def test_the_reference_is_a_minimum_under_kinks(model, table, setting):
     """... else the tests above would test little: its F is not above that of the fit either."""
     model, X, y, weight, reference = case(model, table, **setting)
@@ -439,7 +446,7 @@ def test_gaps_off_the_optimum_are_true(loss, unit, penalty, scale, far):
     objective, best_theta, best, _ = objective_of(MRegressor(loss, scale=scale, **penalty), X, y)
     rng, null = np.random.default_rng(0), best_theta.copy()
     null[: objective.k] = 0.0
-    for theta in [null, *(best_theta + far * rng.normal(size=(10, len(best_theta))))]:
+    for theta in [null, *(best_theta + far * rng.normal(size=(4, len(best_theta))))]:
         if objective.joint:
             theta[-1] = best_theta[-1] * np.exp(far * rng.normal())
         here = evaluated(objective, theta)

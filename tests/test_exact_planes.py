@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from _cases import HIGH
+from _cases import HIGH, in_turns
 from sklearn.base import clone
 
 from robustreg import L1Regressor, LTSRegressor, MRegressor, SRegressor
@@ -43,11 +43,19 @@ def rows_on(model, X, y):
     return np.abs(y - model.predict(X)) <= 1e-9 * np.ptp(y)
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
-@pytest.mark.parametrize("kind", ["categories", "kilometres", "rates"])
+SHARES = [(0.1, "random", 100), (0.35, "surcharge", 60), (0.4, "upwards", 100)]
+
+
+# Every model meets every kind of table and every kind of error, and so do these each other.
 @pytest.mark.parametrize(
-    ("share", "wrong", "n"),
-    [(0.1, "random", 100), (0.35, "surcharge", 60), (0.4, "upwards", 100)],
+    ("model", "kind", "share", "wrong", "n"),
+    in_turns(
+        MODELS,
+        *(
+            [(kind, *SHARES[(i + j) % 3]) for j in range(3)]
+            for i, kind in enumerate(["categories", "kilometres", "rates"])
+        ),
+    ),
 )
 def test_the_plane_of_the_most_rows(model, kind, share, wrong, n):
     X, y, right = fees(kind, share, wrong=wrong, n=n)

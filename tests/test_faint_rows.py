@@ -66,7 +66,7 @@ def test_weights_of_all_sizes(model, power):
 
     The bound is 0 then, which is right, and the fit is not certified unless that is nothing.
     """
-    for seed in range(5):
+    for seed in range(2):
         g = np.random.default_rng(seed)
         X, y = g.normal(size=(30, 4)), g.normal(size=30) + 3.0
         weight = 10.0 ** g.uniform(-power, power, 30)
@@ -96,7 +96,7 @@ def test_weights_of_all_sizes(model, power):
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("gross", [1e9, 1e12, 1e14])
+@pytest.mark.parametrize("gross", [1e9, 1e14])
 def test_a_dummy_whose_only_row_is_gross(model, gross):
     """Its coefficient is gross, too, and takes no digits from the others."""
     g = np.random.default_rng(1)

@@ -17,6 +17,7 @@ from _cases import (
     WITH_INTERCEPT,
     clean,
     contaminated,
+    in_turns,
     is_l1,
     linear,
     on_plane,
@@ -147,8 +148,10 @@ def test_a_column_whose_squares_overflow_is_fitted_as_in_other_units(model):
 # --- constant y; y exactly linear in X
 
 
-@every_variant
-@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -1e-300, 1e300, 12345678.9])
+@pytest.mark.parametrize(
+    ("model", "value"),
+    in_turns(VARIANTS, [(0.0,), (0.1,), (12345678.9,)], [(1.0,), (-1e-300,), (1e300,)]),
+)
 def test_constant_y(model, value):
     X, _ = clean()
     if not model.fit_intercept and value:
@@ -165,8 +168,7 @@ def test_constant_y(model, value):
 
 
 @unpenalised
-@pytest.mark.parametrize("n", [5, 60, 500])
-@pytest.mark.parametrize("unit", [1e-150, 1.0, 1e150])
+@pytest.mark.parametrize(("n", "unit"), [(5, 1.0), (60, 1e-150), (500, 1e150)])
 def test_exactly_linear_y(model, n, unit):
     X, plane, _ = linear(n)
     y = (plane - (0 if model.fit_intercept else 3)) * unit
@@ -309,17 +311,13 @@ def test_duplicated_columns_share_the_coefficient(model):
     np.testing.assert_allclose(shared.coef_[[1, 4]], [b / 2, b / 2])
 
 
-@with_intercept
 @pytest.mark.parametrize(
-    ("value", "container"),
-    [
-        (7.0, np.asarray),
-        (0.1, np.asarray),
-        (1e10, np.asarray),
-        (0.0, np.asarray),
-        (0.1, sparse.csr_array),
-        (0.0, sparse.csr_array),
-    ],
+    ("model", "value", "container"),
+    in_turns(
+        WITH_INTERCEPT,
+        [(value, np.asarray) for value in (7.0, 0.1, 1e10, 0.0)],
+        [(value, sparse.csr_array) for value in (0.1, 0.0)],
+    ),
 )
 def test_constant_columns_get_zero(model, value, container):
     X, y = contaminated()
@@ -330,8 +328,9 @@ def test_constant_columns_get_zero(model, value, container):
     np.testing.assert_allclose(wider.intercept_, alone.intercept_, rtol=1e-8)
 
 
-@with_intercept
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(
+    ("model", "container"), in_turns(WITH_INTERCEPT, [(np.asarray,), (sparse.csr_array,)])
+)
 def test_nothing_but_constant_columns(model, container):
     y = contaminated()[1]
     model = fit(model, container(np.full((len(y), 2), 0.3)), y)
@@ -340,8 +339,9 @@ def test_nothing_but_constant_columns(model, container):
     np.testing.assert_allclose(model.intercept_, location, rtol=1e-9)
 
 
-@with_intercept
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(
+    ("model", "container"), in_turns(WITH_INTERCEPT, [(np.asarray,), (sparse.csr_array,)])
+)
 def test_all_dummies_of_a_factor(model, container):
     """One too many beside an intercept, some of them rare; beta has least norm in their sds."""
     X, y = contaminated(n=2000)
@@ -366,8 +366,9 @@ def test_a_ridge_that_all_but_removes_a_column(model, unit):
     np.testing.assert_allclose(fit(model, X, y).coef_[1:], without.coef_, rtol=1e-9)
 
 
-@unpenalised
-@pytest.mark.parametrize("apart", [1e-4, 1e-7, 1e-8, 2e-9])
+@pytest.mark.parametrize(
+    ("model", "apart"), in_turns(UNPENALISED, [(1e-4,), (1e-7,), (1e-8,)], [(2e-9,)])
+)
 def test_nearly_equal_columns(model, apart):
     """Full rank, though barely: predictions are those of well-conditioned columns."""
     X, y = contaminated(n=200)
@@ -438,8 +439,9 @@ def test_extreme_units_of_y(model, unit):
     np.testing.assert_allclose(model.weights_, expected.weights_, rtol=1e-7)
 
 
-@robust
-@pytest.mark.parametrize("huge", [1e6, 1e15, 1e20, 1e150, 1e300])
+@pytest.mark.parametrize(
+    ("model", "huge"), in_turns(ROBUST, [(1e6,), (1e15,), (1e20,), (1e150,)], [(1e300,)])
+)
 def test_one_gross_error_of_any_size(model, huge):
     """Its size is of no consequence: beyond the threshold psi is constant."""
     X, y = clean()
@@ -538,8 +540,10 @@ def test_affine_equivariance(model):
 # --- weights
 
 
-@every_variant
-@pytest.mark.parametrize("table", ["contaminated", "ties", "few_rows", "exact_but_some"])
+@pytest.mark.parametrize(
+    ("model", "table"),
+    in_turns(VARIANTS, [("contaminated",), ("ties",)], [("few_rows",), ("exact_but_some",)]),
+)
 def test_integer_weights_are_repeated_rows(model, table):
     X, y = TABLES[table]()
     weight = np.resize([1, 3, 2, 1, 0, 2], len(y))
@@ -547,16 +551,13 @@ def test_integer_weights_are_repeated_rows(model, table):
     assert_same_fit(repeated, fit(model, X, y, weight))
 
 
-@every_variant
 @pytest.mark.parametrize(
-    ("table", "value", "where"),
-    [
-        ("contaminated", 1e300, "y"),
-        ("contaminated", 1e300, "X"),
-        ("contaminated", 1e20, "X"),
-        ("few_rows", -1e150, "y"),
-        ("few_rows", -1e150, "X"),
-    ],
+    ("model", "table", "value", "where"),
+    in_turns(
+        VARIANTS,
+        [("contaminated", 1e300, "y"), ("few_rows", -1e150, "y")],
+        [("contaminated", 1e300, "X"), ("contaminated", 1e20, "X"), ("few_rows", -1e150, "X")],
+    ),
 )
 def test_weight_zero_is_a_dropped_row(model, table, value, where):
     """Whatever the row holds: not even its size may enter anything."""
@@ -573,8 +574,9 @@ def test_weight_zero_is_a_dropped_row(model, table, value, where):
         assert_same_fit(dropped, fit(model, X, y, weight), rtol=1e-12)
 
 
-@every_variant
-@pytest.mark.parametrize("factor", [1e-300, 1e-8, 1e8, 1e300])
+@pytest.mark.parametrize(
+    ("model", "factor"), in_turns(VARIANTS, [(1e-300,), (1e-8,)], [(1e300,), (1e8,)])
+)
 def test_weights_times_a_constant(model, factor):
     X, y = contaminated()
     weight = weights_for(len(y))
@@ -600,8 +602,10 @@ def test_one_row_has_nearly_all_the_weight(model):
 # --- warm start
 
 
-@every_variant
-@pytest.mark.parametrize(("n", "fit_intercept"), [(60, True), (60, False), (9000, True)])
+@pytest.mark.parametrize(
+    ("model", "n", "fit_intercept"),
+    in_turns(VARIANTS, [(60, True), (60, False)]) + in_turns(DEFAULTS, [(9000, True)]),
+)
 def test_warm_start_equals_cold_start(model, fit_intercept, n):
     """scikit-learn's HuberRegressor takes the old intercept along and ends elsewhere."""
     X, y = contaminated(n=n)
@@ -636,15 +640,13 @@ def sparse_table(far, n=300):
     return X, y
 
 
-@every_variant
 @pytest.mark.parametrize(
-    ("container", "far", "weighted"),
-    [
-        (sparse.csr_array, 0.0, True),
-        (sparse.csr_array, 1e6, False),
-        (sparse.csc_matrix, 0.0, False),
-        (sparse.csc_matrix, 1e5, True),
-    ],
+    ("model", "container", "far", "weighted"),
+    in_turns(
+        VARIANTS,
+        [(sparse.csr_array, 0.0, True), (sparse.csc_matrix, 0.0, False)],
+        [(sparse.csr_array, 1e6, False), (sparse.csc_matrix, 1e5, True)],
+    ),
 )
 def test_sparse_equals_dense(model, container, far, weighted):
     X, y = sparse_table(far)
@@ -731,8 +733,15 @@ def test_writable_input_is_untouched(model):
         np.testing.assert_array_equal(now, before)
 
 
-@pytest.mark.parametrize(("name", "share"), [("huber", 0.3), ("m", 0.4), ("l2", 0.3), ("l1", 0.7)])
-@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize(
+    ("name", "share", "layout"),
+    [
+        ("huber", 0.3, np.asfortranarray),
+        ("m", 0.4, np.ascontiguousarray),
+        ("l2", 0.3, np.asfortranarray),
+        ("l1", 0.7, np.ascontiguousarray),
+    ],
+)
 def test_no_copy_of_X(name, share, layout):
     """Memory beyond X: blocks of 2 MB, and some vectors of n numbers, each 2 % of X here."""
     X, y = clean(n=200_000, p=50)

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from _cases import HIGH, HIGH_VARIANTS, clean, contaminated, linear, on_plane, weights_for
+from _cases import (
+    HIGH,
+    HIGH_VARIANTS,
+    clean,
+    contaminated,
+    in_turns,
+    linear,
+    on_plane,
+    weights_for,
+)
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -79,8 +88,10 @@ def test_the_convergence_warning_says_what_to_do():
 # --- exact fits
 
 
-@every_variant
-@pytest.mark.parametrize("value", [0.0, 0.1, -1e-300, 1e300, 12345678.9])
+@pytest.mark.parametrize(
+    ("model", "value"),
+    in_turns(HIGH_VARIANTS, [(0.0,), (0.1,), (12345678.9,)], [(-1e-300,), (1e300,)]),
+)
 def test_constant_y(model, value):
     X, _ = clean()
     if not model.fit_intercept:
@@ -94,9 +105,15 @@ def test_constant_y(model, value):
         np.testing.assert_array_equal(model.coef_, 0)
 
 
-@every_variant
-@pytest.mark.parametrize("n", [10, 500, 5000])
-@pytest.mark.parametrize("unit", [1e-150, 1.0, 1e150])
+@pytest.mark.parametrize(
+    ("model", "n", "unit"),
+    in_turns(
+        HIGH_VARIANTS,
+        [(10, 1.0), (10, 1e150)],
+        [(500, 1e-150), (500, 1.0)],
+        [(5000, 1e150), (5000, 1e-150)],
+    ),
+)
 def test_exactly_linear_y(model, n, unit):
     X, plane, _ = linear(n)
     y = (plane - (0 if model.fit_intercept else 3)) * unit
@@ -108,9 +125,10 @@ def test_exactly_linear_y(model, n, unit):
 
 
 @pytest.mark.parametrize("model", [*HIGH.values(), LTSRegressor(reweight=False, random_state=0)])
-@pytest.mark.parametrize("sided", [False, True])
-@pytest.mark.parametrize("n", [30, 300, 6000])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("n", "sided", "weighted"),
+    [(30, False, False), (30, True, True), (300, True, False), (6000, False, True)],
+)
 def test_most_rows_on_a_plane(model, sided, n, weighted):
     X, y, on = on_plane(0.4, sided, n=n)
     weight = np.where(on, 1.0, 0.9) if weighted else None
@@ -248,9 +266,10 @@ def test_units_of_y(model, unit):
     assert_same_fit(fit(model, X, y), fit(model, X, y * unit), unit=unit)
 
 
-@every_estimator
-@pytest.mark.parametrize("where", ["y", "X"])
-@pytest.mark.parametrize("huge", [1e12, 1e150, -1e300])
+@pytest.mark.parametrize(
+    ("model", "where", "huge"),
+    in_turns(HIGH, *([(where, huge) for huge in (1e12, 1e150, -1e300)] for where in "yX")),
+)
 def test_one_absurd_value(model, where, huge):
     """Its row is out, whatever its size; the others keep their digits."""
     X, y = contaminated(n=100)
@@ -286,8 +305,7 @@ def test_bad_rows_at_regular_intervals(model):
 # --- equivariance, and the order of the rows
 
 
-@every_variant
-@pytest.mark.parametrize("factor", [-3.0, 1e-8, 1e6])
+@pytest.mark.parametrize(("model", "factor"), in_turns(HIGH_VARIANTS, [(-3.0,), (1e-8,), (1e6,)]))
 def test_regression_equivariance(model, factor):
     """y -> c y + X g + d, with the same subsets."""
     X, y = contaminated()
@@ -384,8 +402,9 @@ def test_weights_whose_sum_is_rounded():
     np.testing.assert_allclose(weighted.coef_, plain.coef_, rtol=1e-9)
 
 
-@every_variant
-@pytest.mark.parametrize("n", [60, 6000])
+@pytest.mark.parametrize(
+    ("model", "n"), in_turns(HIGH_VARIANTS, [(60,)]) + in_turns(HIGH, [(6000,)])
+)
 def test_weight_zero_is_an_absent_row(model, n):
     """It is judged all the same, by its residual."""
     X, y = contaminated(n=n)
@@ -421,9 +440,12 @@ def frozen(X):
     return X
 
 
-@every_variant
+def mirrored(X):
+    return X[:, ::-1].copy()[:, ::-1]
+
+
 @pytest.mark.parametrize(
-    "layout", [frozen, np.asfortranarray, lambda X: X[:, ::-1].copy()[:, ::-1]]
+    ("model", "layout"), in_turns(HIGH_VARIANTS, [(frozen,), (np.asfortranarray,), (mirrored,)])
 )
 def test_memory_layout_does_not_matter_and_input_is_untouched(model, layout):
     X, y = contaminated()

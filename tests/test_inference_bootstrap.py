@@ -312,9 +312,10 @@ def test_too_few_rows_are_refused():
 # ------------------------------------------------------------------ quantiles
 
 
-@pytest.mark.parametrize("together", [True, False])
-@pytest.mark.parametrize("n", [60, 700])
-@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(
+    ("n", "grouped", "together"),
+    [(60, False, True), (60, True, False), (700, False, False), (700, True, True)],
+)
 def test_quantiles_are_refitted_with_the_weights(n, grouped, together, monkeypatch):
     """Few rows all at once; of many those next to the fit, at first too few of them."""
     X, y = sample(n)

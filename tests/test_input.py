@@ -85,8 +85,9 @@ def with_entry(array, value, dtype=float):
 
 
 @every_fit
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("assume_finite", [False, True])
+@pytest.mark.parametrize(
+    ("value", "assume_finite"), [(np.nan, False), (np.inf, True), (-np.inf, False)]
+)
 def test_infinite_or_missing_entries(fit, value, assume_finite):
     of_weight_0 = np.ones(N)
     of_weight_0[1] = 0.0  # the row of the entry of X

@@ -56,9 +56,10 @@ def assert_same_fits(found, expected):
         assert 0.0 <= one.gap <= 1e-10 * one.objective
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("scale", [None, 0.8])
+@pytest.mark.parametrize(
+    ("scale", "fit_intercept", "weighted"),
+    [(None, True, False), (None, False, True), (0.8, True, True), (0.8, False, False)],
+)
 @pytest.mark.parametrize("loss", SMOOTH_LOSSES.values(), ids=SMOOTH_LOSSES)
 def test_fits_are_those_one_by_one(loss, scale, fit_intercept, weighted):
     X, y = contaminated(n=300, p=4)

@@ -42,7 +42,7 @@ def test_less_is_left_of_fewer_rows_and_with_more_coefficients(share):
 )
 def test_scales_are_right_with_few_rows(n, m, stated, share):
     raw, final = [], []
-    for i, rng in enumerate(np.random.default_rng(n).spawn(80)):
+    for i, rng in enumerate(np.random.default_rng(n).spawn(40)):
         X = rng.standard_normal((n, m - 1))
         y = 3.0 * rng.standard_normal(n)
         model = LTSRegressor(share, n_subsamples=200, random_state=i).fit(X, y)

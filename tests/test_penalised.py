@@ -114,8 +114,7 @@ def test_from_some_alpha_on_nothing_is_left(model):
 
 
 @every_model
-@pytest.mark.parametrize("table", [clean, contaminated])
-@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize(("table", "positive"), [(clean, True), (contaminated, False)])
 def test_paths_are_continuous_and_objectives_rise(model, table, positive):
     """F's minimum is concave and increasing in alpha; coefficients do not jump."""
     X, y = table(p=6)

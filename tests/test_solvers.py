@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from _cases import SMOOTH_LOSSES, TABLES, UNPENALISED, VARIANTS, contaminated, is_l1, linear, ties
+from _cases import (
+    SMOOTH_LOSSES,
+    TABLES,
+    UNPENALISED,
+    VARIANTS,
+    contaminated,
+    in_turns,
+    is_l1,
+    linear,
+    ties,
+)
 from _reference import Reference
 from scipy import sparse
 from scipy.optimize import Bounds, OptimizeResult, minimize, rosen, rosen_der, rosen_hess
@@ -154,8 +164,16 @@ def solvers_of(model):
     return found
 
 
-@pytest.mark.parametrize("model", PROBLEMS.values(), ids=PROBLEMS.keys())
-@pytest.mark.parametrize("table", [name for name in TABLES if name not in {"wide"}])
+@pytest.mark.parametrize(
+    ("model", "table"),
+    in_turns(
+        PROBLEMS,
+        [("clean",), ("few_rows",), ("heavy_tails",)],
+        [("contaminated",), ("one_sided",), ("leverage",)],
+        [("ties",), ("rank_deficient",)],
+        [("exact_but_some",), ("mostly_zero",), ("one_differs",)],
+    ),
+)
 def test_all_solvers_of_a_problem_agree(model, table):
     X, y = TABLES[table]()
     fits = [clone(model).set_params(solver=name).fit(X, y) for name in solvers_of(model)]
@@ -175,7 +193,6 @@ EVERY_SOLVER = {
     for key, model in PROBLEMS.items()
     for solver in solvers_of(model)
 }
-every_solver = pytest.mark.parametrize("model", EVERY_SOLVER.values(), ids=EVERY_SOLVER.keys())
 
 
 def small_table(shape, fit_intercept):
@@ -185,17 +202,16 @@ def small_table(shape, fit_intercept):
     return X, y, rng.standard_t(1, size=shape[0])
 
 
-SHAPES = [(1, 1), (1, 5), (2, 1), (2, 2), (3, 2), (8, 40), (40, 8)]
-SMALL = pytest.mark.parametrize(
-    ("shape", "fit_intercept"),
-    [(shape, i % 2 == 0) for i, shape in enumerate(SHAPES)] + [((2, 1), False), ((40, 8), False)],
+SMALL = (
+    [((1, 1), True), ((2, 1), True), ((3, 2), True)],
+    [((1, 5), False), ((2, 2), False), ((2, 1), False)],
+    [((8, 40), False), ((40, 8), True), ((40, 8), False)],
 )
 
 
-@SMALL
 @pytest.mark.parametrize(
-    "model",
-    [pytest.param(model, id=name) for name, model in EVERY_SOLVER.items() if model.alpha == 0],
+    ("model", "shape", "fit_intercept"),
+    in_turns({name: m for name, m in EVERY_SOLVER.items() if m.alpha == 0}, *SMALL),
 )
 def test_every_solver_on_exact_tables(model, shape, fit_intercept):
     X, y, _ = small_table(shape, fit_intercept)
@@ -206,8 +222,7 @@ def test_every_solver_on_exact_tables(model, shape, fit_intercept):
     assert model.objective_ <= 1e-12
 
 
-@SMALL
-@pytest.mark.parametrize("model", PROBLEMS.values(), ids=PROBLEMS.keys())
+@pytest.mark.parametrize(("model", "shape", "fit_intercept"), in_turns(PROBLEMS, *SMALL))
 def test_all_solvers_of_a_problem_agree_on_small_tables(model, shape, fit_intercept):
     X, y, noise = small_table(shape, fit_intercept)
     model = clone(model).set_params(fit_intercept=fit_intercept)
@@ -219,9 +234,14 @@ def test_all_solvers_of_a_problem_agree_on_small_tables(model, shape, fit_interc
             np.testing.assert_allclose(fit.predict(X), fits[0].predict(X), rtol=1e-7, atol=1e-7)
 
 
-@every_solver
-@pytest.mark.parametrize("column", [0.0, 7.3, 1e6])
-@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(
+    ("model", "column", "fit_intercept"),
+    in_turns(
+        EVERY_SOLVER,
+        [(0.0, True), (7.3, False), (1e6, True)],
+        [(0.0, False), (7.3, True), (1e6, False)],
+    ),
+)
 def test_every_solver_on_a_constant_column_alone(model, column, fit_intercept):
     _, y = contaminated()
     X = np.full((len(y), 1), column)
@@ -239,8 +259,7 @@ EQUIVARIANT = {
 }
 
 
-@pytest.mark.parametrize("model", EQUIVARIANT.values(), ids=EQUIVARIANT.keys())
-@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(("model", "fit_intercept"), in_turns(EQUIVARIANT, [(True,), (False,)]))
 def test_every_solver_where_the_signal_is_1e7_times_the_noise(model, fit_intercept):
     """HiGHS stops at 1e-7 of y, values of F at 1e-16 of F: neither may cost the noise's digits."""
     X, plane, noise = linear(n=100)
@@ -709,7 +728,6 @@ def test_single_precision_pays_for_few_columns_in_large_tables(monkeypatch, n, p
     assert model.dual_gap_ <= 1e-11 * model.objective_
 
 
-@pytest.mark.parametrize("huge", [1e20, 1e39, 1e100])
 @pytest.mark.parametrize(
     "model",
     [
@@ -721,7 +739,10 @@ def test_single_precision_pays_for_few_columns_in_large_tables(monkeypatch, n, p
     ],
     ids=["huber", "lasso", "working set", "positive", "L2 lasso"],
 )
-@pytest.mark.parametrize(("n", "p"), [(1500, 55), (14_000, 20)])
+@pytest.mark.parametrize(
+    ("n", "p", "huge"),
+    [(1500, 55, 1e20), (1500, 55, 1e39), (14_000, 20, 1e39), (14_000, 20, 1e100)],
+)
 def test_an_entry_beyond_single_precision_is_no_error(n, p, model, huge):
     X, y = contaminated(n=n, p=p)
     X[1, 3] = huge
