@@ -15,6 +15,7 @@ from scipy.linalg import qr
 
 from robustreg._arrays import SUMMED, Array
 from robustreg._linalg.factors import eigh
+from robustreg.evaluation.order_statistics import at_ranks
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import residual_of
 from robustreg.inference._clusters import Grouped, Terms
@@ -23,7 +24,6 @@ from robustreg.inference._group_numbers import Groups
 from robustreg.inference._rows import FittedRows
 from robustreg.inference.quantiles._density import (
     BOFINGER,
-    at_ranks,
     kernel_density,
     nid_densities,
     sparsity,
@@ -200,7 +200,8 @@ def r_one(fitted: FittedRows, tau: float) -> float:
     loss, w = Quantile(tau), fitted.counts
     y, constant = fitted.rows.y, 0.0
     if fitted.has_intercept:
-        constant = float(at_ranks(y, w, np.array([(tau - SUMMED) * fitted.total]))[0])
+        ranks = np.array([(tau - SUMMED) * fitted.rows.total])
+        constant = float(at_ranks(y, fitted.rows.weight, ranks)[0])
     before = float(w @ loss.rho(y - constant))
     return 1.0 - float(w @ loss.rho(fitted.residuals)) / before if before > 0.0 else math.nan
 

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from robustreg._arrays import SUMMED, Array, Index
 from robustreg.estimators import QuantileRegressor
 from robustreg.estimators._base import levels_to_the_user
+from robustreg.evaluation.order_statistics import at_ranks
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.sums import Fitted, Point
 from robustreg.inference._rows import FittedRows
@@ -189,16 +190,6 @@ def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], f
     return [found[level] for level in levels], problem.y_unit / fitted.y_unit
 
 
-def at_ranks(x: Array, w: Array, ranks: Array) -> Array:
-    """The smallest values of a sample, in which x is w times, with so many at or below them."""
-    if w.min() == w.max() == 1.0:
-        index = np.clip(np.ceil(ranks).astype(np.intp) - 1, 0, len(x) - 1)
-        return np.partition(x, np.unique(index))[index]
-    order = np.argsort(x, kind="stable")
-    index = np.searchsorted(np.cumsum(w[order]), ranks)
-    return x[order[np.minimum(index, len(x) - 1)]]
-
-
 def _smallest(x: Array, w: Array, least: float) -> Index:
     """The smallest values in their order, as many as weigh so much at least, or all."""
     count = int(least) + 1
@@ -216,5 +207,6 @@ def _sample_quantiles(x: Array, w: Array, levels: Sequence[float]) -> list[float
     at = np.maximum((total - 1.0) * np.asarray(levels), 0.0)
     slack = SUMMED * total
     below = np.floor(at + slack)
-    low, high = at_ranks(x, w, np.concatenate([below, below + 1.0]) + slack).reshape(2, -1)
+    weight = None if w.min() == w.max() == 1.0 else w
+    low, high = at_ranks(x, weight, np.concatenate([below, below + 1.0]) + slack).reshape(2, -1)
     return list(low + (at - below) * (high - low))
