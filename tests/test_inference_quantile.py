@@ -354,7 +354,7 @@ def test_clusters_are_the_sandwich_of_sums_of_scores():
     model = QuantileRegressor(tau).fit(X, y, weight)
 
     def work(fitted):
-        density = nid_density(fitted, tau) / fitted.y_unit
+        density = fitted.rows.collect(nid_density(fitted, tau)) / fitted.y_unit
         return covariance(fitted, tau, "cluster", groups=(numbers, 10)), density
 
     found, density = with_rows_of(model, X, y, weight, work)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,17 @@ SURE = 4.0  # standard errors of shares of a sample that brackets reach to eithe
 MOST = 2**17  # different values of a bracket that are brought back
 NARROWED = 32  # of values that are not all, the next bracket has one in so many to either side
 EVERYWHERE: Bracket = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Values of all rows that somebody has computed, and holds."""
+
+    values: Array  # (n,)
+    products_only: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> Array:
+        return self.values[block.place]
 
 
 @dataclass(frozen=True)
@@ -141,8 +153,9 @@ def _searches(rows: RowBlocks, value: Value, ranks: Array) -> list[_Search]:
 
 
 def _sampled(rows: RowBlocks) -> int:
-    """Rows of a sample that is no larger than a block, or nearly so."""
-    return min(SAMPLE, max(FEW, SAMPLE_ENTRIES // rows.p))
+    """Rows of a sample: as many as are about as many as lie in the brackets that it leads to."""
+    most = min(SAMPLE, max(FEW, SAMPLE_ENTRIES // rows.p))  # no more than a block, or hardly so
+    return min(most, max(FEW, round(2.0 * rows.n ** (2.0 / 3.0))))
 
 
 def _around(values: Array, first: int, last: int, reach: int, outer: Bracket) -> Bracket:

@@ -22,10 +22,8 @@ from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import standardised
 from robustreg.inference._covariance import Bread, Covariance, slope_of_equations
 from robustreg.inference._group_numbers import Groups
-from robustreg.inference._rows import FittedRows
+from robustreg.inference._rows import ENTRIES, FittedRows
 from robustreg.inference._sums import ALL_LEVERAGE, STEEP, Added, Scored, along, in_columns
-
-ENTRIES = 2**19  # of rows, and of matrices of groups, that are held at a time: those of a block
 
 
 def clustered(fitted: FittedRows, scored: Scored, kind: str, groups: Groups) -> Covariance:

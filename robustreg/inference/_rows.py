@@ -21,13 +21,17 @@ from robustreg.estimators._predictor import LinearEstimator
 from robustreg.evaluation.choice import MAX_WHITENED, white
 from robustreg.evaluation.coordinates import Coordinates
 from robustreg.evaluation.limits import out_of_range
+from robustreg.evaluation.order_statistics import Held, Value
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Point, Residual
 from robustreg.evaluation.survey import read_rows
+from robustreg.inference._noise import Noise, SumNoise
 from robustreg.losses import ConvexLoss, HalfSquared
 from robustreg.penalties import ElasticNet
+
+ENTRIES = 2**19  # of a block of rows: as many numbers of rows, or of groups, are held at a time
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,27 @@ class FittedRows:
         return self.rows.observed.targets.units.exact
 
     @cached_property
+    def residual(self) -> Value:
+        """The residuals of the fit in units of `y_unit`, of the rows of a block.
+
+        They are computed once where all of them take no more room than a block of rows.
+        """
+        return Held(self.residuals) if self.rows.n <= ENTRIES else self._residual
+
+    @property
+    def _residual(self) -> Residual:
+        return Residual(self.point.beta, self.point.intercept, False)
+
+    @cached_property
+    def noise(self) -> Noise:
+        """What the residuals of the fit add up to: one pass over the rows."""
+        found: Noise = self.rows.sum(SumNoise(self.loss, self.residual, self.zero_size))
+        return found
+
+    @cached_property
     def residuals(self) -> Array:
-        """The residuals of the fit in units of `y_unit`, shape (n,)."""
-        found: Array = self.rows.collect(Residual(self.point.beta, self.point.intercept, False))
+        """Those of all rows, shape (n,): for what is refitted or ranked."""
+        found: Array = self.rows.collect(self._residual)
         found.flags.writeable = False
         return found
 

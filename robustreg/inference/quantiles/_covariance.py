@@ -7,32 +7,79 @@ With the quantile tau, residuals r of the fit, weights w that count rows, their 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import qr
 
 from robustreg._arrays import SUMMED, Array
 from robustreg._linalg.factors import eigh
-from robustreg.evaluation.order_statistics import at_ranks
+from robustreg.evaluation.moments import weighted_gram
+from robustreg.evaluation.order_statistics import order_statistics
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import residual_of
 from robustreg.inference._clusters import Grouped, Terms
 from robustreg.inference._covariance import Bread, Covariance
 from robustreg.inference._group_numbers import Groups
 from robustreg.inference._rows import FittedRows
+from robustreg.inference._sums import Added
 from robustreg.inference.quantiles._density import (
     BOFINGER,
+    Density,
     kernel_density,
     nid_densities,
     sparsity,
 )
-from robustreg.losses import Quantile
+from robustreg.losses import ConvexLoss
 
 QUANTILE_KINDS = ("iid", "nid", "kernel", "cluster")
 OFF_OBJECTIVE, OFF_SINGLE = 1e-8, 1e-3  # by which the objective may be off, in float32
 ROUNDING = 1e-13  # of the largest eigenvalue: what rounding leaves of 0
+
+
+@dataclass(frozen=True)
+class Dense(Added):
+    """Sums over the rows by their densities f."""
+
+    gram: Array  # sum w f [a, 1][a, 1]'
+    count: int  # rows with a density
+
+
+@dataclass(frozen=True)
+class SumDense:
+    """The job that makes them."""
+
+    density: Density
+    basis: Array | None  # of the coordinates that Gram matrices are summed in; None: the columns
+
+    def __call__(self, block: Block) -> Dense:
+        f = self.density(block)
+        gram = weighted_gram(block.reading, block.X, block.weighted(f), self.basis)
+        return Dense(gram, int(np.count_nonzero(f)))
+
+
+@dataclass(frozen=True)
+class Target:
+    """The targets of rows, as values of these."""
+
+    products_only: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> Array:
+        return block.target
+
+
+@dataclass(frozen=True)
+class LossOf:
+    """The job that sums the loss of a constant, in units of the largest weight."""
+
+    loss: ConvexLoss
+    constant: float
+    products_only: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> float:
+        return float(block.weighted(self.loss.rho(block.target - self.constant)).sum())
 
 
 @dataclass(frozen=True)
@@ -83,8 +130,7 @@ def check_objective(fitted: FittedRows, objective: float, name: str, single: boo
     ValueError
         If they are not the rows of the fit.
     """
-    values, w = fitted.loss.rho(fitted.residuals), fitted.counts
-    found = float(w @ values) / fitted.total * fitted.y_unit
+    found = fitted.weight_unit * fitted.noise.loss / fitted.total * fitted.y_unit
     allowed = (OFF_SINGLE if single else OFF_OBJECTIVE) * objective
     if not abs(found - objective) <= allowed + fitted.zero_size * fitted.y_unit:
         raise ValueError(
@@ -103,10 +149,9 @@ def check_noise(fitted: FittedRows, scale: float) -> None:
     """
     if scale > 0.0:
         return
-    on_fit = np.abs(fitted.residuals) <= fitted.zero_size
     raise ValueError(
-        f"The fit passes through {int(on_fit.sum())} of {fitted.rows.n} rows exactly; there is no "
-        "noise to judge it by."
+        f"The fit passes through {fitted.noise.n_zero} of {fitted.rows.n} rows exactly; there is "
+        "no noise to judge it by."
     )
 
 
@@ -117,7 +162,7 @@ def quantile_covariance(
     *,
     groups: Groups | None = None,
     rule: str = BOFINGER,
-    density: Array | None = None,
+    density: Density | None = None,
 ) -> Covariance:
     """The covariance matrix of a quantile fit, by `joint_covariance`."""
     densities = None if density is None else [density]
@@ -144,7 +189,7 @@ def joint_covariance(
     *,
     groups: Groups | None = None,
     rule: str = BOFINGER,
-    densities: Iterable[Array] | None = None,
+    densities: Sequence[Density] | None = None,
 ) -> Joint:
     """Covariances of the coefficients of several quantiles with each other.
 
@@ -166,8 +211,8 @@ def joint_covariance(
         Numbers from 0 of the groups of the rows, and how many there are, for "cluster".
     rule : {"bofinger", "hall-sheather"}, default="bofinger"
         The bandwidth.
-    densities : iterable of ndarray of shape (n,), default=None
-        The densities of each quantile, where they are known.
+    densities : sequence of callable, default=None
+        The densities of each quantile, where they are known, of the rows of a block.
 
     Returns
     -------
@@ -197,13 +242,12 @@ def r_one(fitted: FittedRows, tau: float) -> float:
 
     V is the sum of the check loss, ``V_0`` that of the best constant, or of 0 without an intercept.
     """
-    loss, w = Quantile(tau), fitted.counts
-    y, constant = fitted.rows.y, 0.0
+    constant = 0.0
     if fitted.has_intercept:
         ranks = np.array([(tau - SUMMED) * fitted.rows.total])
-        constant = float(at_ranks(y, fitted.rows.weight, ranks)[0])
-    before = float(w @ loss.rho(y - constant))
-    return 1.0 - float(w @ loss.rho(fitted.residuals)) / before if before > 0.0 else math.nan
+        constant = float(order_statistics(fitted.rows, Target(), ranks)[0])
+    before = fitted.rows.sum(LossOf(fitted.loss, constant))
+    return 1.0 - fitted.noise.loss / before if before > 0.0 else math.nan
 
 
 def _breads(
@@ -211,7 +255,7 @@ def _breads(
     taus: Sequence[float],
     kind: str,
     rule: str,
-    densities: Iterable[Array] | None,
+    densities: Sequence[Density] | None,
     every: Array,
 ) -> list[Array]:
     """The B of each fit, in units of the blocks and of the largest weight."""
@@ -219,22 +263,18 @@ def _breads(
     if kind == "iid":
         inverse = Bread.of(every, total).inverse
         return [inverse * sparsity(fit, tau, rule) for fit, tau in pairs]
-    if densities is None:
+    if densities is None and kind == "kernel":
+        densities = [kernel_density(fit, tau, rule) for fit, tau in pairs]
+    elif densities is None:
         densities = nid_densities(fits[0], taus, rule)
-        if kind == "kernel":
-            densities = (kernel_density(fit, tau, rule) for fit, tau in pairs)
     breads = []
     for density in densities:
-        bread = Bread.of(_gram(fits[0], density), total)
+        dense = fits[0].rows.sum(SumDense(density, fits[0].coordinates.gram_basis))
+        bread = Bread.of(fits[0].lead(dense.gram), total)
         if bread.unknown.shape[1]:
-            raise _too_few(kind, density)
+            raise _too_few(kind, dense.count, fits[0].rows.n)
         breads.append(bread.inverse)
     return breads
-
-
-def _gram(fitted: FittedRows, density: Array) -> Array:
-    """``sum w f x x'`` in the K coordinates."""
-    return fitted.rows.total * fitted.coordinates.gram(density)
 
 
 def _narrow(steps: Array) -> Array:
@@ -262,10 +302,10 @@ def _scores_of_groups(fitted: FittedRows, tau: float, groups: Groups) -> Array:
     return np.vstack([sums.scores for sums in rows.sums(with_shares=False)])
 
 
-def _too_few(kind: str, density: Array) -> ValueError:
+def _too_few(kind: str, count: int, n: int) -> ValueError:
     other = {"kernel": "'iid', 'nid'", "cluster": ""}.get(kind, "'iid', 'kernel'")
     return ValueError(
-        f"covariance={kind!r} does not exist here: {int(np.sum(density > 0.0))} of {len(density)} "
-        "rows have a density next to the fit, which do not determine all coefficients. Take "
-        f"covariance={other}{' or ' if other else ''}'bootstrap'."
+        f"covariance={kind!r} does not exist here: {count} of {n} rows have a density next to the "
+        f"fit, which do not determine all coefficients. Take covariance={other}"
+        f"{' or ' if other else ''}'bootstrap'."
     )

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 from sklearn.exceptions import ConvergenceWarning
 
-from robustreg._arrays import SUMMED, Array, Index
+from robustreg._arrays import SUMMED, Array
 from robustreg.estimators import QuantileRegressor
 from robustreg.estimators._base import levels_to_the_user
-from robustreg.evaluation.order_statistics import at_ranks
+from robustreg.evaluation.order_statistics import Deviation, Value, order_statistics
 from robustreg.evaluation.posed import Data
+from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import Fitted, Point
 from robustreg.inference._rows import FittedRows
+from robustreg.inference.quantiles._nearest import FindNearest
 from robustreg.losses import Quantile
 from robustreg.solvers import SOLVERS
+
+Density = Callable[[Block], Array]  # of the noise at the rows of a block
 
 BOFINGER, HALL_SHEATHER = "bofinger", "hall-sheather"
 INNER = 1.34  # quartiles of a standard Gaussian are this far from each other
@@ -88,23 +92,22 @@ def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
     ValueError
         If these residuals are all alike.
     """
-    r, w = fitted.residuals, fitted.counts
-    size = np.abs(r)
-    zero = float(w[size <= fitted.zero_size].sum())
-    count = max(fitted.size + 1, math.ceil(fitted.total * bandwidth(tau, fitted.total, rule))) + 1
-    slack = SUMMED * fitted.total
-    order = _smallest(size, w, zero + count + slack)
-    before = np.cumsum(w[order]) - w[order]
-    near = order[(before >= zero - slack) & (before < zero + count - slack)]
-    near = near[np.argsort(r[near], kind="stable")]
-    own = w[near]
+    unit, zero = fitted.weight_unit, fitted.weight_unit * fitted.noise.zero
+    wanted = math.ceil(fitted.total * bandwidth(tau, fitted.total, rule))
+    count = max(fitted.size + 1, wanted) + 1 - SUMMED * fitted.total
+    ranks = np.array([(zero + count) / unit])
+    (farthest,) = order_statistics(fitted.rows, Deviation(fitted.residual), ranks)
+    job = FindNearest(fitted.residual, fitted.zero_size, farthest, count / unit)
+    near = fitted.rows.sum(job).wanted()
+    order = np.argsort(near.residual, kind="stable")
+    r, own = near.residual[order], unit * near.weight[order]
     rank = zero + np.cumsum(own) - 0.5 * (own - 1.0)
     place = (rank / (fitted.total - fitted.size))[:, None]
     slope = 0.0
-    if len(near) > 1 and r[near[-1]] - r[near[0]] > fitted.zero_size:
-        problem, _, fit = QuantileRegressor(0.5)._solve(Data(place, r[near], own, 1))
+    if len(r) > 1 and r[-1] - r[0] > fitted.zero_size:
+        problem, _, fit = QuantileRegressor(0.5)._solve(Data(place, r, own, 1))
         slope = float(fit.coef[0]) * problem.y_unit
-    if not slope * float(np.ptp(place)) > fitted.zero_size:
+    if not slope * float(np.ptp(place) if len(place) else 0.0) > fitted.zero_size:
         raise ValueError(
             "covariance='iid' and deviance_test need the density of the noise at the fit, but the "
             "residuals nearest to 0 are all alike. Take covariance='kernel' or 'bootstrap', or "
@@ -113,35 +116,64 @@ def sparsity(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> float:
     return slope
 
 
+@dataclass(frozen=True)
+class BetweenFits:
+    """Densities by how far apart two fits of quantiles are."""
+
+    apart: Fitted
+    least: float  # which is taken off
+    levels: float  # between the two
+
+    def __call__(self, block: Block) -> Array:
+        apart = self.apart(block)
+        apart -= self.least
+        return np.divide(self.levels, apart, out=np.zeros(len(apart)), where=apart > 0.0)
+
+
+@dataclass(frozen=True)
+class GaussianKernel:
+    """Densities by a Gaussian kernel at residuals."""
+
+    residual: Value
+    width: float
+
+    def __call__(self, block: Block) -> Array:
+        z = self.residual(block) / self.width
+        np.square(z, out=z)
+        z *= -0.5
+        with np.errstate(under="ignore"):
+            return np.exp(z, out=z) / (ROOT_TWO_PI * self.width)
+
+
 def nid_density(
     fitted: FittedRows, tau: float, rule: str = BOFINGER, least: float | None = None
-) -> Array:
+) -> BetweenFits:
     """Densities of the noise at every row, by how far apart the fits next to this one are.
 
     ``f = max(0, 2 h / (x'[beta(tau + h) - beta(tau - h)] - least))`` (Hendricks and Koenker 1992);
     by default ``least`` is `FittedRows.zero_size`. The fits are to X as it is: they do not copy
     it, keep it sparse, and see to collinear columns themselves.
     """
-    return next(nid_densities(fitted, (tau,), rule, least))
+    return nid_densities(fitted, (tau,), rule, least)[0]
 
 
 def nid_densities(
     fitted: FittedRows, taus: Sequence[float], rule: str = BOFINGER, least: float | None = None
-) -> Iterator[Array]:
-    """The same at several quantiles, one after the other; their fits start from each other."""
+) -> list[BetweenFits]:
+    """The same at several quantiles, whose fits start from each other."""
     widths = [bandwidth_within(tau, fitted.total, rule) for tau in taus]
     levels = [tau + side * h for tau, h in zip(taus, widths, strict=True) for side in (-1, 1)]
     fits, unit = fits_at(fitted, levels)
-    rows = fitted.rows
+    rows, densities = fitted.rows, []
     for low, high, h in zip(fits[::2], fits[1::2], widths, strict=True):
         beta = (high[:-1] - low[:-1]) * unit * rows.unit
         intercept = (high[-1] - low[-1]) * unit + float(beta @ rows.origin)
-        apart = rows.collect(Fitted(beta, intercept if rows.fit_intercept else 0.0))
-        apart -= fitted.zero_size if least is None else least
-        yield np.divide(2.0 * h, apart, out=np.zeros(rows.n), where=apart > 0.0)
+        apart = Fitted(beta, intercept if rows.fit_intercept else 0.0)
+        densities.append(BetweenFits(apart, fitted.zero_size if least is None else least, 2.0 * h))
+    return densities
 
 
-def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Array:
+def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> GaussianKernel:
     """Densities of the noise at every row by a Gaussian kernel at its residual (Powell 1991).
 
     ``f = phi(r / c) / c``, ``c = [Phi^-1(tau + h) - Phi^-1(tau - h)] min(sd r, IQR r / 1.34)``.
@@ -152,19 +184,16 @@ def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Arra
         If half of the residuals are alike.
     """
     h = bandwidth_within(tau, fitted.total, rule)
-    r, w = fitted.residuals, fitted.counts
-    mean = float(w @ r) / fitted.total
-    deviation = math.sqrt(float(w @ (r - mean) ** 2) / (fitted.total - 1.0))
-    low, high = _sample_quantiles(r, w, (0.25, 0.75))
+    variance = fitted.weight_unit * fitted.noise.square / (fitted.total - 1.0)
+    deviation = math.sqrt(variance) if math.isfinite(variance) else math.inf
+    low, high = _quantiles(fitted, (0.25, 0.75))
     spread = min(deviation, (high - low) / INNER)
     if not spread > fitted.zero_size:
         raise ValueError(
             "covariance='kernel' needs residuals that vary, but half of them are alike. Take "
             "covariance='bootstrap'."
         )
-    width = float(ndtri(tau + h) - ndtri(tau - h)) * spread
-    with np.errstate(under="ignore"):
-        return np.exp(-0.5 * np.square(r / width)) / (ROOT_TWO_PI * width)
+    return GaussianKernel(fitted.residual, float(ndtri(tau + h) - ndtri(tau - h)) * spread)
 
 
 def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], float]:
@@ -190,23 +219,12 @@ def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], f
     return [found[level] for level in levels], problem.y_unit / fitted.y_unit
 
 
-def _smallest(x: Array, w: Array, least: float) -> Index:
-    """The smallest values in their order, as many as weigh so much at least, or all."""
-    count = int(least) + 1
-    while 2 * count < len(x):
-        few = np.flatnonzero(x <= np.partition(x, count)[count])
-        if w[few].sum() >= least:
-            return few[np.argsort(x[few], kind="stable")]
-        count *= 2
-    return np.argsort(x, kind="stable")
-
-
-def _sample_quantiles(x: Array, w: Array, levels: Sequence[float]) -> list[float]:
-    """Quantiles of a sample in which x is w times, between the two next to ``(W - 1) level``."""
-    total = float(w.sum())
+def _quantiles(fitted: FittedRows, levels: Sequence[float]) -> list[float]:
+    """Quantiles of the residuals, between the two next to ``(W - 1) level``."""
+    total = fitted.total
     at = np.maximum((total - 1.0) * np.asarray(levels), 0.0)
     slack = SUMMED * total
     below = np.floor(at + slack)
-    weight = None if w.min() == w.max() == 1.0 else w
-    low, high = at_ranks(x, weight, np.concatenate([below, below + 1.0]) + slack).reshape(2, -1)
+    ranks = (np.concatenate([below, below + 1.0]) + slack) / fitted.weight_unit
+    low, high = order_statistics(fitted.rows, fitted.residual, ranks).reshape(2, -1)
     return list(low + (at - below) * (high - low))

@@ -26,7 +26,12 @@ from robustreg.inference.quantiles._covariance import (
     joint_covariance,
     r_one,
 )
-from robustreg.inference.quantiles._density import at_fit, in_double_precision, nid_densities
+from robustreg.inference.quantiles._density import (
+    Density,
+    at_fit,
+    in_double_precision,
+    nid_densities,
+)
 from robustreg.inference.quantiles._rank import RankTests, limits_of
 
 MOST_RANKED = 1000  # weight of rows up to which "auto" inverts rank tests
@@ -94,7 +99,7 @@ def parts_of_several(
         unknown, alone = directions_on_single_rows(fits[0], asked)
     elif kind == "rank":
         name = "nid; intervals and p by rank tests"
-        densities = list(nid_densities(fits[0], taus))
+        densities = nid_densities(fits[0], taus)
         joint = joint_covariance(fits, taus, "nid", densities=densities)
         ranks = [_ranks(fits[0], *pair) for pair in zip(taus, densities, strict=True)]
     else:
@@ -118,7 +123,7 @@ def checked_fit(model: Any, first: FittedRows, tau: float) -> FittedRows:
     return in_double_precision(fitted, tau) if single else fitted
 
 
-def _ranks(fitted: FittedRows, tau: float, density: Array) -> Ranks:
+def _ranks(fitted: FittedRows, tau: float, density: Density) -> Ranks:
     tests = RankTests.of(fitted, tau, density)
     paths = tests.paths(max(LEVELS))
     limits = {level: limits_of(paths, level, tests.df) for level in LEVELS}

@@ -25,6 +25,7 @@ from robustreg._arrays import Array, Index, Mask
 from robustreg.estimators import QuantileRegressor
 from robustreg.evaluation.posed import Data
 from robustreg.inference._rows import FittedRows
+from robustreg.inference.quantiles._density import Density
 from robustreg.inference.quantiles._rank_path import Merged, Path, Start, walk
 
 INSIDE = 1e-9  # of a dual variable: what is nearer to 0 or 1 is at its end
@@ -65,7 +66,7 @@ class RankTests:
     start: Start
 
     @classmethod
-    def of(cls, fitted: FittedRows, tau: float, density: Array | None = None) -> RankTests:
+    def of(cls, fitted: FittedRows, tau: float, density: Density | None = None) -> RankTests:
         """Make tests of the user's coefficients ready, the intercept's first where there is one.
 
         Parameters
@@ -74,9 +75,9 @@ class RankTests:
             The rows; what is tested are they, wherever the fit is.
         tau : float
             The quantile.
-        density : ndarray of shape (n,), default=None
-            Densities of the noise at the rows, by which the other columns are weighted where they
-            are taken out of a column. None: the noise does not depend on x.
+        density : callable, default=None
+            Densities of the noise at the rows of a block, by which the other columns are weighted
+            where they are taken out of a column. None: the noise does not depend on x.
         """
         design = fitted.coordinates.take(np.ones(fitted.rows.n, dtype=bool))
         combinations, moved = _of_the_user(fitted)
@@ -86,7 +87,8 @@ class RankTests:
         every = design.T @ (w[:, None] * design)
         left: Array = units.T
         if density is not None:
-            left = np.linalg.solve(design.T @ ((w * density)[:, None] * design), units.T)
+            each = w * fitted.rows.collect(density)
+            left = np.linalg.solve(design.T @ (each[:, None] * design), units.T)
             scale = np.einsum("mi,im->m", units, left)
             left = left / np.where(scale > 0.0, scale, 1.0)
         squares = np.einsum("im,ij,jm->m", left, every, left)
@@ -146,7 +148,7 @@ class RankTests:
 
 
 def rank_intervals(
-    fitted: FittedRows, tau: float, level: float, density: Array | None = None
+    fitted: FittedRows, tau: float, level: float, density: Density | None = None
 ) -> Array:
     """Intervals for the user's coefficients, shape (k, 2), whose ends may be infinite.
 
@@ -157,7 +159,7 @@ def rank_intervals(
     return limits_of(tests.paths(level), level, tests.df)
 
 
-def rank_p_values(fitted: FittedRows, tau: float, density: Array | None = None) -> Array:
+def rank_p_values(fitted: FittedRows, tau: float, density: Density | None = None) -> Array:
     """P-values of the user's coefficients being 0, shape (k,)."""
     return RankTests.of(fitted, tau, density).p_values()
 
