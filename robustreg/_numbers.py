@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import sys
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any
@@ -48,12 +49,18 @@ def real_values(values: Any, name: str) -> Any:
     Raises
     ------
     ValueError
-        If the values are dates, durations, masked, complex, too large for float64, or not numbers.
+        If the values are dates, durations, masked, complex, too large for float64, not numbers, or
+        not in memory.
     """
     if type(values) is np.ndarray and values.dtype.kind in NUMERIC:
         return values
     if values is None or isinstance(values, Real):
         return values
+    if is_elsewhere(values):
+        raise ValueError(
+            f"{name} must be in memory here, and is a {_kind(values)}: numpy.asarray({name}), "
+            f"{name}.compute() or {name}.collect() loads it."
+        )
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):
             raise ValueError(
@@ -84,6 +91,29 @@ def real_array(values: Any, name: str) -> NDArray[np.floating[Any]]:
         return array
     with np.errstate(over="ignore"):  # of long doubles
         return array.astype(np.float64)
+
+
+def is_elsewhere(values: Any) -> bool:
+    """Whether values are not in memory: of Dask, a lazy frame of polars, or a store in chunks.
+
+    No package is imported to find out: whoever has such a thing has imported it.
+    """
+    return is_dask(values) or is_lazy_frame(values) or is_store(values)
+
+
+def is_dask(values: Any) -> bool:
+    """Whether Dask would compute the values."""
+    return "dask" in sys.modules and bool(sys.modules["dask"].is_dask_collection(values))
+
+
+def is_lazy_frame(values: Any) -> bool:
+    """Whether the values are a query of polars."""
+    return "polars" in sys.modules and isinstance(values, sys.modules["polars"].LazyFrame)
+
+
+def is_store(values: Any) -> bool:
+    """Whether slices are read from somewhere, as of arrays of Zarr and data sets of HDF5."""
+    return all(hasattr(values, name) for name in ("chunks", "shape", "dtype", "__getitem__"))
 
 
 def as_number(value: object) -> float:
@@ -147,6 +177,11 @@ def _from_anything(values: Any, name: str) -> NDArray[Any]:
     except (TypeError, ValueError, OverflowError) as error:
         refusal = NoNumberError if isinstance(error, TypeError) else ValueError
         raise refusal(f"{name} must hold real numbers: {error}") from error
+
+
+def _kind(values: Any) -> str:
+    """What values are, and of which package."""
+    return f"{type(values).__name__} of {type(values).__module__.partition('.')[0]}"
 
 
 def _not_in_time(name: str, kind: Any) -> ValueError:

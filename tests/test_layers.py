@@ -49,7 +49,7 @@ HANDED_OVER = tuple(
 
 REQUIRED = {"numpy", "scipy", "sklearn", "threadpoolctl", "robustreg"}
 # Only inside a function, so that `import robustreg` works without them.
-OPTIONAL = {"matplotlib", "pandas", "polars", "dask", "array_api_compat", "jax"}
+OPTIONAL = {"matplotlib", "pandas", "polars", "pyarrow", "dask", "array_api_compat", "jax"}
 # The one unit that may use private names of other packages.
 PRIVATE_NAMES = "_compat"
 

@@ -26,6 +26,7 @@ from robustreg import (
     QuantileRegressor,
     SRegressor,
 )
+from robustreg.estimators._from_source import _what_is_not_finite
 from robustreg.penalties import ElasticNet
 from robustreg.sources import RowSource, tree_sum
 from robustreg.sources._array import ArraySource, rows_of
@@ -297,7 +298,7 @@ def test_targets_that_are_all_alike():
 def test_who_needs_the_rows_says_so(model):
     X, y = table(n=100)
     source = Guarded(X, y)
-    with pytest.raises(ValueError, match=r"needs X and y in memory, got a RowSource"):
+    with pytest.raises(ValueError, match=r"needs X and y in memory, got a Guarded"):
         clone(model).fit(source)
     assert source.passes == 0
 
@@ -354,8 +355,8 @@ NAN, INFINITE = np.full((30, 4), np.nan), np.full((30, 4), np.inf)
         (spoilt(y=NAN[:, 0]), "Partition 1 of the source has NaN or infinity in y"),
         (spoilt(weight=-np.ones(30)), "Partition 1 .* weights that are not one finite"),
         (spoilt(weight=np.ones(3)), "Partition 1 .* weights that are not one finite"),
-        (spoilt(X=NAN), "X holds NaN, infinity or values so large"),
-        (spoilt(X=INFINITE), "X holds NaN, infinity or values so large"),
+        (spoilt(X=NAN), "X holds NaN or infinity, the first one in partition 1 of the source: row"),
+        (spoilt(X=INFINITE), "X holds NaN or infinity, the first one in partition 1"),
         (Guarded(*table(n=30), np.zeros(30)), "no rows of positive weight"),
         (Guarded(np.zeros((0, 4)), np.zeros(0)), "no rows of positive weight"),
     ],
@@ -369,6 +370,11 @@ def test_rows_that_no_fit_can_take(name, source, message):
         model.fit(source)
     np.testing.assert_array_equal(model.coef_, before)
     assert model.weights_.shape == (50,)
+
+
+def test_numbers_that_are_finite_and_have_no_finite_sums():
+    source = Guarded(*table(n=30), edges=(10,))
+    assert _what_is_not_finite(source).startswith("X holds values so large that their squares")
 
 
 class Changing(Guarded):

@@ -9,29 +9,58 @@ import numpy as np
 from robustreg._linalg.factors import OutOfRangeError
 from robustreg._parallel import one_blas_thread
 from robustreg.evaluation.reading import NotFiniteError
-from robustreg.sources import RowSource
-from robustreg.sources._surveyed import survey
+from robustreg.sources import Job, RowSource
+from robustreg.sources._surveyed import FindNotFinite, survey
 
 if TYPE_CHECKING:
     from robustreg.estimators._base import LinearRegressor
 
 
+class Counted:
+    """A source that counts how often it is read."""
+
+    def __init__(self, source: RowSource) -> None:
+        self.source, self.passes = source, 0
+        self.n_columns, self.names = source.n_columns, source.names
+
+    def total(self, job: Job) -> Any:
+        """As of the source."""
+        self.passes += 1
+        return self.source.total(job)
+
+
 def fit_source(model: LinearRegressor, source: RowSource) -> None:
     """Fit a model in passes over a source; what it would say of each row is left out."""
+    counted = Counted(source)
     with one_blas_thread() as n_threads, np.errstate(under="ignore"):
         try:
-            problem, solver, fit = model._solve(survey(source, n_threads))
-        except (NotFiniteError, OutOfRangeError):
+            problem, solver, fit = model._solve(survey(counted, n_threads))
+        except NotFiniteError:
+            raise ValueError(_what_is_not_finite(source)) from None
+        except OutOfRangeError:
             raise ValueError(
-                "X holds NaN, infinity or values so large that their squares overflow (beyond "
-                "about 1e150)."
+                "Numbers in this fit leave the range of float64: rescale X, y or weights."
             ) from None
     scale = model._noise_scale(problem, fit, fit.residuals)
     found: dict[str, Any] = model._of_fit(problem, fit, scale, np.dtype(np.float64))
     for name in ("weights_", "outliers_", "feature_names_in_"):  # of an earlier fit
         model.__dict__.pop(name, None)
+    found["n_passes_"] = counted.passes
     if source.names is not None:
         found["feature_names_in_"] = np.asarray(source.names, dtype=object)
     model.__dict__.update(found, solver_=solver, n_features_in_=source.n_columns)
     if not fit.converged:
         model._warn(fit, solver)
+
+
+def _what_is_not_finite(source: RowSource) -> str:
+    """What is wrong with X where sums over it are not finite, and where."""
+    where = source.total(FindNotFinite()).where
+    if where is None:
+        return "X holds values so large that their squares overflow (beyond about 1e150)."
+    index, row, column = where
+    name = "" if source.names is None else f" ({source.names[column]!r})"
+    return (
+        f"X holds NaN or infinity, the first one in partition {index} of the source: row {row} of "
+        f"it, column {column}{name}."
+    )

@@ -10,10 +10,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import RegressorMixin
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from robustreg._arrays import Array, one_entry_each
@@ -31,6 +30,8 @@ from robustreg._validation import check_finite, check_weights
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.solvers import solver_names
 from robustreg.sources import RowSource
+from robustreg.sources._dispatch import columns_of, is_source, predicted, source_of
+from robustreg.sources._per_row import Line, SumSquares
 from robustreg.sources._surveyed import NotInMemoryError
 
 T = TypeVar("T")
@@ -149,25 +150,52 @@ class LinearPredictor(RegressorMixin, Estimator):
                 "Numbers in this fit leave the range of float64: rescale X, y or sample_weight."
             ) from None
 
-    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+    def predict(self, X: ArrayLike | RowSource) -> Any:
         """Predict with the linear model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Regressors.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
+            Regressors, in memory or not: see :mod:`robustreg.sources`.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            ``X @ coef_ + intercept_``.
+            ``X @ coef_ + intercept_``; of Dask collections one, to be computed.
         """
         check_is_fitted(self)
+        if is_source(X):
+            self._check_columns(X)
+            return predicted(self._line(), X)
         X = real_values(X, "X")
         X = _as_float(validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False))
-        return safe_sparse_dot(X, self.coef_.T) + self.intercept_
+        return self._line()(X)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def _check_columns(self, X: Any) -> None:
+        """Columns of rows that are not in memory are those of the fit, in their order."""
+        count, names = columns_of(X)
+        if count != self.n_features_in_:
+            raise ValueError(
+                f"X has {count} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
+            )
+        fitted = getattr(self, "feature_names_in_", None)
+        if names is not None and fitted is not None and [*names] != [*fitted]:
+            raise ValueError(
+                f"The columns of X must be those of the fit, in their order: {[*fitted]}, got "
+                f"{[*names]}."
+            )
+
+    def _line(self) -> Line:
+        """What predicts."""
+        return Line(self.coef_, self.intercept_)
+
+    def score(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """R squared of the predictions, as of scikit-learn's regressors.
 
         It is not robust: see :mod:`robustreg.metrics`.
@@ -186,6 +214,11 @@ class LinearPredictor(RegressorMixin, Estimator):
         float
             At most 1.
         """
+        source = source_of(X, y, sample_weight)
+        if source is not None:
+            check_is_fitted(self)
+            self._check_columns(source)
+            return float(source.total(SumSquares(self._line())).r_squared())
         weight = real_values(sample_weight, "sample_weight")
         return super().score(X, real_values(y, "y"), weight)
 
@@ -232,23 +265,20 @@ class LinearEstimator(LinearPredictor, ABC):
         """
         with self._unchanged_on_error():
             self._check_parameters()
-            if isinstance(X, np.ndarray) or not isinstance(X, RowSource):
+            source = source_of(X, y, sample_weight)
+            self.__dict__.pop("n_passes_", None)  # of an earlier fit
+            if source is None:
                 self._with_data(X, y, sample_weight, self._fit)
-            elif y is None and sample_weight is None:
-                self._fit_source(X)
             else:
-                raise ValueError(
-                    "y and sample_weight must be None beside a RowSource, which has its own; got "
-                    f"y={type(y).__name__} and sample_weight={type(sample_weight).__name__}."
-                )
+                self._fit_source(source)
         return self
 
     def _fit_source(self, source: RowSource) -> None:
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
-            f"{self!r} needs X and y in memory, got a RowSource. L2Regressor can do without; "
-            "at a joint scale HuberRegressor with a number for delta can, and MRegressor with a "
-            "convex loss and no penalty of its own."
+            f"{self!r} needs X and y in memory, got a {type(source).__name__}: load the rows into "
+            "arrays. L2Regressor can do without; at a joint scale HuberRegressor with a number for "
+            "delta can, and MRegressor with a convex loss and no penalty of its own."
         )
 
     @abstractmethod

@@ -16,6 +16,9 @@ from robustreg.estimators._base import KinkedRegressor, rows_that_count, start_f
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss, Quantile
 from robustreg.solvers import SOLVERS
+from robustreg.sources import RowSource
+from robustreg.sources._dispatch import is_source
+from robustreg.sources._per_row import Line
 
 
 class QuantileRegressor(KinkedRegressor):
@@ -202,13 +205,13 @@ class QuantileRegressor(KinkedRegressor):
             return None
         return start_from(problem, self.coef_[index], self.intercept_[index], self.scale_[index])
 
-    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+    def predict(self, X: ArrayLike | RowSource) -> Any:
         """Predict with the linear model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Regressors.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
+            Regressors, in memory or not: see :mod:`robustreg.sources`.
 
         Returns
         -------
@@ -216,14 +219,18 @@ class QuantileRegressor(KinkedRegressor):
             ``X @ coef_.T + intercept_``, for ``crossing="rearrange"`` sorted in every row in
             the order of the quantiles.
         """
-        prediction = super().predict(X)
-        if prediction.ndim == 1 or self.crossing == "allow":
-            return prediction
-        out = np.empty_like(prediction)
-        out[:, np.argsort(self.quantiles_)] = np.sort(prediction, axis=1)
-        return out
+        return super().predict(X)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def _line(self) -> Line:
+        several = self.coef_.ndim == 2 and self.crossing != "allow"
+        return Line(self.coef_, self.intercept_, np.argsort(self.quantiles_) if several else None)
+
+    def score(
+        self,
+        X: ArrayLike | RowSource,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """R squared of the predictions, its mean over several quantiles.
 
         It judges predictions of the mean; ``sklearn.metrics.mean_pinball_loss`` and
@@ -243,6 +250,8 @@ class QuantileRegressor(KinkedRegressor):
         float
             At most 1.
         """
+        if is_source(X):
+            return super().score(X, y, sample_weight)
         target, weight = real_array(y, "y"), real_values(sample_weight, "sample_weight")
         predictions = self.predict(X).reshape(len(target), -1)
         scores = [r2_score(target, each, sample_weight=weight) for each in predictions.T]

@@ -4,6 +4,7 @@ A fit never asks for a table. It sends a job to where the rows are, and gets sum
 :class:`RowSource`.
 """
 
+from robustreg.sources._arrow import scan_dataset, scan_parquet
 from robustreg.sources._base import Job, RowSource, tree_sum
 
-__all__ = ["Job", "RowSource", "tree_sum"]
+__all__ = ["Job", "RowSource", "scan_dataset", "scan_parquet", "tree_sum"]

@@ -67,8 +67,13 @@ class RowSource(Protocol):
     [2.]
     """
 
-    n_columns: int
-    names: Sequence[str] | None
+    @property
+    def n_columns(self) -> int:
+        """Columns of X."""
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """Their names, if they have any."""
 
     def total(self, job: Job) -> Any:
         """The sum of ``job(X, y, weight, index)`` over all partitions: one pass over the rows.
@@ -121,20 +126,21 @@ def tree_sum(parts: Iterable[Sums]) -> Sums:
                 break
             if k + 1 == len(levels):
                 levels.append([])
-            levels[k + 1].append(_in_order(level))
+            levels[k + 1].append(in_order(level))
             level.clear()
     above: list[Any] = []
     for level in levels:  # what is left of a level is a part of the next one
         if above:
             level = [*level, *above]
-        above = [_in_order(level)] if level else []
+        above = [in_order(level)] if level else []
     if not above:
         raise ValueError("tree_sum needs at least one part, got none.")
     total: Sums = above[0]
     return total
 
 
-def _in_order(parts: list[Any]) -> Any:
+def in_order(parts: Sequence[Any]) -> Any:
+    """The sum of parts from the first one on."""
     total = parts[0]
     for part in parts[1:]:
         total = total + part

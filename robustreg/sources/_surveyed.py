@@ -10,6 +10,7 @@ import numpy as np
 
 from robustreg._arrays import TINY, Array
 from robustreg._cached import cached_property
+from robustreg._numbers import NUMERIC
 from robustreg.sources._array import ArraySource, block_rows
 from robustreg.sources._base import RowSource
 
@@ -27,8 +28,9 @@ class Surveyed:
 
     Attributes
     ----------
-    counts : dict of int to int
-        Rows of positive weight in each partition, by its index.
+    counts, marks : dict of int to int
+        Rows of positive weight in each partition, by its index, and a sum of the digits of their
+        targets, by which partitions that change are known.
     weights : tuple of float
         Sum, least and largest of the weights.
     ends : tuple of float
@@ -40,6 +42,7 @@ class Surveyed:
     """
 
     counts: dict[int, int]
+    marks: dict[int, int]
     weights: tuple[float, float, float]
     ends: tuple[float, float]
     keys: Array
@@ -55,6 +58,7 @@ class Surveyed:
         kept = np.sort(np.argsort(keys, kind="stable")[: self.most])
         return Surveyed(
             {**self.counts, **other.counts},
+            {**self.marks, **other.marks},
             (sum(total), min(least), max(largest)),
             (min(low, lower), max(high, higher)),
             keys[kept],
@@ -80,6 +84,7 @@ class Survey:
         drawn = np.sort(np.argsort(keys, kind="stable")[:most])
         return Surveyed(
             {index: n},
+            {index: _mark(own_y)},
             (
                 float(own_weight.sum()),
                 float(own_weight.min(initial=np.inf)),
@@ -92,6 +97,25 @@ class Survey:
             own_weight[drawn],
             most,
         )
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """Where X has NaN or infinity: partition, row and column of the first."""
+
+    where: tuple[int, int, int] | None
+
+    def __add__(self, other: NotFinite) -> NotFinite:
+        return other if self.where is None else self
+
+
+@dataclass(frozen=True)
+class FindNotFinite:
+    """The job that looks for the first NaN or infinity in X."""
+
+    def __call__(self, X: Any, y: Any, weight: Any, index: int) -> NotFinite:
+        found = np.argwhere(~np.isfinite(X))
+        return NotFinite((index, *found[0].tolist()) if len(found) else None)
 
 
 @dataclass(frozen=True)
@@ -113,6 +137,7 @@ class _Checked:
     job: Callable[..., Any]
     n_columns: int
     counts: dict[int, int]
+    marks: dict[int, int]
     largest: float | None  # None: all weights are alike
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> _Part:
@@ -122,6 +147,11 @@ class _Checked:
                 f"Partition {index} of the source has {len(own_y)} rows of positive weight, and "
                 f"had {self.counts.get(index)} before: a source must hand out the same rows in "
                 f"every pass."
+            )
+        if _mark(own_y) != self.marks[index]:
+            raise ValueError(
+                f"Partition {index} of the source has other targets than before: a source must "
+                "hand out the same rows in every pass."
             )
         if not len(own_y):
             return _Part(None)
@@ -219,8 +249,9 @@ class SurveyedSource:
 
     def total(self, job: Callable[..., Any]) -> Any:
         """The sum of a job over all partitions."""
-        counts = self.found.counts
-        found: _Part = self.source.total(_Checked(job, self.n_columns, counts, self._largest))
+        counts, marks = self.found.counts, self.found.marks
+        checked = _Checked(job, self.n_columns, counts, marks, self._largest)
+        found: _Part = self.source.total(checked)
         return found.sums
 
     @property
@@ -262,12 +293,21 @@ def not_here() -> NotInMemoryError:
     )
 
 
+def _mark(y: Array) -> int:
+    """A sum of the digits of some numbers, in which their order does not matter."""
+    return int(np.ascontiguousarray(y).view(np.uint64).sum())
+
+
 def _checked(
     X: Any, y: Any, weight: Any, n_columns: int, index: int
 ) -> tuple[Array, Array, Array | None]:
     """The rows of positive weight of a partition, as arrays of floating-point numbers."""
     what = f"Partition {index} of the source has"
-    X, y = np.asarray(X), np.asarray(y, dtype=np.float64)
+    X, y = np.asarray(X), np.asarray(y)
+    for name, values in (("X", X), ("y", y)):
+        if values.dtype.kind not in NUMERIC:
+            raise ValueError(f"{what} {values.dtype} in {name}, which must hold real numbers.")
+    y = y.astype(np.float64, copy=False)
     if X.ndim != 2 or X.shape[1] != n_columns or y.shape != X.shape[:1]:
         raise ValueError(
             f"{what} X of shape {X.shape} and y of shape {y.shape}; they must be (m, {n_columns}) "

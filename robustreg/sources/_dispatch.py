@@ -1,0 +1,76 @@
+"""Which source serves what a user passes to ``fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from robustreg._numbers import is_dask, is_elsewhere, is_lazy_frame
+from robustreg.sources._base import RowSource
+from robustreg.sources._per_row import Line, Predict
+
+
+def is_source(X: Any) -> bool:
+    """Whether X is a source of rows, or something that one can be made of."""
+    if isinstance(X, np.ndarray) or sparse.issparse(X):
+        return False
+    return is_elsewhere(X) or isinstance(X, RowSource)
+
+
+def source_of(X: Any, y: Any, sample_weight: Any) -> RowSource | None:
+    """The source of rows that are not in memory; None of those that are.
+
+    Raises
+    ------
+    ValueError
+        If y or the weights do not belong to such an X.
+    """
+    if not is_source(X):
+        return None
+    if not is_elsewhere(X):
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                "y and sample_weight must be None beside a RowSource, which has its own; got "
+                f"y={type(y).__name__} and sample_weight={type(sample_weight).__name__}."
+            )
+        return X
+    if y is None:
+        raise ValueError(f"y must be given beside X, a {type(X).__name__}; got None.")
+    return _made_of(X, y, sample_weight)
+
+
+def columns_of(X: Any) -> tuple[int, Sequence[str] | None]:
+    """How many columns rows have that are not in memory, and their names if they have any."""
+    if is_dask(X):
+        names = getattr(X, "columns", None)
+        return int(X.shape[1]), None if names is None else [*names]
+    source = _made_of(X, None, None) if is_elsewhere(X) else X
+    return source.n_columns, source.names
+
+
+def predicted(line: Line, X: Any) -> Any:
+    """Predictions of rows that are not in memory: of Dask to be computed, else an array."""
+    if is_dask(X):
+        from robustreg.sources._dask import predicted_lazily
+
+        return predicted_lazily(line, X)
+    source = _made_of(X, None, None) if is_elsewhere(X) else X
+    return source.total(Predict(line)).joined()
+
+
+def _made_of(X: Any, y: Any, sample_weight: Any) -> RowSource:
+    """The rows of X, with targets and weights or without."""
+    if is_dask(X):
+        from robustreg.sources._dask import dask_source
+
+        return dask_source(X, y, sample_weight)
+    if is_lazy_frame(X):
+        from robustreg.sources._polars import LazyFrameSource
+
+        return LazyFrameSource.of(X, y, sample_weight)
+    from robustreg.sources._chunks import ChunkSource
+
+    return ChunkSource.of(X, y, sample_weight)
