@@ -39,7 +39,8 @@ LOWER_BOUNDS = $(shell $(PY_MINIMUM) -c 'import tomllib; \
 	needs = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]; \
 	print(*("\"" + need.replace(">=", "==") + ".*\"" for need in needs))')
 
-.PHONY: help demo test test-minimum coverage fuzz lint format wheel test-wheel environments clean
+.PHONY: help demo test test-minimum test-cluster coverage fuzz lint format wheel test-wheel \
+	environments clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -53,6 +54,9 @@ test: $(INSTALLED_TEST)  ## run all tests and the examples of the documentation
 test-minimum: $(INSTALLED_MINIMUM)  ## run the tests under the oldest supported dependencies
 	$(PYTEST) $(PY_MINIMUM) -m pytest -n $(JOBS) $(SHARE_OUT) tests \
 		$(NOT_OF_VERSIONS:%=--ignore=tests/test_%.py) $(ARGS)
+
+test-cluster: $(INSTALLED_TEST)  ## run the tests on a cluster of two worker processes
+	$(PYTEST) $(PY) -m pytest -m cluster tests/test_cluster.py $(ARGS)
 
 coverage: $(INSTALLED_TEST)  ## run all tests and fail below 97 % of lines and branches
 	$(PYTEST) $(PY) -m pytest -n $(JOBS) $(SHARE_OUT) -q --cov --cov-report=term-missing:skip-covered $(ARGS)
