@@ -17,7 +17,7 @@ from robustreg.sources._local import Block, LocalSource, rows_of_partition
 class ChunkSource(LocalSource):
     """Rows of a store that has ``shape``, ``dtype`` and slices by rows.
 
-    Partitions are whole chunks, so that none is decoded twice in a pass, of 32 MiB or of one
+    Partitions are whole chunks, so that none is decoded twice in a pass, of 8 MiB or of one
     chunk.
 
     Attributes

@@ -10,7 +10,7 @@ from typing import Any
 from robustreg._parallel import map_ordered, one_blas_thread
 from robustreg.sources._base import FAN_IN, Job, tree_sum
 
-PARTITION_BYTES = 2**25  # of X in a partition whose size is ours to choose
+PARTITION_BYTES = 2**23  # of X in a partition whose size is ours to choose
 OPEN_BYTES = 2**28  # of all partitions that are read at a time
 
 Block = tuple[Any, Any, Any]  # X, y and weights of some rows
