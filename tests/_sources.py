@@ -24,7 +24,12 @@ class Guarded:
         self.passes += 1
         sent = pickle.dumps(job)
         self.jobs.append(len(sent))
-        return tree_sum(self._done(sent, index) for index in range(len(self._blocks)))
+        parts = [self._done(sent, index) for index in range(len(self._blocks))]
+        before = [pickle.dumps(part) for part in parts]
+        total = tree_sum(parts)
+        # some engine may add the same parts once more
+        assert [pickle.dumps(part) for part in parts] == before, f"{job} adds in place"
+        return total
 
     def _done(self, sent, index):
         copies = [None if part is None else np.copy(part) for part in self._blocks[index]]

@@ -67,14 +67,19 @@ class _SecondMoments:
 
 @dataclass(frozen=True)
 class _SecondSums:
-    """Sums over blocks, each of whose is added to another one only."""
+    """Sums over blocks."""
 
     gram: Array  # (p + 1, p + 1)
     cross: Array  # (p + 1,)
 
     def __add__(self, other: _SecondSums) -> _SecondSums:
         with np.errstate(over="ignore", invalid="ignore"):
-            gram = np.add(self.gram, other.gram, out=self.gram)  # p x p numbers take time to make
+            return _SecondSums(self.gram + other.gram, self.cross + other.cross)
+
+    def __iadd__(self, other: _SecondSums) -> _SecondSums:
+        """Of blocks of a partition, where the sum is nobody else's: p x p numbers take time."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram = np.add(self.gram, other.gram, out=self.gram)
             return _SecondSums(gram, self.cross + other.cross)
 
 

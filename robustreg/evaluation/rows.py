@@ -71,7 +71,8 @@ class _Blocks:
     job: Callable[[Block], Any]
 
     def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> Any:
-        start, n, sums = self.starts[index], len(y), None
+        start, n = self.starts[index], len(y)
+        sums: Any = None
         for first in range(0, n, self.size):
             part = slice(first, min(first + self.size, n))
             target = y[part] if self.targets is None else self.targets(y[part])
@@ -84,7 +85,10 @@ class _Blocks:
                     slice(start + part.start, start + part.stop),
                 )
             )
-            sums = own if sums is None else sums + own
+            if sums is None:
+                sums = own
+            else:  # in place, where sums can: those of partitions may be somebody else's
+                sums += own
         return sums
 
 

@@ -32,7 +32,8 @@ class Job(Protocol):
         Returns
         -------
         object
-            Sums of a size that does not depend on m; ``+`` adds them to another partition's.
+            Sums of a size that does not depend on m; ``+`` adds them to another partition's, and
+            leaves both as they are.
         """
 
 
