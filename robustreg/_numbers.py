@@ -58,7 +58,7 @@ def real_values(values: Any, name: str) -> Any:
         return values
     if is_elsewhere(values):
         raise ValueError(
-            f"{name} must be in memory here, and is a {_kind(values)}: numpy.asarray({name}), "
+            f"{name} must be in memory here, got {_kind(values)}: numpy.asarray({name}), "
             f"{name}.compute() or {name}.collect() loads it."
         )
     if isinstance(values, np.ma.MaskedArray):
@@ -180,8 +180,8 @@ def _from_anything(values: Any, name: str) -> NDArray[Any]:
 
 
 def _kind(values: Any) -> str:
-    """What values are, and of which package."""
-    return f"{type(values).__name__} of {type(values).__module__.partition('.')[0]}"
+    """The package that values are of, and what they are there."""
+    return f"{type(values).__module__.partition('.')[0]}'s {type(values).__name__}"
 
 
 def _not_in_time(name: str, kind: Any) -> ValueError:

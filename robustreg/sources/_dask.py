@@ -13,7 +13,7 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg._cached import cached_property
-from robustreg._numbers import NUMERIC
+from robustreg._numbers import NUMERIC, is_elsewhere, real_values
 from robustreg.sources._base import FAN_IN, Job, in_order
 from robustreg.sources._per_row import Line
 
@@ -207,8 +207,8 @@ def _beside(X: Any, values: Any, name: str) -> Any:
     """Numbers of rows as a Dask array in the blocks of X."""
     import dask.array as da
 
-    if isinstance(values, np.ndarray):
-        values = da.from_array(values, chunks=len(values) if values.ndim else -1)
+    if not is_elsewhere(values):
+        values = da.from_array(np.asarray(real_values(values, name)), chunks=-1)
     if not hasattr(values, "numblocks"):
         raise ValueError(
             f"{name} must be an array beside an X that is a Dask array, got "

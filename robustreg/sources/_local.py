@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from robustreg._parallel import map_ordered, one_blas_thread
@@ -41,7 +41,7 @@ class LocalSource(ABC):
         """As of :class:`robustreg.sources.RowSource`."""
         with one_blas_thread() as n_threads:
             at_a_time = max(1, min(n_threads, OPEN_BYTES // max(1, self.partition_bytes)))
-            return tree_sum(self._results(job, at_a_time))
+            return _sum(self._results(job, at_a_time))
 
     def _results(self, job: Job, n_threads: int) -> Iterator[Any]:
         """What the job returns of the partitions, of which few results are held at a time."""
@@ -69,7 +69,7 @@ class StreamSource(ABC):
     def total(self, job: Job) -> Any:
         """As of :class:`robustreg.sources.RowSource`."""
         with one_blas_thread() as n_threads:
-            return tree_sum(self._results(job, n_threads))
+            return _sum(self._results(job, n_threads))
 
     def _results(self, job: Job, n_threads: int) -> Iterator[Any]:
         """What the job returns of the blocks, of which each thread holds one."""
@@ -81,6 +81,13 @@ class StreamSource(ABC):
         blocks = enumerate(self.blocks())
         while some := list(islice(blocks, n_threads)):
             yield from map_ordered(work, some, n_threads)
+
+
+def _sum(results: Iterator[Any]) -> Any:
+    first = next(results, None)
+    if first is None:
+        raise ValueError("There are no rows.")
+    return tree_sum(chain([first], results))
 
 
 def rows_of_partition(n_columns: int, itemsize: int) -> int:

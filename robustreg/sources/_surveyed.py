@@ -278,6 +278,8 @@ def survey(source: RowSource, n_threads: int) -> SurveyedSource:
     ValueError
         If it has no rows of positive weight, or rows that no fit can take.
     """
+    if source.n_columns < 1:
+        raise ValueError("X must have one column at least, got none.")
     found = source.total(Survey(source.n_columns))
     rows = SurveyedSource(source, found, n_threads)
     if not rows.n:
