@@ -12,6 +12,7 @@ from robustreg.evaluation.sums import Bend, Sums
 # A Hessian serves as well for points this close to its own (in scales, whitened coordinates):
 # the steps from there on gain four digits or so each, and save a third of their cost.
 SAME_HESSIAN = 1e-5
+SAME_LONG = 2e-4  # where psi' is not at hand, and bringing the matrix along takes half of a pass
 
 
 class Curvature(NamedTuple):

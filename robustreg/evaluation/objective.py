@@ -19,7 +19,7 @@ from robustreg._cached import cached_property
 from robustreg.evaluation.along import SlopeAlong
 from robustreg.evaluation.choice import Chosen
 from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
-from robustreg.evaluation.evaluated import Curvature, Evaluation
+from robustreg.evaluation.evaluated import SAME_HESSIAN, SAME_LONG, Curvature, Evaluation
 from robustreg.evaluation.moments import TargetMoments
 from robustreg.evaluation.penalised import half_norm_hessian, kinks_of, slope_of
 from robustreg.evaluation.problem import Coefficients, Problem
@@ -182,7 +182,8 @@ class Objective:
         """
         theta = theta.copy()
         beta, intercept, sigma = self.unpack(theta)
-        moves = before is not None and not before.is_near(theta, sigma)
+        near = SAME_HESSIAN if self.rows.one_block else SAME_LONG
+        moves = before is not None and not before.is_near(theta, sigma, near)
         point = Point(beta, intercept, sigma)
         brought = None
         if before is not None and moves:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from robustreg._arrays import Array
+from robustreg._linalg.factors import length
 from robustreg.evaluation.evaluated import Curvature, Evaluation
 from robustreg.evaluation.hessian import curvature_to_start_from, hessian_at
 from robustreg.evaluation.objective import Objective
@@ -59,12 +60,18 @@ class Tracked:
         objective, before = self.objective, self._curvature
         keep = objective.rows.one_block or self.kept
         if not keep and before is not None:
-            keep = before.is_near(theta, objective.scale_at(theta), LAST_STEP)
+            keep = self._is_last(theta)
             if keep:
                 self.let_go()
         self._last, self._keys = objective.evaluate(theta, before, keep), (key, left)
         self._curvature = self._last.curvature
         return self._last
+
+    def _is_last(self, theta: Array) -> bool:
+        """Whether the step to a point began so near to it that it may be the last."""
+        left = self._left
+        reach = LAST_STEP * self.objective.scale_at(theta)
+        return left is not None and length(theta - left.theta) < reach
 
     def let_go(self) -> None:
         """Forget the residuals that were kept, which take as much room as y."""
