@@ -22,7 +22,7 @@ from robustreg import select_solver
 from robustreg.estimators import HuberRegressor, L1Regressor, L2Regressor, MRegressor
 from robustreg.evaluation import choice
 from robustreg.losses import Absolute, Bisquare, HalfSquared, Huber, LogCosh, Quantile, Squared
-from robustreg.solvers import SOLVERS, SolverSpec, solver_names
+from robustreg.solvers import SOLVERS, SolverSpec, _pilot, solver_names
 from robustreg.solvers._line import Point
 from robustreg.solvers._newton import semismooth_newton
 from robustreg.solvers._newton_steps import perspective_step
@@ -689,7 +689,15 @@ def recorded_coordinates(monkeypatch):
         chosen.append(found[0])
         return found
 
+    def recorded_of_sample(problem, sampled):
+        found = of_sample(problem, sampled)
+        if found is not None:
+            chosen.append(found)
+        return found
+
+    of_sample = _pilot.of_sample
     monkeypatch.setattr(choice, "quick", recorded)
+    monkeypatch.setattr(_pilot, "of_sample", recorded_of_sample)
     return chosen
 
 

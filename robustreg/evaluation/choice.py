@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from robustreg.evaluation.coordinates import LEAST_PULL, Coordinates
 from robustreg.evaluation.moments import Moments, TargetMoments, column_moments, moments
 from robustreg.evaluation.orthogonality import SomeRows, condition_of_independent
 from robustreg.evaluation.problem import Problem
-from robustreg.evaluation.reading import NotFiniteError
+from robustreg.evaluation.reading import Block, NotFiniteError, copied_rows
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.survey import read_rows
 from robustreg.evaluation.whitening import (
@@ -29,6 +30,7 @@ ROWS_A_COLUMN = 2  # that tell whether columns are independent
 LOOKED_AT = 2**20  # entries of X that tell whether they are orthogonal
 MOST_CONDITION = 8.0  # of Gram matrices whose systems are solved by products
 OVERWHELMING = 1e140  # spreads of a column: the root of a ridge's curvature in these units
+MOST_LEVERAGE = 0.1  # of a row in a sample whose coordinates are to be those of all rows
 MAX_WHITENED = 2000  # columns for which a Gram matrix and its factor are affordable
 
 #: Coordinates, and the moments of the targets that the same pass over X has brought, if any.
@@ -138,6 +140,42 @@ def white(problem: Problem, rows: RowBlocks | None = None, far: float | None = F
     ridge = _ridge(problem, rows, second.spread(rows.total))
     basis, certain = whiten_rows(rows, ridge)
     return Coordinates(rows, basis, second, ridge, by_rows=True, certain=certain), cross
+
+
+def of_sample(problem: Problem, own: Coordinates) -> Coordinates | None:
+    """Those of a sample of the rows, for all of them; None where it does not speak for these.
+
+    Where the sample has all directions, so have all rows. No row of it may count for much in any
+    direction, or the columns might vary less than the sample says, and by how much a gradient is
+    rounding in these coordinates would be another matter than in white ones.
+    """
+    rows, second = own.rows, own.moments
+    if second is None or rows.sparse or own.by_rows or not own.mixed or own.k < rows.p:
+        return None
+    if _largest_leverage(own) > MOST_LEVERAGE:
+        return None
+    source, single = problem.observed.source, _read(problem).single
+    if single and not own.single:
+        single = whiten_gram(second, rows.total, own.ridge, MIN_RCOND_SINGLE) is not None
+    total = source.total_weight
+    everything = replace(rows, observed=problem.observed, n=source.n, total=total, single=single)
+    scaled_up = Moments(second.gram * (total / rows.total))
+    return replace(own, rows=everything, moments=scaled_up, single=single, sampled=True)
+
+
+def _largest_leverage(own: Coordinates) -> float:
+    """The largest share that a row has of the sum of squares along some direction."""
+
+    def of_block(block: Block) -> list[float]:
+        n, square = len(block.target), np.empty(len(block.target))
+        step = copied_rows(n, block.reading.p, 8)
+        for first in range(0, n, step):
+            part = slice(first, first + step)
+            q = own.reduce(block.reading.centred(block.X[part]))
+            square[part] = np.einsum("ij,ij->i", q, q)
+        return [float(block.weighted(square).max())]
+
+    return max(own.rows.sum(of_block)) / own.rows.total
 
 
 def is_small(rows: RowBlocks, entries: int) -> bool:

@@ -52,6 +52,8 @@ class Coordinates:
         Whether X has no more directions than the coordinates have.
     known_rank : int or None
         The rank of the regressors, where the coordinates do not show it.
+    sampled : bool
+        Whether the moments are those of a sample of the rows, times as many as there are of it.
     """
 
     rows: RowBlocks
@@ -62,6 +64,7 @@ class Coordinates:
     single: bool = False
     certain: bool = True
     known_rank: int | None = None
+    sampled: bool = False
 
     @cached_property
     def k(self) -> int:

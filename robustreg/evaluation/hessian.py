@@ -19,15 +19,15 @@ LEAST_LEFT = 1e-2
 def curvature_to_start_from(objective: Objective) -> Curvature | None:
     """The Gram matrix of all rows at psi' = 1; None where there are no moments.
 
-    Where X is ill-conditioned that matrix has lost its digits: nothing is a start then.
+    Where X is ill-conditioned that matrix has lost its digits, and of a sample it is not known:
+    nothing is a start then.
     """
     own = objective.coordinates
     if own.moments is None:
         return None
-    if own.by_rows:
-        return Curvature(
-            np.zeros((objective.k + 1, objective.k + 1)), Bend(objective.loss), own.single
-        )
+    if own.by_rows or own.sampled:
+        size = (objective.k if own.by_rows else objective.rows.p) + 1
+        return Curvature(np.zeros((size, size)), Bend(objective.loss), own.single)
     return Curvature(own.moments.gram, Bend(objective.loss, None, 1.0), own.single)
 
 

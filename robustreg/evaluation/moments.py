@@ -243,7 +243,20 @@ def _single_gram(block: Array, weight: Array | None) -> Array:
     for first in range(0, n, step):
         rows = slice(first, first + step)
         part = block[rows].astype(np.float32)
-        if weight is not None:
-            part *= np.sqrt(weight[rows]).astype(np.float32)[:, None]
-        gram += product(part.T, part)
+        if weight is None:
+            gram += product(part.T, part)
+        else:
+            gram += _single_weighted(part, weight[rows])
     return gram
+
+
+def _single_weighted(part: Array, weight: Array) -> Array:
+    """``sum w x x'`` of rows in single precision, which may be overwritten."""
+    index = np.flatnonzero(weight)
+    if len(index) < len(weight):  # as where psi' is 0 or 1: to select rows takes less time
+        part, weight = np.take(part, index, axis=0), weight[index]
+    same = float(weight[0]) if len(weight) else 0.0
+    if (weight == same).all():
+        return same * product(part.T, part)
+    part *= np.sqrt(weight).astype(np.float32)[:, None]
+    return product(part.T, part)

@@ -205,6 +205,8 @@ class Keeping:
 
 def _change(block: Block, bend: Array, before: Array | float, brought: Brought) -> Array | None:
     """Change of the psi'-weighted Gram matrix of [a, 1]; None where no psi' is another."""
+    if brought.basis is None and isinstance(before, float) and before == 0.0:  # all of it
+        return weighted_gram(block.reading, block.X, block.weighted(bend), single=brought.single)
     index = np.flatnonzero(bend != before)
     if not len(index):
         return None

@@ -35,6 +35,13 @@ SMALL = 2**13  # entries of X
 FAINT = 1e-12  # of F: beside what is left of gross errors a joint scale that has no more is any
 
 
+def has_tiny_scale(problem: Problem) -> bool:
+    """Whether a fixed scale is so small beside the spread of y that psi' is mostly 0."""
+    if problem.scale is None:
+        return False
+    return min(1.0, width(problem.loss)) * problem.scale < TINY_SCALE * problem.spread
+
+
 def approach(problem: Problem, tracked: Tracked, theta: Array, max_iter: int) -> tuple[Array, int]:
     """A start for a fixed scale far below the residuals', where psi' is mostly 0.
 
@@ -49,7 +56,7 @@ def approach(problem: Problem, tracked: Tracked, theta: Array, max_iter: int) ->
     every = max(1, problem.n // SURVEY_ROWS)
     residual, weight = objective.residuals_of_some(theta, every)
     stage = mad(residual, weight, center=0.0)
-    slow = target < TINY_SCALE * max(stage, problem.spread)
+    slow = has_tiny_scale(problem) or target < TINY_SCALE * stage
     while stage * STAGE > target and used < max_iter and not slow:
         tracked.go_on_with(objective.at_scale(stage / narrow))
         steps = min(STAGE_STEPS, max_iter - used)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import Array
@@ -23,15 +22,13 @@ from robustreg.solvers._minimise import (
     minimise_newton,
 )
 from robustreg.solvers._optimum import Optimum, optimise, optimise_from_above
+from robustreg.solvers._pilot import NoGuideError, Pilot, pilot_of, start_by_pilot
 from robustreg.solvers._report import ENOUGH, TOL, result
 from robustreg.solvers._session import MAX_ITER, Session
 from robustreg.solvers._solution import Reached, Solution, known, reached_at
 from robustreg.solvers._tracked import Tracked
 
-PILOT_XTOL = 0.3  # of the standard error of the pilot's fit, by which the full data move it
-PILOT_SHARE = 50
-MIN_PILOT = 1000
-MIN_ENTRIES = 250_000  # below, a pilot costs more than the steps it saves
+MOST_PILOTED = 8  # steps of a fit that goes on from a sample: most take half of them
 MAX_ENTRIES = 2_000_000  # of X, for which the hundreds of steps of a continuation are affordable
 
 
@@ -41,7 +38,8 @@ def newton(
     """Semismooth Newton with the psi'-weighted Gram matrix in whitened coordinates.
 
     Cost: one pass over X for all second moments, O(n p^2); then a pass of O(n p) per step
-    plus O(m p^2) for the m rows whose psi' has changed since the last step.
+    plus O(m p^2) for the m rows whose psi' has changed since the last step. In long tables a
+    sample has second moments and takes the first step.
     """
     return NewtonSession().fit(problem, start=start, max_iter=max_iter, tol=tol)
 
@@ -55,7 +53,7 @@ def lbfgs(
     eight digits; the Newton steps at the end supply the others. Cost: O(n p) a step.
     """
     if start is None:
-        start = _pilot(problem, max_iter)
+        start = start_by_pilot(problem, max_iter)
     tracked = _opened(problem, minimise_lbfgs)
     return solved_in(problem, tracked, start, Limits(max_iter, tol, XTOL), minimise_lbfgs)
 
@@ -94,6 +92,7 @@ class NewtonSession(Session):
     def __init__(self) -> None:
         self.kept: dict[tuple[bool, bool], Tracked | None] = {}
         self.together: Lockstep | None = None
+        self.begun = False
 
     def fit(
         self,
@@ -110,12 +109,31 @@ class NewtonSession(Session):
             tracked.go_on_with(tracked.objective.of(problem.loss, problem.penalty))
         else:
             if start is None:
-                start = _pilot(problem, max_iter)
+                pilot = pilot_of(problem, max_iter)
+                fit = None if pilot is None else self._piloted(problem, pilot, limits)
+                if fit is not None:
+                    return fit
+                start = None if pilot is None else pilot.start
             tracked = self._opened(problem)
         if first:
             return solved_in(problem, tracked, start, limits, minimise_newton)
         # what is stuck is made by itself once more, and goes other ways then
         return _certified(problem, tracked, start, limits, minimise_newton)
+
+    def _piloted(self, problem: Problem, pilot: Pilot, limits: Limits) -> Solution | None:
+        """The first fit, if a sample leads to a certified one; later ones share a Gram matrix."""
+        first, self.begun, tracked = not self.begun, True, pilot.tracked
+        if tracked is None or not first:
+            return None
+        steps, floor = min(limits.max_iter, MOST_PILOTED), SMALL_SCALES[0] * problem.spread
+        try:
+            end = minimise_newton(tracked, pilot.theta, steps, limits.xtol, floor)
+        except NoGuideError:
+            return None
+        if not end.success:
+            return None
+        fit = _result(problem, tracked, Optimum(end.x, end, None), limits.tol)
+        return fit if fit.converged else None
 
     def _opened(self, problem: Problem) -> Tracked:
         """The objective of a problem, kept where others of its kind have the same coordinates."""
@@ -227,18 +245,3 @@ def _primal_dual(tracked: Tracked, optimum: Optimum) -> PrimalDual:
     nu, residual = dual_point(objective, here), objective.residuals(here.theta)
     dual_gap_from(objective, found.coef, residual, here.value, nu)
     return PrimalDual(found, residual, here.value, nu, optimum.fit)
-
-
-def _pilot(problem: Problem, max_iter: int, rows_per_column: int = 50) -> Coefficients | None:
-    """A rough fit to a sample of the rows, where there are many; found in the same way."""
-    size = max(problem.n // PILOT_SHARE, rows_per_column * problem.p, MIN_PILOT)
-    in_memory = problem.observed.source.in_memory
-    if in_memory and (problem.n < 8 * size or problem.n * problem.p < MIN_ENTRIES):
-        return None
-    sample = problem.some(size)
-    size = sample.n
-    start = _pilot(sample, max_iter, rows_per_column // 4)
-    xtol = PILOT_XTOL * float(np.sqrt(problem.p / size))
-    tracked, limits = _opened(sample, minimise_newton), Limits(max_iter, 1e-3, xtol)
-    optimum = optimise(sample, tracked, start, limits, minimise_newton)
-    return tracked.objective.found(optimum.theta) if optimum.at_zero is None else None
