@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from robustreg.losses._arrays import FloatArray
@@ -12,6 +13,8 @@ from robustreg.losses._residual import ConvexLoss, check_constant
 # Where r / delta exceeds this, sqrt(1 + (r / delta)^2) equals r / delta in float64, while the
 # square is still finite in float32.
 _FAR = 1e18
+# Beyond this u exp(-2 u) is nothing beside 1, in any precision.
+_GONE = 40.0
 
 
 @dataclass(frozen=True)
@@ -317,3 +320,15 @@ class LogCosh(ConvexLoss):
         near_zero = t * (up - down) + xp.log1p(-t * t)
         near_one = (1.0 + t) * up + xp.where(t < 1.0, (1.0 - t) * down, 0.0)
         return 0.5 * self.c**2 * xp.where(t < 0.5, near_zero, near_one)
+
+    def _conjugate_of_psi(self, r: FloatArray) -> FloatArray:
+        # c^2 (u tanh u - log cosh u), with one exponential and one logarithm. Near 0 that is a
+        # half of 2 u t + log(1 - t^2), t = tanh u; far off, with q = exp(-2 u), it is
+        # log 2 - log(1 + q) - 2 u q / (1 + q).
+        xp = namespace_of(r)
+        u = at_most(xp.abs(r) / self.c, _GONE)
+        less = xp.expm1(-2.0 * u)  # q - 1
+        q, t, near = 1.0 + less, -less / (2.0 + less), u < 1.0
+        log = xp.log1p(xp.where(near, -t * t, q))
+        far = math.log(2.0) - log - 2.0 * u * q / (1.0 + q)
+        return self.c**2 * xp.where(near, u * t + 0.5 * log, far)
