@@ -326,6 +326,27 @@ def test_uneven_noise_is_reduced_and_not_handed_on(tau, monkeypatch):
     assert model.dual_gap_ <= 1e-12 * model.objective_
 
 
+@pytest.mark.parametrize("tau", [0.5, 0.9, 0.98])
+def test_the_bias_of_a_wide_smoothing_does_not_open_most_rows(tau, monkeypatch):
+    """With a sample far too small for so many rows, as 65 536 are for a hundred million."""
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(300_000, 5)), rng.standard_t(3, size=300_000)
+    noise[::10] *= 30.0
+    module, rounds = sys.modules["robustreg.solvers.programme.reduction"], []
+    monkeypatch.setattr(module, "MAX_SAMPLE", 1000)
+
+    class Counted(module.Reduction):
+        def __init__(self, whole, rows, sums):
+            rounds.append(len(rows.index))
+            super().__init__(whole, rows, sums)
+
+    monkeypatch.setattr(module, "Reduction", Counted)
+    model = QuantileRegressor(tau).fit(X, X.sum(axis=1) + noise)
+    assert len(rounds) <= 2
+    assert max(rounds) < 2000
+    assert model.dual_gap_ <= 1e-12 * model.objective_
+
+
 def test_the_reduction_against_highs():
     X, y = long("heavy", n=3000)
     assert_exact(QuantileRegressor(0.8, solver="reduced").fit(X, y), X, y, 0.8)

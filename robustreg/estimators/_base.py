@@ -329,7 +329,7 @@ def noise_mad(problem: Problem, fit: Solution, residual: Array) -> float:
     center, left_out = residual_centre(problem, residual), 0.0
     zero = np.abs(residual) <= problem.exact
     if fit.on_fit is not None:  # rounding leaves more than that of a 0 in rows far out
-        zero |= fit.on_fit
+        zero[fit.on_fit] = True
         residual = np.where(zero, 0.0, residual)
     if zero.any():
         vertex = not problem.penalty.root_curvature

@@ -13,7 +13,7 @@ as ``(1/W) sum w nu r + v'beta``, where nothing cancels.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -35,6 +35,19 @@ ROUNDING = 1e-13  # the same of slopes that were made 0
 UNBALANCED = 1e-10  # the same of slopes that a sign does not balance: more proves nothing
 MAX_CLEANING = 4  # once for white coordinates, more often for nearly white ones
 NO_SHARE = 1e3  # units in the last place of the spread of y
+
+
+class DualRows(Protocol):
+    """Rows that have a nu each: all of a table, or some and means of the others."""
+
+    def average(self, values: Array) -> float:
+        """``sum w values / W``."""
+
+    def slopes(self, nu: Array) -> tuple[Array, float]:
+        """``(A - offset)'(w nu) / W`` and ``sum w nu / W``."""
+
+    def with_slopes(self, excess: Array, mean: float) -> Array:
+        """Values of the rows that have these slopes in the coordinates, and the least squares."""
 
 
 def dual_gap(objective: Objective, here: Evaluation) -> float:
@@ -89,15 +102,19 @@ def dual_gap_from(
     value: float,
     nu: Array,
     cleaning: int = MAX_CLEANING,
+    rows: DualRows | None = None,
 ) -> float:
     """Duality gap of a value of F from a nearly feasible ``nu``.
 
     ``coef`` are the coefficients and ``residual`` the residuals there. ``nu`` is overwritten by one
     that balances the slopes, within the domain of the conjugate. Imbalances are projected away at
-    most ``cleaning`` times; 0 is for a ``nu`` that has been through it.
+    most ``cleaning`` times; 0 is for a ``nu`` that has been through it. ``rows`` are those that
+    ``nu`` and ``residual`` belong to, all of them by default: others may share one nu, and be in
+    one row, their mean.
     """
-    average = objective.coordinates.average
-    slope, balanced = _balance(objective, nu, coef, cleaning)
+    rows = objective.coordinates if rows is None else rows
+    average = rows.average
+    slope, balanced = _balance(objective, rows, nu, coef, cleaning)
     low, high = objective.loss.conjugate_domain
     shrink = _into_domain(nu, low, high)
     # An L1 norm alone demands |v| <= alpha, a weak ridge punishes what a penalty does not
@@ -116,7 +133,9 @@ def dual_gap_from(
         return _gap(objective, coef, value, shrink, linear, slope, conjugate_mean)
 
 
-def _balance(objective: Objective, nu: Array, coef: Array, cleaning: int) -> tuple[Array, bool]:
+def _balance(
+    objective: Objective, rows: DualRows, nu: Array, coef: Array, cleaning: int
+) -> tuple[Array, bool]:
     """Slopes of nu, in which what the penalty does not balance has been projected away.
 
     ``nu`` is overwritten. Whether nothing but rounding is left of that comes second; the slopes
@@ -126,11 +145,11 @@ def _balance(objective: Objective, nu: Array, coef: Array, cleaning: int) -> tup
     # of a coefficient whose share of F is nothing the L1 norm may have any slope
     tiny = NO_SHARE * objective.rounding / penalty.slope if penalty.slope else 0.0
     with np.errstate(over="ignore"):
-        square = objective.coordinates.average(nu * nu)
+        square = rows.average(nu * nu)
     # beside slopes whose squares overflow nothing is known to be rounding
     allowed = ROUNDING * np.sqrt(square) if np.isfinite(square) else 0.0
     for attempt in range(cleaning + 1):
-        slope, mean = objective.coordinates.slopes(nu)
+        slope, mean = rows.slopes(nu)
         with np.errstate(over="ignore"):
             wanted = penalty.subgradient(coef, slope * unit, tiny) / unit
         wanted = np.clip(wanted, -STEEPEST, STEEPEST)  # whose excess has a projection
@@ -140,7 +159,7 @@ def _balance(objective: Objective, nu: Array, coef: Array, cleaning: int) -> tup
         if max(float(np.abs(excess).max(initial=0.0)), abs(mean)) <= allowed:
             return _without_rounding(objective, slope, wanted), True
         if attempt < cleaning:
-            _project(objective, nu, excess, mean)
+            _project(rows, nu, excess, mean)
     return slope, False
 
 
@@ -232,8 +251,7 @@ def dual_point(objective: Objective, here: Evaluation) -> Array:
     return np.asarray(objective.loss.psi(objective.residuals(theta) / objective.scale_at(theta)))
 
 
-def _project(objective: Objective, nu: Array, excess: Array, mean: float) -> None:
+def _project(rows: DualRows, nu: Array, excess: Array, mean: float) -> None:
     """Remove ``excess`` and ``mean`` from the slopes of nu, in the metric of the weights."""
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
-        own = objective.coordinates
-        nu -= own.fitted(own.expand(own.solve_gram(excess)), mean)
+        nu -= rows.with_slopes(excess, mean)

@@ -170,10 +170,25 @@ class Coordinates:
         sums = self.rows.sum(SlopesOf(nu)) / self.rows.total
         return sums[:-1], float(sums[-1])
 
+    def reduced(self, slope: Array, mean: float) -> Array:
+        """Slopes of ``[a, 1]`` as those of ``[q, 1]``, without the 1 if there is no intercept."""
+        out = self.reduce(slope)
+        return np.append(out, mean) if self.rows.fit_intercept else out
+
     def average(self, values: Array) -> float:
         """Weighted mean over the rows."""
         weight = self.rows.weight
         return float(values.sum() if weight is None else weight @ values) / self.rows.total
+
+    def with_slopes(self, excess: Array, mean: float) -> Array:
+        """The combination of the columns ``[q, 1]``, for every row, that has these slopes."""
+        return self.fitted(self.expand(self.solve_gram(excess)), mean)
+
+    def of_centred(self, a: Array) -> Array:
+        """Rows ``[q, 1]`` of some ``a = A - offset``, column after column."""
+        out = np.ones((len(a), self.k + self.rows.fit_intercept), order="F")
+        out[:, : self.k] = self.reduce(a)
+        return out
 
     def solve_gram(self, slope: Array) -> Array:
         """Solve ``(Q'W Q / W) a = slope`` for the regressors in the coordinates u."""

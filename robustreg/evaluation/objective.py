@@ -240,16 +240,19 @@ class Objective:
             gradient[..., -1] = self.kappa - sums.conjugate / total
         return gradient
 
-    def residuals(self, theta: Array) -> Array:
-        """``y`` minus the prediction at ``theta``, for every row."""
+    def residual_at(self, theta: Array) -> Residual:
+        """What gives ``y`` minus the prediction at ``theta`` for the rows of a block."""
         beta, intercept, _ = self.unpack(theta)
-        return self.rows.collect(Residual(beta, intercept, self.precise))
+        return Residual(beta, intercept, self.precise)
+
+    def residuals(self, theta: Array) -> Array:
+        """The same for every row."""
+        return self.rows.collect(self.residual_at(theta))
 
     def residuals_of_some(self, theta: Array, step: int) -> tuple[Array, Array | None]:
         """The residuals of every ``step``-th row, and their weights."""
-        beta, intercept, _ = self.unpack(theta)
         block = self.rows.every(step)
-        return Residual(beta, intercept, self.precise)(block), block.weight
+        return self.residual_at(theta)(block), block.weight
 
     def imbalance(self, theta: Array, nu: Array) -> Array:
         """Slopes of nu less those of the penalty, in the coordinates ``[u, b]`` of theta."""

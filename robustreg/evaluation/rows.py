@@ -140,6 +140,14 @@ class RowBlocks(Reading):
         X, y, weight = self.source.every(step)
         return Block(self, self.read(X), self.observed.targets(y), weight, slice(None, None, step))
 
+    def some(self, count: int) -> Block:
+        """About so many rows at random, or those that there are to choose from, as they are read.
+
+        They have no places in the table.
+        """
+        X, y, weight = self.source.some(count)
+        return Block(self, self.read(X), self.observed.targets(y), weight, None)
+
     def take(self, index: Index) -> Block:
         """Some rows of a table in memory, as they are read."""
         source = self.observed.source

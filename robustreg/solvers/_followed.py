@@ -76,7 +76,7 @@ def _as_reported(problem: Problem, fit: Solution, tol: float) -> Solution:
         gap=gap,
         converged=fit.converged and small,
         message=message,
-        on_fit=None if fit.on_fit is None else rounding,
+        on_fit=None if fit.on_fit is None else np.flatnonzero(rounding),
     )
 
 

@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robustreg._arrays import Array, Mask
+from robustreg._arrays import Array, Index
 from robustreg._cached import cached_property
 from robustreg.evaluation.evaluated import Evaluation
 from robustreg.evaluation.objective import Objective
 from robustreg.evaluation.problem import Coefficients
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import RowBlocks
 from robustreg.losses import ResidualLoss
 from robustreg.solvers._ended import Ended
 
@@ -40,7 +42,7 @@ class Reached(NamedTuple):
 
 def reached_at(objective: Objective, here: Evaluation, gap: float) -> Reached:
     """What an optimiser has come to at a point where F was evaluated."""
-    residuals = Made(objective, here)
+    residuals = Made(objective.rows, objective.residual_at(here.theta), here.residual)
     square = float(here.sums.psi_psi) / objective.rows.total
     return Reached(objective.found(here.theta), residuals, here.value, gap, square)
 
@@ -49,14 +51,25 @@ class Made:
     """Residuals at a point, which belong to who asks.
 
     To the first those that were kept, to others those of a pass.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+        The rows.
+    of_block : callable
+        Gives the residuals of a block.
+    kept : ndarray of shape (n,) or None
+        Those of all rows, if they are there already.
     """
 
-    def __init__(self, objective: Objective, here: Evaluation) -> None:
-        self.objective, self.theta, self.kept = objective, here.theta, here.residual
+    def __init__(
+        self, rows: RowBlocks, of_block: Callable[[Block], Array], kept: Array | None
+    ) -> None:
+        self.rows, self.of_block, self.kept = rows, of_block, kept
 
     def __call__(self) -> Array:
         kept, self.kept = self.kept, None
-        return self.objective.residuals(self.theta) if kept is None else kept
+        return self.rows.collect(self.of_block) if kept is None else kept
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ class Solution:
         How the optimiser ended.
     message : str
         That in words.
-    on_fit : ndarray of shape (n,), bool, or None
+    on_fit : ndarray of int or None
         Rows that the fit passes through, where the solver knows better than residuals tell.
     followed : float
         The largest ``|y|`` that was brought in although the fit follows it; 0 if there is none.
@@ -114,7 +127,7 @@ class Solution:
     n_iter: int
     ended: Ended
     message: str
-    on_fit: Mask | None = None
+    on_fit: Index | None = None
     followed: float = 0.0
     psi_square: float = math.nan
 

@@ -81,6 +81,12 @@ class ArraySource:
         X = self.X[::step] if step > 1 else rows_of(self.X, slice(None))
         return X, self.y[::step], weight
 
+    def some(self, count: int) -> tuple[Any, Array, Array | None]:
+        """About so many rows, drawn at random."""
+        index = np.unique(np.random.default_rng(0).integers(0, self.n, count))
+        # np.take would copy all of an X in Fortran's order
+        return self.X[index], self.y[index], None if self.weight is None else self.weight[index]
+
     @property
     def block_rows(self) -> int:
         """Rows of a block that stays in the processor's cache."""

@@ -247,6 +247,10 @@ class SurveyedSource:
         """One of so many rows, or of the sample where that has fewer."""
         return self.sample.every(max(1, step * self.sample.n // self.n))
 
+    def some(self, count: int) -> tuple[Any, Array, Array | None]:
+        """The sample, or where that is too large the first of every so many of its rows."""
+        return self.sample.every(max(1, self.sample.n // count))
+
     def total(self, job: Callable[..., Any]) -> Any:
         """The sum of a job over all partitions."""
         counts, marks = self.found.counts, self.found.marks

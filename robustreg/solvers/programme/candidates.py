@@ -75,13 +75,13 @@ def opened(problem: Problem, chosen: Chosen) -> Opened:
 def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, OptimizeResult] | None:
     """The least-squares fit, where it is exact or there is nothing to fit."""
     objective, own = programme.objective, programme.own
-    theta = objective.least_squares()
-    if programme.size and _some_are_off(problem, programme.objective, theta):
+    if is_surely_inexact(problem, objective):
         return None
+    theta = objective.least_squares()
     residual = programme.residuals(theta)
     zero = np.zeros(len(residual), dtype=bool)
     _, intercept, sigma = objective.unpack(theta)
-    beta, moved = _coefficients(programme, theta, zero)
+    beta, moved = coefficients(objective, programme.kinked, theta, zero[problem.n :])
     if moved:
         residual[: problem.n] = problem.y - own.fitted(beta, intercept)
     found = own.in_columns(beta, intercept, sigma, objective.rounding)
@@ -94,16 +94,17 @@ def exact_fit(problem: Problem, programme: Streamed) -> tuple[Candidate, Optimiz
     return Candidate(found, residual, zero, value, gap), fit
 
 
-def _some_are_off(problem: Problem, objective: Objective, theta: Array) -> bool:
+def is_surely_inexact(problem: Problem, objective: Objective) -> bool:
     """Whether the losses of some rows alone are more than an exact fit leaves: no pass then.
 
     Of all rows, where they are no more than a block.
     """
     rows, step = objective.rows, max(1, problem.n // SURVEY_ROWS)
-    some = step > 1 or rows.one_block
-    if not some or problem.penalty.positive:  # which cuts coefficients off
+    some = step > 1 or rows.one_block or not rows.source.in_memory
+    # coefficients that must not be negative are cut off
+    if not (objective.lead and some) or problem.penalty.positive:
         return False
-    residual, weight = objective.residuals_of_some(theta, step)
+    residual, weight = objective.residuals_of_some(objective.least_squares(), step)
     losses = problem.loss.rho(residual)
     part = float(losses.sum() if weight is None else weight @ losses) / rows.total
     return part > most_if_exact(problem)
@@ -136,16 +137,33 @@ def report(
 ) -> Solution:
     """The result of a candidate."""
     n = problem.n
-    at_zero = candidate.zero[n:]
-    # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
-    own = programme.size - int(at_zero.sum()) if len(at_zero) else programme.own.rank
     residuals = known(candidate.residual[:n])
     reached = Reached(candidate.found, residuals, candidate.value, candidate.gap)
-    outcome = result(problem, reached, tol, fit, programme.own.rank, own)
-    return replace(outcome, on_fit=_on_fit(problem, programme.objective, candidate))
+    held = candidate.zero[n:]
+    on_fit = _on_fit(problem, programme.objective, candidate)
+    return reported(problem, programme.objective, reached, held, on_fit, fit, tol)
 
 
-def _on_fit(problem: Problem, objective: Objective, candidate: Candidate) -> Mask:
+def reported(
+    problem: Problem,
+    objective: Objective,
+    reached: Reached,
+    held: Mask,
+    on_fit: Index,
+    fit: OptimizeResult,
+    tol: float,
+) -> Solution:
+    """The result of what has been reached, with rows that it passes through.
+
+    ``held`` says of the rows of the penalty whether they are 0 there.
+    """
+    rank = objective.coordinates.rank
+    # a vertex fits as many rows exactly as there are coordinates, rows of the penalty included
+    own = objective.lead - int(held.sum()) if len(held) else rank
+    return replace(result(problem, reached, tol, fit, rank, own), on_fit=on_fit)
+
+
+def _on_fit(problem: Problem, objective: Objective, candidate: Candidate) -> Index:
     """The rows that a candidate passes through, but for the rounding of their own terms.
 
     Those of the vertex, unless a coefficient that became exactly 0 has moved them, and others that
@@ -158,24 +176,27 @@ def _on_fit(problem: Problem, objective: Objective, candidate: Candidate) -> Mas
     if len(near):
         theta = objective.pack(candidate.found)
         on[near] = np.abs(residual[near]) <= _rounding(objective, theta, near)
-    return on
+    return np.flatnonzero(on)
 
 
-def _coefficients(programme: Posed, theta: Array, zero: Mask) -> tuple[Array, bool]:
+def coefficients(
+    objective: Objective, kinked: Index, theta: Array, held: Mask
+) -> tuple[Array, bool]:
     """Coefficients of theta in the units of the blocks, and whether that has moved residuals.
 
-    What is 0 at the vertex is exactly 0. Where coefficients must not be negative, those
-    become 0 that iterations cut short, or rounding, have left below.
+    What is 0 at the vertex, as ``held`` says of the ``kinked`` columns, is exactly 0. Where
+    coefficients must not be negative, those become 0 that iterations cut short, or rounding, have
+    left below.
     """
-    objective = programme.objective
     found = objective.unpack(theta)[0]
     if not objective.penalty.kinked:
         return found, False
     beta = found.copy()
-    beta[programme.kinked[zero[programme.n :]]] = 0.0
+    beta[kinked[held]] = 0.0
     if objective.penalty.positive:
         beta = np.maximum(beta, 0.0)
-    return beta, bool(np.any(np.abs(beta - found) * programme.own.spread > objective.rounding))
+    spread = objective.coordinates.spread
+    return beta, bool(np.any(np.abs(beta - found) * spread > objective.rounding))
 
 
 def certified(programme: Posed, theta: Array, nu: Array, zero: Mask, residual: Array) -> Candidate:
@@ -187,7 +208,7 @@ def certified(programme: Posed, theta: Array, nu: Array, zero: Mask, residual: A
     """
     objective, own, n = programme.objective, programme.own, programme.n
     _, intercept, sigma = objective.unpack(theta)
-    beta, moved = _coefficients(programme, theta, zero)
+    beta, moved = coefficients(objective, programme.kinked, theta, zero[n:])
     if moved:
         residual[:n] = own.rows.y - own.fitted(beta, intercept)
         if objective.rows.fit_intercept and zero[:n].any():
@@ -212,27 +233,32 @@ def certified(programme: Posed, theta: Array, nu: Array, zero: Mask, residual: A
 def _put_right(
     objective: Objective, found: Coefficients, residual: Array, zero: Mask
 ) -> Coefficients:
-    """The coefficients with the intercept that rows on the fit have at X = 0.
-
-    Beside a row far out in X the means of the columns are far, and so is the point about which
-    predictions are computed: residuals and the intercept have lost digits there that they have at
-    X = 0. Where the rows on the fit say so, both are taken from there.
-    """
-    on = np.flatnonzero(zero & (residual == 0.0))
-    on = on[:: 1 + len(on) // ENOUGH_ROWS]
-    if not len(on):
-        return found
-    left, lost = _at_zero(objective, found, on)
-    if not np.isfinite(left).all():
-        return found
-    near = lost <= DIGIT * lost.min()
-    shift = weighted_median(left[near])
-    if not weighted_median(lost[near]) < abs(shift) < np.inf:
+    """The coefficients with the intercept that rows on the fit have at X = 0."""
+    shift = shift_at_zero(objective, found, np.flatnonzero(zero & (residual == 0.0)))
+    if not shift:
         return found
     found = replace(found, intercept=found.intercept + shift)
     left, lost = _at_zero(objective, found, slice(None))
     residual[:] = np.where(zero & (np.abs(left) <= lost), 0.0, left)
     return found
+
+
+def shift_at_zero(objective: Objective, found: Coefficients, on: Index) -> float:
+    """By how much the intercept at X = 0 is another as rows on the fit say; 0 where it is none.
+
+    Beside a row far out in X the means of the columns are far, and so is the point about which
+    predictions are computed: residuals and the intercept have lost digits there that they have at
+    X = 0. Where the rows on the fit say so, both are taken from there.
+    """
+    on = on[:: 1 + len(on) // ENOUGH_ROWS]
+    if not len(on):
+        return 0.0
+    left, lost = _at_zero(objective, found, on)
+    if not np.isfinite(left).all():
+        return 0.0
+    near = lost <= DIGIT * lost.min()
+    shift = weighted_median(left[near])
+    return shift if weighted_median(lost[near]) < abs(shift) < np.inf else 0.0
 
 
 def _at_zero(

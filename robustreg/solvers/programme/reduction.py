@@ -5,36 +5,70 @@ is at least the loss of their weighted mean, with equality where all signs are a
 With the rows surely above in one row, those surely below in another and the rest as it is
 (Portnoy and Koenker, 1997), the optimum of this small programme is a lower bound of the whole
 one, and its solution once one pass has confirmed all signs.
+
+All of it is passes, in which sums and few rows come back: nothing is held of the others.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._median import weighted_median
+from robustreg.evaluation.certificate import dual_gap_from
 from robustreg.evaluation.choice import Chosen
+from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.solvers._ended import Ended
-from robustreg.solvers._solution import Solution
-from robustreg.solvers.programme.candidates import Candidate, certified, opened, report
+from robustreg.solvers._solution import Made, Reached, Solution
+from robustreg.solvers.programme.candidates import (
+    NEAR,
+    certified,
+    coefficients,
+    is_surely_inexact,
+    opened,
+    report,
+    reported,
+    shift_at_zero,
+)
 from robustreg.solvers.programme.interior import interior_in, iterate
-from robustreg.solvers.programme.rows import Stored, Streamed
+from robustreg.solvers.programme.jobs import (
+    AtVertex,
+    Confirm,
+    Confirmed,
+    Gather,
+    Gathered,
+    Keeping,
+    Picked,
+    Place,
+    Round,
+)
+from robustreg.solvers.programme.rows import (
+    Rounded,
+    Stored,
+    Streamed,
+    kinked_columns,
+    rows_of_penalty,
+)
 from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.smoothed import Smoothed, narrowed
-from robustreg.solvers.programme.vertex import descents, vertex
+from robustreg.solvers.programme.vertex import descents, typical_size, vertex
 
 SAMPLE_SHARE = 50
 ROWS_PER_COORDINATE = 50  # of the sample
-MIN_SAMPLE = 1000
+MIN_SAMPLE, MAX_SAMPLE = 1000, 2**16
 NEWTON_STEPS = 20
 # Widths of the smoothing, in standard errors of what is fitted: wide enough for a Newton step
 # to arrive, narrow enough to leave few rows undecided.
 STANDARD_ERRORS = 2.0
 BAND = 3.0
+BIAS = 1.0 / 3.0  # in squares of the width: twice h^2 f' / 6 f, with f the density of residuals
+NARROWER = 0.25  # a width whose bias is more than the band
 SHARPNESS = 30.0  # of penalties' kinks: rounded off, they move all residuals by their width
-ALL_STEPS = 8  # on all rows, with the curvature of a sample
-ALL_XTOL = 0.03  # length of the last of them, in widths
+ALL_XTOL = 0.03  # length of the last step on all rows, in widths
 WIDER = 4.0  # the band, after a round with more wrong signs than open rows
 MAX_ROUNDS = 8
 LEAST_SUM = 1e-9  # of the whole weight: that of rows whose sum takes part
@@ -58,143 +92,284 @@ def reduced_in(
     problem: Problem, chosen: Chosen, start: Coefficients | None, max_iter: int, tol: float
 ) -> Solution:
     """The same in given coordinates."""
-    programme, ended = opened(problem, chosen)
-    if ended is None:
-        objective = programme.objective
-        theta = objective.least_squares() if start is None else objective.pack(start)
-        ended = _rounds(problem, programme, theta, max_iter)
-    if ended is not None:
-        outcome = report(problem, programme, *ended, tol)
-        if outcome.converged or ended[1].status == Ended.MAX_ITER:
-            return outcome
+    objective = make_objective(problem, chosen)
+    if not is_surely_inexact(problem, objective):
+        programme, ended = opened(problem, chosen)
+        if ended is not None:
+            return report(problem, programme, *ended, tol)
+    theta = objective.least_squares() if start is None else objective.pack(start)
+    outcome = _rounds(problem, Passes(objective), theta, max_iter, tol)
+    if outcome is not None and (outcome.converged or outcome.ended == Ended.MAX_ITER):
+        return outcome
     return interior_in(problem, chosen, None, max_iter, tol)
 
 
 def _rounds(
-    problem: Problem, programme: Streamed, theta: Array, max_iter: int
-) -> tuple[Candidate, OptimizeResult] | None:
+    problem: Problem, whole: Passes, theta: Array, max_iter: int, tol: float
+) -> Solution | None:
     """Solve for the open rows until all signs are confirmed; None where that does not pay."""
     negligible = EPS * problem.spread
-    sharp = Streamed(programme.objective, SHARPNESS)
-    theta, width = _smoothed_fit(sharp, theta, negligible)
-    first = programme.residuals(theta)
-    n_open = int(np.sum(np.abs(first) <= width))
-    band = width * min(1.0, BAND * np.sqrt(programme.size / max(n_open, 1)))
-    rows, begin = _Reduction(programme, first, band), theta
-    del first  # of as many rows as y; seldom wanted again
+    begin = _smoothed_fit(whole, theta, negligible)
+    found = whole.gathered(begin)
     iterations = 0
     for _ in range(MAX_ROUNDS):
-        if len(rows.index) > MAX_KEPT * programme.n + 2 * programme.size:
+        if found.open is None:
             return None
-        small = rows.programme()
+        rows = Reduction(whole, found.open, found.sums)
         # not from the last theta: a vertex has no interior to step through
-        point, fit = iterate(small, begin, max_iter - iterations, negligible)
-        theta, nu = point.theta, point.nu
+        point, fit = iterate(rows.small, begin.theta, max_iter - iterations, negligible)
         iterations += fit.nit
-        wrong = rows.wrong(programme.residuals(theta))
-        if not len(wrong) or fit.status == Ended.MAX_ITER:  # only now is a vertex worth its price
-            found, own, zero = vertex(small, theta, nu, problem.exact, descents(fit))
-            residual = programme.residuals(found)
+        end = _End(rows, *vertex(rows.small, point.theta, point.nu, problem.exact, descents(fit)))
+        confirmed, residual = whole.confirmed(begin, end, NEAR * problem.spread)
+        wrong = None if confirmed.wrong is None else rows.new(confirmed.wrong)
+        if fit.status == Ended.MAX_ITER or (wrong is not None and not len(wrong.index)):
             fit.nit = iterations
-            if not len(rows.wrong(residual)) or fit.status == Ended.MAX_ITER:
-                return certified(programme, found, *rows.expand(own, zero), residual), fit
-            # the optimum is a face, with vertices beyond the presumed signs: all rows find one
-            nu, zero = rows.expand(nu, np.zeros(len(nu), dtype=bool))
-            found, own, zero = vertex(programme, theta, nu, problem.exact, descents(fit))
-            return certified(programme, found, own, zero, programme.residuals(found)), fit
-        if len(wrong) <= len(rows.index):
-            rows.reopen(wrong)
-        else:  # the open rows have not held theta in place: these are not the rows to add
-            band *= WIDER
-            rows = _Reduction(programme, programme.residuals(begin), band)
+            return _reported(problem, end, confirmed, residual, fit, tol)
+        if wrong is not None and len(wrong.index) <= len(found.open.index):
+            found = Gathered(found.open + wrong, found.sums - wrong.sums(), found.most)
+            continue
+        # the open rows have not held theta in place: these are not the rows to add
+        begin = begin._replace(band=WIDER * begin.band)
+        found = whole.gathered(begin)
     return None
 
 
-class _Reduction:
-    """The open rows of a programme, and the sums of those above and below."""
+class _Begin(NamedTuple):
+    """Where signs are presumed, of rows beyond the band."""
 
-    def __init__(self, programme: Streamed, residual: Array, band: float) -> None:
-        above, is_open = residual > 0, np.abs(residual) <= band
-        is_open[programme.n :] = True
-        self.whole, self.above = programme, above
-        self.index: Index = np.flatnonzero(is_open)
-        self.open = programme.kept(is_open)
-        self.design = np.empty((2, programme.size))
-        self.weight, self.target = np.empty(2), np.empty(2)
-        for which, side in enumerate((above & ~is_open, ~above & ~is_open)):
-            self.design[which] = programme.total * programme.slopes(1.0 * side)
-            weight = side * programme.weight
-            self.weight[which], self.target[which] = weight.sum(), weight @ programme.target
-
-    def programme(self) -> Stored:
-        """The open rows, then the weighted mean of those above and of those below."""
-        used = self.weight > LEAST_SUM * self.whole.total
-        low, high = self.whole.low[:1], self.whole.high[:1]
-        count, weight = int(used.sum()), self.weight[used]
-        sums = Stored(
-            self.design[used] / weight[:, None],
-            self.target[used] / weight,
-            weight,
-            np.repeat(low, count),
-            np.repeat(high, count),
-            self.open.total,
-            self.open.ridge,
-        )
-        return self.open.join(sums)
-
-    def wrong(self, residual: Array) -> Index:
-        """Rows that are not open and whose residual has not the presumed sign."""
-        against = np.where(self.above, residual < 0.0, residual > 0.0)
-        against[self.index] = False
-        return np.flatnonzero(against)
-
-    def reopen(self, index: Index) -> None:
-        """Take rows out of the sums again."""
-        mask = np.zeros(len(self.above), dtype=bool)
-        mask[index] = True
-        rows, side = self.whole.kept(mask), np.where(self.above[index], 0, 1)
-        for which in (0, 1):
-            weight = rows.weight * (side == which)
-            self.design[which] -= weight @ rows.design
-            self.target[which] -= weight @ rows.target
-            self.weight[which] -= weight.sum()
-        self.index, self.open = np.append(self.index, index), self.open.join(rows)
-
-    def expand(self, nu: Array, zero: Mask) -> tuple[Array, Mask]:
-        """Nu and fitted rows of the whole programme: the rows of a sum share its nu."""
-        count = len(self.index)
-        own = np.array([self.whole.high[0], self.whole.low[0]])
-        own[self.weight > LEAST_SUM * self.whole.total] = nu[count:]
-        whole = np.where(self.above, *own)
-        whole[self.index] = nu[:count]
-        fitted = np.zeros(len(whole), dtype=bool)
-        fitted[self.index] = zero[:count]
-        return whole, fitted
+    theta: Array
+    place: Place
+    width: float  # of the smoothing there
+    band: float
 
 
-def _smoothed_fit(programme: Streamed, theta: Array, negligible: float) -> tuple[Array, float]:
-    """A smoothed fit to all rows, with the curvature of a sample; and its width."""
-    sample = _sample(programme)
-    error = float(np.sqrt(programme.size / len(sample.target)))
-    share = min(1.0, STANDARD_ERRORS * error)
+class Passes:
+    """The programme of all rows of a problem, of which passes bring sums.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective of absolute deviations or a quantile in white coordinates.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.own = objective, objective.coordinates
+        self.kinked = kinked_columns(objective)
+        self.kinks = rows_of_penalty(objective, self.kinked)
+        self.sharp = rows_of_penalty(objective, self.kinked, SHARPNESS)
+        self.bounds = objective.loss.conjugate_domain
+        self.n, self.total, self.size = objective.rows.n, objective.rows.total, objective.lead
+        self.most = int(MAX_KEPT * self.n) + 2 * self.size  # open rows with which it pays
+
+    def place(self, theta: Array) -> Place:
+        """A theta as blocks see it."""
+        return Place(*self.objective.unpack(theta)[:2])
+
+    def sample(self) -> Stored:
+        """Some of the rows for the sum of all, all of them where they are few; sharp kinks."""
+        share = min(self.n // SAMPLE_SHARE, MAX_SAMPLE)
+        count = max(share, ROWS_PER_COORDINATE * self.size, MIN_SAMPLE)
+        rows = self.objective.rows
+        block = rows.some(count) if self.n >= 4 * count else rows.every(1)
+        weight = np.ones(len(block.target)) if block.weight is None else block.weight.copy()
+        weight *= self.total / weight.sum()
+        a = block.reading.centred(block.X.astype(np.float64, copy=False))
+        return self.stored(a, block.target, weight).join(self.sharp)
+
+    def stored(self, a: Array, target: Array, weight: Array) -> Stored:
+        """Rows as a programme of their own."""
+        low, high = (np.full(len(target), bound) for bound in self.bounds)
+        design = self.own.of_centred(a)
+        return Stored(design, target, weight, low, high, self.total, self.kinks.ridge)
+
+    def smoothed(self, theta: Array, width: float) -> _Begin:
+        """The smoothed fit of all rows for a width, from a theta near by."""
+        rounding = _Rounding(self)
+        theta = Smoothed(rounding, width).minimise(theta, NEWTON_STEPS, ALL_XTOL * width)
+        return self.begin(theta, width, rounding.near)
+
+    def begin(self, theta: Array, width: float, near: int) -> _Begin:
+        """The smoothed fit for a width, within which so many rows are."""
+        share = min(1.0, BAND * float(np.sqrt(self.size / max(near, 1))))
+        return _Begin(theta, self.place(theta), width, share * width)
+
+    def gathered(self, begin: _Begin) -> Gathered:
+        """The rows with residuals within a band, and the sums of the others."""
+        found: Gathered = self.objective.rows.sum(Gather(begin.place, begin.band, self.most))
+        return found
+
+    def confirmed(self, begin: _Begin, end: _End, close: float) -> tuple[Confirmed, Array | None]:
+        """What all rows say of a vertex, and the residuals of those in memory."""
+        most = 2 * len(end.rows.open.index)
+        now = AtVertex(end.place, end.on)
+        job = Confirm(begin.place, begin.band, now, self.bounds, close, most)
+        rows = self.objective.rows
+        if not rows.source.in_memory:
+            return rows.sum(job), None
+        residual = np.empty(self.n)
+        return rows.sum(Keeping(job, residual)), residual
+
+
+class _Rounding:
+    """The programme with its kinks rounded off, a pass for each theta."""
+
+    def __init__(self, whole: Passes) -> None:
+        self.whole, self.ridge = whole, whole.sharp.ridge
+        self.near = 0  # rows within the width where it was evaluated last
+
+    def pull(self, theta: Array) -> Array:
+        """The ridge's slopes at theta."""
+        return self.whole.sharp.pull(theta)
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """The loss with its kinks rounded off, and its slopes."""
+        whole, own = self.whole, self.whole.own
+        job = Round(whole.place(theta), whole.bounds, width, own.gram_basis)
+        found = whole.objective.rows.sum(job)
+        self.near = found.near
+        kinks = whole.sharp.rounded(theta, width)
+        sums = found.sums / whole.total
+        slopes = own.reduced(sums[:-2], float(sums[-2])) + kinks.slopes
+
+        def hessian() -> Array:
+            low, high = whole.bounds
+            bend = own.of_gram(found.gram)[: whole.size, : whole.size]
+            return 0.5 * (high - low) / (width * whole.total) * bend + kinks.hessian()
+
+        return Rounded(float(sums[-1]) + kinks.loss, slopes, hessian)
+
+
+def _smoothed_fit(whole: Passes, theta: Array, negligible: float) -> _Begin:
+    """A smoothed fit to all rows, by way of one to a sample.
+
+    What rounding the kinks off moves the fit by is of the order of the square of the width, which
+    does not shrink any more once the sample has its largest size, while the band of open rows does:
+    where that would be the smaller one, the width is made smaller, too.
+    """
+    sample = whole.sample()
+    m = len(sample.target) - len(whole.kinked)
+    share = min(1.0, STANDARD_ERRORS * float(np.sqrt(whole.size / m)))
     theta, width = narrowed(sample, theta, NEWTON_STEPS, share, negligible)
-    if len(sample.target) < len(programme.target):
-        curvature = Smoothed(sample, width)
-        curvature(theta)
-        hessian = curvature.hessian(theta)
-        theta = Smoothed(programme, width).minimise(theta, ALL_STEPS, ALL_XTOL * width, hessian)
-    return theta, width
+    size = np.abs(sample.residuals(theta)[:m])
+    typical = max(typical_size(size), negligible)
+    if m < whole.n:
+        begin = whole.smoothed(theta, width)
+    else:
+        begin = whole.begin(theta, width, int(np.count_nonzero(size <= width)))
+    while begin.band < BIAS * begin.width**2 / typical:
+        begin = whole.smoothed(begin.theta, NARROWER * begin.width)
+    return begin
 
 
-def _sample(programme: Streamed) -> Stored:
-    """Some of the rows for the sum of all; all of them where they are few."""
-    n, size = programme.n, programme.size
-    count = max(n // SAMPLE_SHARE, ROWS_PER_COORDINATE * size, MIN_SAMPLE)
-    mask = np.ones(len(programme.target), dtype=bool)
-    if n >= 4 * count:
-        mask[:n] = False
-        mask[np.random.default_rng(0).integers(0, n, count)] = True
-    sample = programme.kept(mask)
-    chosen = int(mask[:n].sum())
-    sample.weight[:chosen] *= programme.total / sample.weight[:chosen].sum()
-    return sample
+class Reduction:
+    """The open rows of a programme, and the means of those above and below.
+
+    Parameters
+    ----------
+    whole : Passes
+        The programme.
+    open : Picked
+        The open rows.
+    sums : ndarray of shape (2, p + 2)
+        Sums ``w [a, 1, target]`` of the others above and below.
+    """
+
+    def __init__(self, whole: Passes, open: Picked, sums: Array) -> None:
+        self.whole, self.open = whole, open
+        p = sums.shape[1] - 2
+        used = sums[sums[:, p] > LEAST_SUM * whole.total]
+        mean = used / used[:, p, None]
+        self.a = np.concatenate([open.a, mean[:, :p]])
+        self.target = np.concatenate([open.target, mean[:, p + 1]])
+        self.weight = np.concatenate([open.weight, used[:, p]])
+        self.data = whole.stored(self.a, self.target, self.weight)
+        self.small = self.data.join(whole.kinks)
+
+    def new(self, wrong: Picked) -> Picked:
+        """Those of some rows that are not open."""
+        return wrong.some(~np.isin(wrong.index, self.open.index))
+
+    # --- what the certificate asks
+
+    def average(self, values: Array) -> float:
+        """``sum w values / W``."""
+        return self.data.average(values)
+
+    def slopes(self, nu: Array) -> tuple[Array, float]:
+        """``a'(w nu) / W`` and ``sum w nu / W``."""
+        weighted = self.weight * nu / self.whole.total
+        return weighted @ self.a, float(weighted.sum())
+
+    def with_slopes(self, excess: Array, mean: float) -> Array:
+        """The combination of the columns that has these slopes."""
+        side = np.append(excess, mean) if self.whole.objective.rows.fit_intercept else excess
+        solve = self.data.solver(np.ones(len(self.target)))
+        assert solve is not None
+        return self.data.fitted(solve(side))
+
+
+class _End:
+    """A vertex of a reduction, where coefficients that should be 0 are."""
+
+    def __init__(self, rows: Reduction, theta: Array, nu: Array, zero: Mask) -> None:
+        whole, n_open, n_data = rows.whole, len(rows.open.index), len(rows.target)
+        self.rows, self.theta, self.nu, self.held = rows, theta, nu[:n_data], zero[n_data:]
+        self.on: Index = np.sort(rows.open.index[zero[:n_open]])
+        beta, moved = coefficients(whole.objective, whole.kinked, theta, self.held)
+        intercept = whole.place(theta).intercept
+        self.residual = rows.target - rows.a @ beta - intercept
+        if moved and whole.objective.rows.fit_intercept and zero[:n_open].any():
+            # what that has moved the rows of the vertex by may be more than their terms' rounding
+            shift = weighted_median(self.residual[:n_open][zero[:n_open]])
+            back = self.residual - shift
+            loss, less = (rows.average(rows.data.losses(r)) for r in (self.residual, back))
+            if less < loss:
+                intercept, self.residual = intercept + shift, back
+        self.place = Place(beta, intercept)
+
+
+def _reported(
+    problem: Problem,
+    end: _End,
+    confirmed: Confirmed,
+    residual: Array | None,
+    fit: OptimizeResult,
+    tol: float,
+) -> Solution:
+    """The result of a vertex that all rows were asked about.
+
+    Rows of a sum share its nu: what these bound the objective of the open rows and the means by,
+    they bound that of all rows by, whatever the signs.
+    """
+    objective, own = end.rows.whole.objective, end.rows.whole.own
+    sigma = objective.scale_at(end.theta)
+    found = own.in_columns(*end.place, sigma, objective.rounding)
+    if _is_elsewhere(objective, found, confirmed.exact):
+        return _put_right(problem, end, fit, tol)
+    value = confirmed.loss / objective.rows.total + objective.penalty.value(found.coef)
+    nu = np.clip(end.nu, *end.rows.whole.bounds)
+    gap = dual_gap_from(objective, found.coef, end.residual, value, nu, rows=end.rows)
+    residuals = Made(objective.rows, AtVertex(end.place, end.on), residual)
+    reached = Reached(found, residuals, value, gap)
+    return reported(problem, objective, reached, end.held, confirmed.on_fit, fit, tol)
+
+
+def _is_elsewhere(objective: Objective, found: Coefficients, on: Index) -> bool:
+    """Whether rows in memory that are on the fit say that their intercept is another at X = 0."""
+    rows = objective.rows
+    if not (rows.source.in_memory and rows.fit_intercept):
+        return False
+    return shift_at_zero(objective, found, on) != 0.0
+
+
+def _put_right(problem: Problem, end: _End, fit: OptimizeResult, tol: float) -> Solution:
+    """The same with the residuals and the intercept that there are at X = 0."""
+    programme = Streamed(end.rows.whole.objective)
+    residual = programme.residuals(end.theta)
+    zero = np.zeros(len(residual), dtype=bool)
+    zero[end.on], zero[programme.n :] = True, end.held
+    nu = programme.sign(residual)
+    index = end.rows.open.index
+    nu[index] = end.nu[: len(index)]
+    candidate = certified(programme, end.theta, nu, zero, residual)
+    return report(problem, programme, candidate, fit, tol)

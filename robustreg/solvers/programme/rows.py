@@ -17,6 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,6 @@ from robustreg._arrays import EPS, TINY, Array, Index, Mask
 from robustreg._cached import cached_property
 from robustreg._linalg.factors import lstsq
 from robustreg.evaluation.objective import Objective
-from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import residual_of, slopes_of
 
 Solver = Callable[[Array], Array]
 
@@ -43,10 +42,10 @@ class Rounded:
 
     loss: float  # weighted mean
     slopes: Array  # of the nu that attains it
-    residual: Array
+    hessian: Callable[[], Array]  # second derivative of the loss
 
 
-def _round_off(residual: Array, low: Any, high: Any, width: float) -> tuple[Array, Array]:
+def round_off(residual: Array, low: Any, high: Any, width: float) -> tuple[Array, Array]:
     """Losses that are a parabola for ``|r| <= width``, and their derivatives nu.
 
     ``max over nu in [low, high] of nu r - width (nu - m)^2 / (2 d)``, with m the middle and d
@@ -146,8 +145,16 @@ class Programme(ABC):
     def rounded(self, theta: Array, width: float) -> Rounded:
         """The loss with its kinks rounded off, and its slopes."""
         residual = self.residuals(theta)
-        loss, nu = _round_off(residual, self.low, self.high, width)
-        return Rounded(self.average(loss), self.slopes(nu), residual)
+        loss, nu = round_off(residual, self.low, self.high, width)
+        return Rounded(self.average(loss), self.slopes(nu), partial(self._bend, residual, width))
+
+    def _bend(self, residual: Array, width: float) -> Array:
+        """What curves the rounded loss: the rows within the width."""
+        near = np.abs(residual) <= width
+        design = self.take(near)
+        half = 0.5 * (self.high[near] - self.low[near])
+        weight = self.weight[near] * half / (width * self.total)
+        return design.T @ (weight[:, None] * design)
 
     def imbalance(self, theta: Array, nu: Array) -> Array:
         """What is 0 at the optimum: slopes of nu less those of the ridge."""
@@ -209,32 +216,23 @@ class Stored(Programme):
 
 
 class Streamed(Programme):
-    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end.
+    """The programme of all rows of a problem, reading X in blocks; penalty rows at the end."""
 
-    ``sharpness`` is the unit of the penalty rows' residuals: it changes the programme only
-    where its kinks are rounded off, by as much less for these rows.
-    """
-
-    def __init__(self, objective: Objective, sharpness: float = 1.0) -> None:
+    def __init__(self, objective: Objective) -> None:
         self.objective, self.n = objective, objective.rows.n
         self.own = objective.coordinates
         self.kinked = kinked_columns(objective)
-        self.width, *extra = penalty_rows(objective, self.kinked, sharpness)
-        self.extra = np.zeros((len(self.kinked), objective.size))
-        self.extra[:, : objective.k] = self.width[:, None] * self.own.basis[self.kinked]
+        kinks = rows_of_penalty(objective, self.kinked)
+        self.extra = kinks.design
         weight = objective.rows.weight
         low, high = objective.loss.conjugate_domain
-        k, lead = objective.k, objective.lead
-        ridge = np.zeros((lead, lead))
-        if objective.penalty.root_curvature:
-            ridge[:k, :k] = objective.penalty_hessian
         super().__init__(
-            self._extend(objective.rows.y, np.zeros(len(self.extra))),
-            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, extra[0]),
-            self._extend(np.broadcast_to(low, self.n), extra[1]),
-            self._extend(np.broadcast_to(high, self.n), extra[2]),
-            objective.rows.total,
-            ridge,
+            self._extend(objective.rows.y, kinks.target),
+            self._extend(np.broadcast_to(1.0, self.n) if weight is None else weight, kinks.weight),
+            self._extend(np.broadcast_to(low, self.n), kinks.low),
+            self._extend(np.broadcast_to(high, self.n), kinks.high),
+            kinks.total,
+            kinks.ridge,
         )
 
     def at_hand(self) -> Stored:
@@ -251,36 +249,8 @@ class Streamed(Programme):
         return self._extend(self.own.fitted(beta, intercept), self.extra @ theta)
 
     def slopes(self, nu: Array) -> Array:
-        slope, mean = self.own.slopes(nu[: self.n])
-        return self._reduced(slope, mean) + self._extra_slopes(nu[self.n :])
-
-    def _reduced(self, slope: Array, mean: float) -> Array:
-        out = self.own.reduce(slope)
-        return np.append(out, mean) if self.objective.rows.fit_intercept else out
-
-    def _extra_slopes(self, nu: Array) -> Array:
-        return (self.weight[self.n :] * nu) @ self.extra / self.total
-
-    def rounded(self, theta: Array, width: float) -> Rounded:
-        """In one pass over X."""
-        beta, intercept, _ = self.objective.unpack(theta)
-        low, high = self.objective.loss.conjugate_domain
-        residual = np.empty(len(self.target))
-        residual[self.n :] = -(self.extra @ theta)
-
-        def job(block: Block) -> Array:
-            r = residual[block.place] = residual_of(block, beta, intercept)
-            loss, nu = _round_off(r, low, high, width)
-            if block.weight is not None:
-                loss *= block.weight
-                nu *= block.weight
-            return np.append(slopes_of(block, nu), loss.sum())
-
-        sums = self.own.rows.sum(job) / self.total
-        loss, nu = _round_off(residual[self.n :], self.low[self.n :], self.high[self.n :], width)
-        extra = float(self.weight[self.n :] @ loss) / self.total
-        slopes = self._reduced(sums[:-2], sums[-2]) + self._extra_slopes(nu)
-        return Rounded(sums[-1] + extra, slopes, residual)
+        slopes = self.own.reduced(*self.own.slopes(nu[: self.n]))
+        return slopes + (self.weight[self.n :] * nu[self.n :]) @ self.extra / self.total
 
     def gram(self, barrier: Array) -> Array:
         own = self.weight[self.n :] * barrier[self.n :] / self.total
@@ -299,6 +269,22 @@ def kinked_columns(objective: Objective) -> Index:
     used = own.basis.any(axis=1) if own.basis.ndim == 2 else own.basis > 0
     live = (own.spread > 0) & used
     return np.flatnonzero(live & objective.penalty.kinked)
+
+
+def rows_of_penalty(objective: Objective, kinked: Index, sharpness: float = 1.0) -> Stored:
+    """The rows of the penalty's kinks, with the ridge of its quadratic part.
+
+    ``sharpness`` is the unit of their residuals: it changes the programme only where its kinks
+    are rounded off, by as much less for these rows.
+    """
+    k, lead = objective.k, objective.lead
+    width, *rest = penalty_rows(objective, kinked, sharpness)
+    design = np.zeros((len(kinked), objective.size))
+    design[:, :k] = width[:, None] * objective.coordinates.basis[kinked]
+    ridge = np.zeros((lead, lead))
+    if objective.penalty.root_curvature:
+        ridge[:k, :k] = objective.penalty_hessian
+    return Stored(design, np.zeros(len(kinked)), *rest, objective.rows.total, ridge)
 
 
 def penalty_rows(

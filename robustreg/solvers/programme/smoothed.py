@@ -6,40 +6,51 @@ objective is smooth, and its second derivative is that of the rows with ``|r| <=
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from scipy.optimize import minimize
 
 from robustreg._arrays import Array
 from robustreg.solvers._newton import semismooth_newton
-from robustreg.solvers.programme.rows import Programme
+from robustreg.solvers.programme.rows import Programme, Rounded
 from robustreg.solvers.programme.vertex import typical_size
 
 NARROWING = 0.25  # of one width to the next
 XTOL = 0.1  # length of the last step, in widths: the next width needs no more
 
 
+class Roundable(Protocol):
+    """A programme whose kinks can be rounded off."""
+
+    @property
+    def ridge(self) -> Array:
+        """As of a programme."""
+
+    def pull(self, theta: Array) -> Array:
+        """As of a programme."""
+
+    def rounded(self, theta: Array, width: float) -> Rounded:
+        """As of a programme."""
+
+
 class Smoothed:
     """The smoothed objective for one width, as SciPy's minimisers want it."""
 
-    def __init__(self, programme: Programme, width: float) -> None:
+    def __init__(self, programme: Roundable, width: float) -> None:
         self.programme, self.width = programme, width
-        self.residual: Array = np.zeros(0)
+        self.here: Rounded | None = None
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Value and gradient."""
-        sums = self.programme.rounded(theta, self.width)
+        here = self.here = self.programme.rounded(theta, self.width)
         pull = self.programme.pull(theta)
-        self.residual = sums.residual
-        return sums.loss + 0.5 * float(theta @ pull), pull - sums.slopes
+        return here.loss + 0.5 * float(theta @ pull), pull - here.slopes
 
     def hessian(self, theta: Array) -> Array:
         """Generalised second derivative, at the theta evaluated last."""
-        near = np.abs(self.residual) <= self.width
-        design = self.programme.take(near)
-        programme = self.programme
-        half = 0.5 * (programme.high[near] - programme.low[near])
-        weight = programme.weight[near] * half / (self.width * programme.total)
-        return design.T @ (weight[:, None] * design) + programme.ridge
+        assert self.here is not None
+        return self.here.hessian() + self.programme.ridge
 
     def minimise(
         self, theta: Array, max_iter: int, xtol: float, hessian: Array | None = None

@@ -21,7 +21,7 @@ from robustreg.solvers._solution import Solution
 from robustreg.solvers.programme.candidates import certified, opened, report
 from robustreg.solvers.programme.dual import dual_programme
 from robustreg.solvers.programme.interior import interior_in
-from robustreg.solvers.programme.rows import Streamed
+from robustreg.solvers.programme.rows import Streamed, penalty_rows
 from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.vertex import descents, vertex
 
@@ -120,7 +120,8 @@ def _equations(programme: Streamed, columns: Any, ratio: Array, live: Index) -> 
     if programme.objective.rows.fit_intercept:
         columns = sparse.hstack([columns, sparse.csc_array(np.ones((columns.shape[0], 1)))])
     place = np.searchsorted(live, programme.kinked)
-    entries = (programme.width * ratio[place], (np.arange(len(place)), place))
+    width = penalty_rows(programme.objective, programme.kinked, 1.0)[0]
+    entries = (width * ratio[place], (np.arange(len(place)), place))
     extra = sparse.coo_array(entries, shape=(len(place), columns.shape[1]))
     rows = sparse.csr_array(sparse.vstack([columns, extra]))
     return sparse.csc_array(rows.T.multiply(programme.weight))

@@ -76,7 +76,7 @@ def _refine(problem: Problem, fit: Solution, tol: float) -> Solution:
         return outcome
     on_fit = exactly_fitted(problem, best.found, best.residual)
     residual = np.where(on_fit, 0.0, outcome.residual)
-    return replace(outcome, on_fit=on_fit, residuals=known(residual))
+    return replace(outcome, on_fit=np.flatnonzero(on_fit), residuals=known(residual))
 
 
 @dataclass
