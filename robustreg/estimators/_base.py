@@ -18,13 +18,12 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
-from robustreg._median import residual_mad, weighted_median
 from robustreg._parallel import map_ordered, slices
 from robustreg.estimators._from_source import fit_source
+from robustreg.estimators._noise import noise_mad, residual_centre
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Coefficients, Problem
-from robustreg.evaluation.ties import interpolated_share
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
 from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
@@ -33,6 +32,9 @@ from robustreg.sources import RowSource
 from robustreg.sources._surveyed import SurveyedSource
 
 NO_PENALTY = ElasticNet()
+#: Fits that have not converged, and what they are of.
+Unfinished = list[tuple[Solution, str]]
+
 OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
 
 
@@ -68,6 +70,13 @@ class LinearRegressor(LinearEstimator):
         if not self._takes_source():
             super()._fit_source(source)
         fit_source(self, source)
+
+    def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], Unfinished]:
+        """The fitted attributes, in passes over rows that are not in memory."""
+        problem, solver, fit = self._solve(rows)
+        scale = self._noise_scale(problem, fit, fit.residuals)
+        found = self._of_fit(problem, fit, scale, np.dtype(np.float64)) | {"solver_": solver}
+        return found, [] if fit.converged else [(fit, "")]
 
     def _solve(self, data: Data | SurveyedSource) -> tuple[Problem, str, Solution]:
         """The problem that a fit solves, the name of its solver, and what that found."""
@@ -154,7 +163,7 @@ class LinearRegressor(LinearEstimator):
         """The fitted attributes, in the user's units and dtype."""
         residual = fit.residuals()
         scale = self._noise_scale(problem, fit, lambda: residual)
-        centre = residual_centre(problem, residual)
+        centre = residual_centre(problem, lambda: residual)
         of_rows = Rows(X, y, kept, problem, dtype).attributes(
             fit,
             residual,
@@ -184,7 +193,7 @@ class LinearRegressor(LinearEstimator):
         """Estimate of the noise's standard deviation, in the problem's units."""
         if problem.joint:
             return float(fit.sigma)
-        return noise_mad(problem, fit, residuals())
+        return noise_mad(problem, fit, residuals)
 
     def _robustness_weights(
         self, problem: Problem, fit: Solution, residual: Array, scale: float
@@ -199,6 +208,9 @@ class LinearRegressor(LinearEstimator):
 
 class KinkedRegressor(LinearRegressor):
     """Linear models whose loss has its kink at 0: absolute deviations and quantiles."""
+
+    def _takes_source(self) -> bool:
+        return True
 
     def _robustness_weights(
         self, problem: Problem, fit: Solution, residual: Array, scale: float
@@ -294,14 +306,6 @@ def rows_that_count(
     return Data(X[kept], y[kept], weight[kept], n_threads), kept
 
 
-def residual_centre(problem: Problem, residual: Array) -> float:
-    """Where the noise of a fit is centred: at 0, except for quantiles other than the median."""
-    low, high = problem.loss.conjugate_domain
-    if problem.loss.elicits != "quantile" or low == -high:
-        return 0.0
-    return weighted_median(residual, problem.weight)
-
-
 def start_from(
     problem: Problem, coef: Array, intercept: float, scale: float
 ) -> Coefficients | None:
@@ -322,21 +326,3 @@ def levels_to_the_user() -> int:
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ours:
         frame, level = frame.f_back, level + 1
     return level
-
-
-def noise_mad(problem: Problem, fit: Solution, residual: Array) -> float:
-    """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
-    center, left_out = residual_centre(problem, residual), 0.0
-    zero = np.abs(residual) <= problem.exact
-    if fit.on_fit is not None:  # rounding leaves more than that of a 0 in rows far out
-        zero[fit.on_fit] = True
-        residual = np.where(zero, 0.0, residual)
-    if zero.any():
-        vertex = not problem.penalty.root_curvature
-        left_out = interpolated_share(
-            problem.X, problem.y, problem.weight, zero, fit.n_interpolated, vertex
-        )
-    scale = residual_mad(
-        residual, problem.weight, zero=problem.exact, left_out=left_out, center=center
-    )
-    return scale if scale > problem.exact else 0.0

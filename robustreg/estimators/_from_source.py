@@ -34,23 +34,21 @@ def fit_source(model: LinearRegressor, source: RowSource) -> None:
     counted = Counted(source)
     with one_blas_thread() as n_threads, np.errstate(under="ignore"):
         try:
-            problem, solver, fit = model._solve(survey(counted, n_threads))
+            found, unfinished = model._from_rows(survey(counted, n_threads))
         except NotFiniteError:
             raise ValueError(_what_is_not_finite(source)) from None
         except OutOfRangeError:
             raise ValueError(
                 "Numbers in this fit leave the range of float64: rescale X, y or weights."
             ) from None
-    scale = model._noise_scale(problem, fit, fit.residuals)
-    found: dict[str, Any] = model._of_fit(problem, fit, scale, np.dtype(np.float64))
     for name in ("weights_", "outliers_", "feature_names_in_"):  # of an earlier fit
         model.__dict__.pop(name, None)
     found["n_passes_"] = counted.passes
     if source.names is not None:
         found["feature_names_in_"] = np.asarray(source.names, dtype=object)
-    model.__dict__.update(found, solver_=solver, n_features_in_=source.n_columns)
-    if not fit.converged:
-        model._warn(fit, solver)
+    model.__dict__.update(found, n_features_in_=source.n_columns)
+    for fit, of in unfinished:
+        model._warn(fit, found["solver_"], of)
 
 
 def _what_is_not_finite(source: RowSource) -> str:

@@ -246,7 +246,7 @@ class LinearEstimator(LinearPredictor, ABC):
             Regressors, float64 or float32 (others are converted), without NaN or infinity.
             Not copied, not changed. Dates are refused: which number one is depends on its unit.
             A :class:`robustreg.sources.RowSource` brings targets and weights along; L2Regressor,
-            HuberRegressor and MRegressor take one.
+            L1Regressor, QuantileRegressor, HuberRegressor and MRegressor take one.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -276,9 +276,10 @@ class LinearEstimator(LinearPredictor, ABC):
     def _fit_source(self, source: RowSource) -> None:
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
-            f"{self!r} needs X and y in memory, got a {type(source).__name__}: load the rows into "
-            "arrays. L2Regressor can do without; at a joint scale HuberRegressor with a number for "
-            "delta can, and MRegressor with a convex loss and no penalty of its own."
+            f"{self!r} needs all rows in memory, and was given a {type(source).__name__}: load "
+            "them into arrays. L2Regressor, L1Regressor and QuantileRegressor can do without; at a "
+            "joint scale HuberRegressor with a number for delta can, and MRegressor with a convex "
+            "loss and no penalty of its own."
         )
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,13 +12,16 @@ from sklearn.metrics import r2_score
 from robustreg._arrays import Array
 from robustreg._compat import StrOptions
 from robustreg._numbers import real_array, real_values
-from robustreg.estimators._base import KinkedRegressor, rows_that_count, start_from
+from robustreg.estimators._base import KinkedRegressor, Unfinished, rows_that_count, start_from
+from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss, Quantile
 from robustreg.solvers import SOLVERS
+from robustreg.solvers._solution import Solution
 from robustreg.sources import RowSource
 from robustreg.sources._dispatch import is_source
 from robustreg.sources._per_row import Line
+from robustreg.sources._surveyed import SurveyedSource
 
 
 class QuantileRegressor(KinkedRegressor):
@@ -169,11 +172,36 @@ class QuantileRegressor(KinkedRegressor):
             super()._fit(X, y, weight, dtype, n_threads)
             self.quantiles_ = check_quantile(self.quantile)
             return
-        levels = check_quantile(self.quantile)
         data, kept = rows_that_count(X, y, weight, n_threads)
+
+        def attributes(problem: Problem, fit: Solution) -> dict[str, Any]:
+            return self._attributes(X, y, kept, problem, fit, dtype)
+
+        found, unfinished = self._several(data, attributes)
+        self.__dict__.update(found)
+        for fit, of in unfinished:
+            self._warn(fit, found["solver_"], of)
+
+    def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], Unfinished]:
+        if np.ndim(self.quantile) == 0:
+            found, unfinished = super()._from_rows(rows)
+            return found | {"quantiles_": check_quantile(self.quantile)}, unfinished
+
+        def attributes(problem: Problem, fit: Solution) -> dict[str, Any]:
+            scale = self._noise_scale(problem, fit, fit.residuals)
+            return self._of_fit(problem, fit, scale, np.dtype(np.float64))
+
+        return self._several(rows, attributes)
+
+    def _several(
+        self, data: Data | SurveyedSource, of_fit: Callable[[Problem, Solution], dict[str, Any]]
+    ) -> tuple[dict[str, Any], Unfinished]:
+        """The attributes of fits of several quantiles, each of which has those of ``of_fit``."""
+        levels = check_quantile(self.quantile)
         losses = tuple(Quantile(level) for level in levels)
         solver = self._select(data, losses[0], 1.0)
         attributes: dict[str, Array] = {}
+        unfinished: Unfinished = []
         session, start = None, None
         for index in np.argsort(levels):  # neighbours start from each other
             problem = self._problem(data, losses[index], 1.0, self._penalty())
@@ -181,7 +209,7 @@ class QuantileRegressor(KinkedRegressor):
             session = session or SOLVERS[solver].prepare(problem)
             fit = session.fit(problem, start=start, max_iter=self.max_iter, tol=self.tol)
             start = fit.start
-            found = self._attributes(X, y, kept, problem, fit, dtype)
+            found = of_fit(problem, fit)
             del found["loss_"]  # there is a tuple of them
             for name, value in found.items():
                 one = np.asarray(value)
@@ -191,11 +219,10 @@ class QuantileRegressor(KinkedRegressor):
                 attributes[name] = attributes[name].astype(kind, copy=False)
                 attributes[name][index] = one
             if not fit.converged:
-                self._warn(fit, solver, of=f" at quantile {levels[index]:g}")
+                unfinished.append((fit.without_residuals(), f" at quantile {levels[index]:g}"))
         converged = bool(attributes.pop("converged_").all())
-        self.__dict__.update(
-            attributes, loss_=losses, converged_=converged, solver_=solver, quantiles_=levels
-        )
+        of_all = {"loss_": losses, "converged_": converged, "solver_": solver, "quantiles_": levels}
+        return attributes | of_all, unfinished
 
     def _own_start(self, problem: Problem, index: int, levels: Array) -> Coefficients | None:
         """The previous solution for this quantile, for a warm start."""

@@ -7,7 +7,8 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from robustreg._compat import Interval, StrOptions
-from robustreg.estimators._base import LinearRegressor, noise_mad
+from robustreg.estimators._base import LinearRegressor
+from robustreg.estimators._noise import noise_mad
 from robustreg.evaluation.posed import Data
 from robustreg.losses import Absolute
 from robustreg.solvers import SOLVERS, absolute_solver
@@ -46,6 +47,7 @@ class ScaledRegressor(LinearRegressor):
         fit = SOLVERS[solver].solve(problem, max_iter=L1_ITERATIONS)
         if not fit.converged:
             self._warn(fit, solver)
-        scale = noise_mad(problem, fit, fit.residuals())
+        residual = fit.residuals()
+        scale = noise_mad(problem, fit, lambda: residual)
         # Half of the rows lie on a plane: the limit of the scale to 0 is the L1 fit.
         return (scale or problem.exact or 1.0) * problem.y_unit

@@ -162,3 +162,10 @@ class Block(NamedTuple):
     def weighted(self, values: Array) -> Array:
         """Values of the rows times their weights; the values themselves where these are ones."""
         return values if self.weight is None else self.weight * values
+
+    def among(self, index: Index) -> Index:
+        """Where some rows of the table, in ascending order, are in the block; none in a sample."""
+        if not isinstance(self.place, slice) or self.place.start is None:
+            return index[:0]
+        first, last = np.searchsorted(index, (self.place.start, self.place.stop))
+        return index[first:last] - self.place.start

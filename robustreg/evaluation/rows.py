@@ -11,10 +11,11 @@ import numpy as np
 from robustreg._arrays import Array, Index, Mask
 from robustreg._cached import cached_property
 from robustreg.evaluation.reading import Block, Reading
-from robustreg.evaluation.units import Targets
+from robustreg.evaluation.units import Targets, Units
 from robustreg.sources._array import ArraySource, rows_of
 from robustreg.sources._surveyed import SurveyedSource
 
+ROOM = 8  # numbers of a row
 ROWS_PER_COLUMN = 2  # of blocks that sums of p x p numbers are made of
 
 
@@ -208,6 +209,27 @@ class RowBlocks(Reading):
         out = np.empty(self.n)
         self.sum(_Fill(function, out))
         return out
+
+
+def of_column(values: Array, weight: Array | None, n_threads: int) -> RowBlocks:
+    """A number of every row in memory as a table, for passes over it: the same in all columns.
+
+    There are so many of them that blocks have room for that many numbers of each of their rows.
+    """
+    X = np.broadcast_to(values[:, None], (len(values), ROOM))
+    source, none = ArraySource(X, values, weight, n_threads), np.zeros(0, dtype=np.intp)
+    return RowBlocks(
+        fit_intercept=False,
+        sparse=False,
+        centre=np.zeros(ROOM),
+        unit=np.ones(ROOM),
+        base=np.zeros(ROOM),
+        offset=np.zeros(ROOM),
+        flat=np.zeros(ROOM, dtype=bool),
+        observed=Observed(source, Targets(Units(1.0, 1.0, 0.0, 1.0, 1.0, 0.0)), none, np.zeros(0)),
+        n=len(values),
+        total=source.total_weight,
+    )
 
 
 @dataclass(frozen=True)

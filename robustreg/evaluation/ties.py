@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,29 +31,51 @@ def interpolated_share(
     than the heaviest of the different rows that are missed. Repeated rows count as weights.
     """
     own, missed = np.ones(int(zero.sum())) if weight is None else weight[zero], ~zero
-    single = 1.0 if weight is None else float(weight[missed].max(initial=0.0))
-    if vertex and len(own) <= rank and own.max() <= SLACK * single:
+    heaviest = 1.0 if weight is None else float(weight[missed].max(initial=0.0))
+    known = share_of_rank(own, lambda: row_codes(X[zero]), heaviest, rank, vertex)
+    if isinstance(known, float):
+        return known
+    most = _heaviest_missed(X, y, weight, zero, missed) if missed.any() else np.inf
+    return known.if_none_is_heavier_than(most)
+
+
+class Tied(NamedTuple):
+    """The share of rows on a fit, if none of these counts for more than it weighs."""
+
+    share: float
+    size: Array  # weights of those that differ
+
+    def if_none_is_heavier_than(self, most: float) -> float:
+        """The share where none of them counts for more than that."""
+        return self.share * float(np.minimum(self.size, most).sum() / self.size.sum())
+
+
+def share_of_rank(
+    own: Array, codes: Callable[[], Codes], heaviest: float, rank: int, vertex: bool
+) -> float | Tied:
+    """The share from the rows on the fit alone, unless these are heavier than any off it.
+
+    ``own`` are their weights, ``codes`` gives their :func:`row_codes`, and ``heaviest`` is the
+    largest weight of any other row.
+    """
+    if vertex and len(own) <= rank and own.max() <= SLACK * heaviest:
         return 1.0
-    label = np.unique(_codes(X[zero]), return_inverse=True)[1]
-    size = np.bincount(label, own)
+    size = np.bincount(np.unique(codes(), return_inverse=True)[1], own).astype(np.float64)
     share = min(1.0, rank / len(size))
-    if size.max() <= SLACK * single or missed.sum() == 0:
-        return share
-    most = _heaviest_missed(X, y, weight, zero, missed)
-    return share * float(np.minimum(size, most).sum() / size.sum())
+    return share if size.max() <= SLACK * heaviest else Tied(share, size)
 
 
 def _heaviest_missed(X: Any, y: Array, weight: Array | None, zero: Mask, missed: Mask) -> float:
     """Weight of the heaviest different row off the fit; inf if none shares its x with one on it."""
-    codes = _codes(X)
+    codes = row_codes(X)
     if not np.isin(codes[missed], np.unique(codes[zero])).any():
         return np.inf
-    both = codes[missed] + _codes(y[missed, None]) * np.uint64(3)
+    both = codes[missed] + row_codes(y[missed, None]) * np.uint64(3)
     label = np.unique(both, return_inverse=True)[1]
     return float(np.bincount(label, None if weight is None else weight[missed]).max())
 
 
-def _codes(X: Any) -> Codes:
+def row_codes(X: Any) -> Codes:
     """A number for every row: the same for equal rows, for others with a chance of 2^-64.
 
     The sum of scrambled entries, 0 for an entry of 0, modulo 2^64: exact, hence the same

@@ -207,10 +207,7 @@ class AtVertex:
 
     def seen(self, block: Block) -> tuple[Array, Index, Index]:
         """The residuals; and which rows of the block should be 0, and which are."""
-        residual = self.place.residual(block)
-        start, stop = block.place.start, block.place.stop
-        first, last = np.searchsorted(self.zero, (start, stop))
-        named = self.zero[first:last] - start
+        residual, named = self.place.residual(block), block.among(self.zero)
         dropped = named
         if len(named):
             small = np.abs(residual[named]) <= self.place.rounding(block, named)

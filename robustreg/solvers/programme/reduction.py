@@ -65,7 +65,7 @@ NEWTON_STEPS = 20
 # to arrive, narrow enough to leave few rows undecided.
 STANDARD_ERRORS = 2.0
 BAND = 3.0
-BIAS = 1.0 / 3.0  # in squares of the width: twice h^2 f' / 6 f, with f the density of residuals
+BIAS = 0.5  # in squares of the width: three times h^2 f' / 6 f, with f the density of residuals
 NARROWER = 0.25  # a width whose bias is more than the band
 SHARPNESS = 30.0  # of penalties' kinks: rounded off, they move all residuals by their width
 ALL_XTOL = 0.03  # length of the last step on all rows, in widths
@@ -125,6 +125,7 @@ def _rounds(
         if fit.status == Ended.MAX_ITER or (wrong is not None and not len(wrong.index)):
             fit.nit = iterations
             return _reported(problem, end, confirmed, residual, fit, tol)
+        del residual  # before there are those of the next round
         if wrong is not None and len(wrong.index) <= len(found.open.index):
             found = Gathered(found.open + wrong, found.sums - wrong.sums(), found.most)
             continue
@@ -171,10 +172,12 @@ class Passes:
         count = max(share, ROWS_PER_COORDINATE * self.size, MIN_SAMPLE)
         rows = self.objective.rows
         block = rows.some(count) if self.n >= 4 * count else rows.every(1)
-        weight = np.ones(len(block.target)) if block.weight is None else block.weight.copy()
+        target = block.target
+        weight = np.ones(len(target)) if block.weight is None else block.weight.copy()
         weight *= self.total / weight.sum()
         a = block.reading.centred(block.X.astype(np.float64, copy=False))
-        return self.stored(a, block.target, weight).join(self.sharp)
+        del block
+        return self.stored(a, target, weight).join(self.sharp)
 
     def stored(self, a: Array, target: Array, weight: Array) -> Stored:
         """Rows as a programme of their own."""

@@ -1,0 +1,147 @@
+"""The scale of a fit's residuals, by passes that hold none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from robustreg._arrays import SUMMED, Array, Index
+from robustreg._median import MAD_FACTOR
+from robustreg.evaluation.order_statistics import Deviation, Value, order_statistics
+from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import RowBlocks, of_column
+from robustreg.evaluation.ties import interpolated_share, row_codes, share_of_rank
+from robustreg.solvers._solution import Made, Residuals, Solution
+from robustreg.sources._surveyed import not_here
+
+
+def residual_centre(problem: Problem, residuals: Residuals) -> float:
+    """Where the noise of a fit is centred: at 0, except for quantiles other than the median."""
+    low, high = problem.loss.conjugate_domain
+    if problem.loss.elicits != "quantile" or low == -high:
+        return 0.0
+    rows, value = _readable(problem, residuals)
+    return _middle(*order_statistics(rows, value, _about_half(rows.total)))
+
+
+def noise_mad(problem: Problem, fit: Solution, residuals: Residuals) -> float:
+    """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
+    centre = residual_centre(problem, residuals)
+    rows, value = _readable(problem, residuals)
+    # rounding leaves more than that of a 0 in rows far out
+    on_fit = np.zeros(0, dtype=np.intp) if fit.on_fit is None else fit.on_fit
+    zeroed = _Zeroed(value, problem.exact, on_fit)
+    zeros: _ZeroRows = rows.sum(_FindZeros(zeroed))
+    removed = 0.0
+    if len(zeros.index):
+        removed = _interpolated(problem, fit, zeros) * float(zeros.weight.sum())
+    scale = MAD_FACTOR * _median_size(rows, zeroed, centre, removed)
+    return scale if scale > problem.exact else 0.0
+
+
+def _readable(problem: Problem, residuals: Residuals) -> tuple[RowBlocks, Value]:
+    """Rows that have residuals, and what gives these."""
+    if problem.observed.source.in_memory:
+        return of_column(residuals(), problem.weight, problem.n_threads), _only_column
+    if not isinstance(residuals, Made):
+        raise not_here()
+    return residuals.rows, residuals.of_block
+
+
+def _only_column(block: Block) -> Array:
+    """The number that a row has in all of its columns."""
+    found: Array = block.X[:, 0]
+    return found
+
+
+def _about_half(total: float) -> Array:
+    """Ranks of the values that the weighted median is the mean of."""
+    return 0.5 * total * np.array([1.0 - SUMMED, 1.0 + SUMMED])
+
+
+def _middle(low: float, high: float) -> float:
+    return float(low if low == high else 0.5 * low + 0.5 * high)
+
+
+def _median_size(rows: RowBlocks, value: Value, centre: float, removed: float) -> float:
+    """The weighted median of the distances to a centre, without some of the weight at value 0."""
+    left = rows.total - removed
+    if left <= SUMMED * rows.total:
+        return 0.0
+    ranks = _about_half(left)
+    found = order_statistics(rows, Deviation(value, centre), np.append(ranks, ranks + removed))
+    # what is removed is as far from the centre as 0 is
+    return _middle(*np.where(found[:2] < abs(centre), found[:2], found[2:]))
+
+
+@dataclass(frozen=True)
+class _Zeroed:
+    """Residuals that are 0 where they count as 0."""
+
+    value: Value
+    exact: float
+    on_fit: Index  # in ascending order
+
+    @property
+    def products_only(self) -> bool:
+        """As of the residuals."""
+        return getattr(self.value, "products_only", False)
+
+    def __call__(self, block: Block) -> Array:
+        residual = self.value(block).copy()
+        residual[np.abs(residual) <= self.exact] = 0.0
+        residual[block.among(self.on_fit)] = 0.0
+        return residual
+
+
+@dataclass(frozen=True)
+class _ZeroRows:
+    """The rows that a fit passes through."""
+
+    index: Index
+    weight: Array
+    codes: Any  # numbers that are the same for equal rows
+    heaviest: float  # the largest weight of the others
+
+    def __add__(self, other: _ZeroRows) -> _ZeroRows:
+        return _ZeroRows(
+            np.append(self.index, other.index),
+            np.append(self.weight, other.weight),
+            np.append(self.codes, other.codes),
+            max(self.heaviest, other.heaviest),
+        )
+
+
+@dataclass(frozen=True)
+class _FindZeros:
+    """The job that finds them."""
+
+    value: _Zeroed
+
+    def __call__(self, block: Block) -> _ZeroRows:
+        zero = self.value(block) == 0.0
+        index = np.flatnonzero(zero)
+        weight: Array = np.ones(len(index))
+        heaviest = 1.0
+        if block.weight is not None:
+            weight, heaviest = block.weight[index], float(block.weight[~zero].max(initial=0.0))
+        return _ZeroRows(index + block.place.start, weight, row_codes(block.X[index]), heaviest)
+
+
+def _interpolated(problem: Problem, fit: Solution, zeros: _ZeroRows) -> float:
+    """The share of the zeros' weight that the fit has made itself."""
+    vertex, rank = not problem.penalty.root_curvature, fit.n_interpolated
+    in_memory = problem.observed.source.in_memory
+
+    def codes() -> Any:
+        return row_codes(problem.X[zeros.index]) if in_memory else zeros.codes
+
+    share = share_of_rank(zeros.weight, codes, zeros.heaviest, rank, vertex)
+    if isinstance(share, float):
+        return share
+    zero = np.zeros(problem.n, dtype=bool)
+    zero[zeros.index] = True
+    return interpolated_share(problem.X, problem.y, problem.weight, zero, rank, vertex)
