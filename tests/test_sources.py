@@ -289,6 +289,20 @@ def test_a_long_kinked_fit_is_found_from_a_sample(name):
     assert max(source.jobs) < 20_000
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("model", [*KINKED.values(), QuantileRegressor(0.3)], ids=repr)
+def test_a_scale_by_passes_is_that_of_sorted_residuals(model, weighted, monkeypatch):
+    """Of whole numbers and others, whatever the number of rows that are sorted."""
+    X, y = table(n=5000)
+    weight = np.resize([1.0, 2.5, 0.5], len(y)) if weighted else None
+    for target in (y, np.rint(2.0 * y)):
+        scales = []
+        for few in (2**16, 0):
+            monkeypatch.setattr("robustreg.estimators._noise.FEW", few)
+            scales.append(clone(model).fit(X, target, weight).scale_)
+        assert scales[1] == pytest.approx(scales[0], rel=1e-12)
+
+
 def test_several_quantiles_of_a_source():
     X, y = table(n=20_000)
     source = Guarded(X, y, edges=(700, 12_500))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustreg._arrays import SUMMED, Array, Index
-from robustreg._median import MAD_FACTOR
+from robustreg._median import MAD_FACTOR, residual_mad, weighted_median
 from robustreg.evaluation.order_statistics import Deviation, Value, order_statistics
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import Block
@@ -17,12 +17,16 @@ from robustreg.evaluation.ties import interpolated_share, row_codes, share_of_ra
 from robustreg.solvers._solution import Made, Residuals, Solution
 from robustreg.sources._surveyed import not_here
 
+FEW = 2**16  # rows
+
 
 def residual_centre(problem: Problem, residuals: Residuals) -> float:
     """Where the noise of a fit is centred: at 0, except for quantiles other than the median."""
     low, high = problem.loss.conjugate_domain
     if problem.loss.elicits != "quantile" or low == -high:
         return 0.0
+    if _at_hand(problem):
+        return weighted_median(residuals(), problem.weight)
     rows, value = _readable(problem, residuals)
     return _middle(*order_statistics(rows, value, _about_half(rows.total)))
 
@@ -30,16 +34,39 @@ def residual_centre(problem: Problem, residuals: Residuals) -> float:
 def noise_mad(problem: Problem, fit: Solution, residuals: Residuals) -> float:
     """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
     centre = residual_centre(problem, residuals)
+    mad = _mad_at_hand if _at_hand(problem) else _mad_by_passes
+    scale = mad(problem, fit, residuals, centre)
+    return scale if scale > problem.exact else 0.0
+
+
+def _at_hand(problem: Problem) -> bool:
+    """Whether rows are so few that passes over them would be dearer than a copy."""
+    return problem.observed.source.in_memory and problem.n <= FEW
+
+
+def _mad_at_hand(problem: Problem, fit: Solution, residuals: Residuals, centre: float) -> float:
+    residual, left_out = residuals(), 0.0
+    zero = np.abs(residual) <= problem.exact
+    if fit.on_fit is not None:  # rounding leaves more than that of a 0 in rows far out
+        zero[fit.on_fit] = True
+        residual = np.where(zero, 0.0, residual)
+    if zero.any():
+        vertex, rank = not problem.penalty.root_curvature, fit.n_interpolated
+        left_out = interpolated_share(problem.X, problem.y, problem.weight, zero, rank, vertex)
+    return residual_mad(
+        residual, problem.weight, zero=problem.exact, left_out=left_out, center=centre
+    )
+
+
+def _mad_by_passes(problem: Problem, fit: Solution, residuals: Residuals, centre: float) -> float:
     rows, value = _readable(problem, residuals)
-    # rounding leaves more than that of a 0 in rows far out
     on_fit = np.zeros(0, dtype=np.intp) if fit.on_fit is None else fit.on_fit
     zeroed = _Zeroed(value, problem.exact, on_fit)
     zeros: _ZeroRows = rows.sum(_FindZeros(zeroed))
     removed = 0.0
     if len(zeros.index):
         removed = _interpolated(problem, fit, zeros) * float(zeros.weight.sum())
-    scale = MAD_FACTOR * _median_size(rows, zeroed, centre, removed)
-    return scale if scale > problem.exact else 0.0
+    return MAD_FACTOR * _median_size(rows, zeroed, centre, removed)
 
 
 def _readable(problem: Problem, residuals: Residuals) -> tuple[RowBlocks, Value]:
