@@ -303,6 +303,14 @@ def test_a_scale_by_passes_is_that_of_sorted_residuals(model, weighted, monkeypa
         assert scales[1] == pytest.approx(scales[0], rel=1e-12)
 
 
+def test_few_rows_of_a_source():
+    """Fewer than a table must have in memory for the solver that works in passes."""
+    X, y = table(n=900)
+    found, expected = QuantileRegressor(0.3).fit(Guarded(X, y)), QuantileRegressor(0.3).fit(X, y)
+    assert (found.solver_, expected.solver_) == ("reduced", "interior")
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-9)
+
+
 def test_several_quantiles_of_a_source():
     X, y = table(n=20_000)
     source = Guarded(X, y, edges=(700, 12_500))

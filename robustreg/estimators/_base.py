@@ -212,6 +212,11 @@ class KinkedRegressor(LinearRegressor):
     def _takes_source(self) -> bool:
         return True
 
+    def _select(self, data: Data | SurveyedSource, loss: ConvexLoss, scale: float | None) -> str:
+        if self.solver == "auto" and isinstance(data, SurveyedSource):
+            return "reduced"  # the only one that works in passes
+        return super()._select(data, loss, scale)
+
     def _robustness_weights(
         self, problem: Problem, fit: Solution, residual: Array, scale: float
     ) -> Array:
