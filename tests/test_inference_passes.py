@@ -1,8 +1,12 @@
 """Inference for quantiles holds nothing of rows that take more room than a block."""
 
+import tracemalloc
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import threadpool_limits
 
 from robustreg import QuantileRegressor
 from robustreg.inference import _rows, infer
@@ -37,6 +41,29 @@ def test_residuals_need_not_be_held(kind, weighted, monkeypatch):
     found = infer(model, X, y, weight, covariance=kind)
     assert_allclose(found.standard_errors, held.standard_errors, rtol=1e-12)
     assert_allclose(found.r2, held.r2, rtol=1e-12)
+
+
+def most_memory(work):
+    """Bytes that it holds at a time."""
+    tracemalloc.start()
+    try:
+        with threadpool_limits(1):
+            work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["iid", "kernel", "nid"])
+def test_more_rows_take_no_more_memory(kind, monkeypatch):
+    """Those of nid's fits that a sample has, one of 50, but no number for each row."""
+    monkeypatch.setattr(_rows, "ENTRIES", 0)
+    X, y, _ = table(0, n=400_000, p=4)
+    used = []
+    for n in (200_000, 400_000):
+        model = QuantileRegressor(0.3).fit(X[:n], y[:n])
+        used.append(most_memory(partial(infer, model, X[:n], y[:n], covariance=kind)))
+    assert used[1] - used[0] < 4.0 * 200_000
 
 
 @pytest.mark.parametrize("ties", [False, True])

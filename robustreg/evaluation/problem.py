@@ -77,6 +77,8 @@ class Problem:
         with or without an intercept.
     farthest : float
         The largest ``|y|``.
+    rows_wanted : bool
+        Whether the residuals of all rows will be asked for, which a solver may then keep.
     """
 
     observed: Observed
@@ -90,6 +92,7 @@ class Problem:
     spread: float
     exact: float
     farthest: float
+    rows_wanted: bool = True
 
     @property
     def X(self) -> Any:  # noqa: N802

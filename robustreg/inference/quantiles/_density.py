@@ -202,6 +202,7 @@ def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], f
     data = Data(source.X, source.y, source.weight, source.n_threads)
     model = QuantileRegressor(levels[0], fit_intercept=fitted.has_intercept)
     problem, solver = model._prepare(data)
+    problem = replace(problem, rows_wanted=False)
     session, start = SOLVERS[solver].prepare(problem), None
     found: dict[float, Array] = {}
     for level in sorted(set(levels)):  # neighbours start from each other
@@ -216,6 +217,7 @@ def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], f
             )
         start = fit.start
         found[level] = np.append(fit.coef, fit.intercept)
+        del fit  # before there is the next
     return [found[level] for level in levels], problem.y_unit / fitted.y_unit
 
 

@@ -59,7 +59,8 @@ from robustreg.solvers.programme.vertex import descents, typical_size, vertex
 
 SAMPLE_SHARE = 50
 ROWS_PER_COORDINATE = 50  # of the sample
-MIN_SAMPLE, MAX_SAMPLE = 1000, 2**16
+MIN_SAMPLE = 1000
+SAMPLE_ENTRIES = 2**19  # no more than a block of rows has: a fit holds two copies of a sample
 NEWTON_STEPS = 20
 # Widths of the smoothing, in standard errors of what is fitted: wide enough for a Newton step
 # to arrive, narrow enough to leave few rows undecided.
@@ -98,7 +99,7 @@ def reduced_in(
         if ended is not None:
             return report(problem, programme, *ended, tol)
     theta = objective.least_squares() if start is None else objective.pack(start)
-    outcome = _rounds(problem, Passes(objective), theta, max_iter, tol)
+    outcome = _rounds(problem, Passes(objective, problem.rows_wanted), theta, max_iter, tol)
     if outcome is not None and (outcome.converged or outcome.ended == Ended.MAX_ITER):
         return outcome
     return interior_in(problem, chosen, None, max_iter, tol)
@@ -151,10 +152,13 @@ class Passes:
     ----------
     objective : Objective
         The objective of absolute deviations or a quantile in white coordinates.
+    keeps_rows : bool
+        Whether residuals of rows in memory are kept for who asks for them.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, keeps_rows: bool) -> None:
         self.objective, self.own = objective, objective.coordinates
+        self.keeps_rows = keeps_rows
         self.kinked = kinked_columns(objective)
         self.kinks = rows_of_penalty(objective, self.kinked)
         self.sharp = rows_of_penalty(objective, self.kinked, SHARPNESS)
@@ -168,7 +172,7 @@ class Passes:
 
     def sample(self) -> Stored:
         """Some of the rows for the sum of all, all of them where they are few; sharp kinks."""
-        share = min(self.n // SAMPLE_SHARE, MAX_SAMPLE)
+        share = min(self.n // SAMPLE_SHARE, SAMPLE_ENTRIES // self.size)
         count = max(share, ROWS_PER_COORDINATE * self.size, MIN_SAMPLE)
         rows = self.objective.rows
         block = rows.some(count) if self.n >= 4 * count else rows.every(1)
@@ -202,12 +206,12 @@ class Passes:
         return found
 
     def confirmed(self, begin: _Begin, end: _End, close: float) -> tuple[Confirmed, Array | None]:
-        """What all rows say of a vertex, and the residuals of those in memory."""
+        """What all rows say of a vertex, and the residuals of those in memory, if wanted."""
         most = 2 * len(end.rows.open.index)
         now = AtVertex(end.place, end.on)
         job = Confirm(begin.place, begin.band, now, self.bounds, close, most)
         rows = self.objective.rows
-        if not rows.source.in_memory:
+        if not (self.keeps_rows and rows.source.in_memory):
             return rows.sum(job), None
         residual = np.empty(self.n)
         return rows.sum(Keeping(job, residual)), residual

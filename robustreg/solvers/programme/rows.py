@@ -208,6 +208,8 @@ class Stored(Programme):
 
     def join(self, other: Stored) -> Stored:
         """The rows of both."""
+        if not len(other.target):
+            return self
         pairs = [
             (getattr(self, name), getattr(other, name))
             for name in ("design", "target", "weight", "low", "high")
