@@ -333,7 +333,7 @@ def test_the_bias_of_a_wide_smoothing_does_not_open_most_rows(tau, monkeypatch):
     X, noise = rng.normal(size=(300_000, 5)), rng.standard_t(3, size=300_000)
     noise[::10] *= 30.0
     module, rounds = sys.modules["robustreg.solvers.programme.reduction"], []
-    monkeypatch.setattr(module, "MAX_SAMPLE", 1000)
+    monkeypatch.setattr(module, "SAMPLE_ENTRIES", 1000 * (X.shape[1] + 1))
 
     class Counted(module.Reduction):
         def __init__(self, whole, rows, sums):

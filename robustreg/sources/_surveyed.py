@@ -248,8 +248,13 @@ class SurveyedSource:
         return self.sample.every(max(1, step * self.sample.n // self.n))
 
     def some(self, count: int) -> tuple[Any, Array, Array | None]:
-        """The sample, or where that is too large the first of every so many of its rows."""
-        return self.sample.every(max(1, self.sample.n // count))
+        """The sample, or so many of its rows: at random, as what is there may have a period."""
+        sample = self.sample
+        if count >= sample.n:
+            return sample.every(1)
+        kept = np.sort(np.argpartition(self.found.keys, count)[:count])
+        weight = None if sample.weight is None else sample.weight[kept]
+        return sample.X[kept], sample.y[kept], weight
 
     def total(self, job: Callable[..., Any]) -> Any:
         """The sum of a job over all partitions."""

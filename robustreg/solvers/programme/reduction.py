@@ -171,10 +171,14 @@ class Passes:
         return Place(*self.objective.unpack(theta)[:2])
 
     def sample(self) -> Stored:
-        """Some of the rows for the sum of all, all of them where they are few; sharp kinks."""
-        share = min(self.n // SAMPLE_SHARE, SAMPLE_ENTRIES // self.size)
-        count = max(share, ROWS_PER_COORDINATE * self.size, MIN_SAMPLE)
+        """Some of the rows for the sum of all, all of them where they are few; sharp kinks.
+
+        Of rows elsewhere all that were drawn: passes over them are dearer than a larger sample.
+        """
         rows = self.objective.rows
+        share = self.n // SAMPLE_SHARE if rows.source.in_memory else self.n
+        share = min(share, SAMPLE_ENTRIES // self.size)
+        count = max(share, ROWS_PER_COORDINATE * self.size, MIN_SAMPLE)
         block = rows.some(count) if self.n >= 4 * count else rows.every(1)
         target = block.target
         weight = np.ones(len(target)) if block.weight is None else block.weight.copy()
