@@ -215,7 +215,7 @@ class HuberRegressor(ScaledRegressor):
         return has_collapsed(self.weights_, weight, delta=self.delta_, scale=self.scale_)
 
     def _takes_source(self) -> bool:
-        return super()._takes_source() and self.delta != "auto"
+        return bool(self.delta != "auto")
 
     def _of_fit(
         self, problem: Problem, fit: Solution, scale: float, dtype: np.dtype

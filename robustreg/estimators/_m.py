@@ -186,7 +186,7 @@ class MRegressor(ScaledRegressor):
         return self.scale != "s" and not self._redescends()
 
     def _takes_source(self) -> bool:
-        return super()._takes_source() and not self._redescends() and self.penalty is None
+        return not (self._redescends() or self.scale == "s") and self.penalty is None
 
     def _redescends(self) -> bool:
         kind: type = type(self.loss)

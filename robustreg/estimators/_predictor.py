@@ -277,9 +277,9 @@ class LinearEstimator(LinearPredictor, ABC):
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
             f"{self!r} needs all rows in memory, and was given a {type(source).__name__}: load "
-            "them into arrays. L2Regressor, L1Regressor and QuantileRegressor can do without; at a "
-            "joint scale HuberRegressor with a number for delta can, and MRegressor with a convex "
-            "loss and no penalty of its own."
+            "them into arrays. L2Regressor, L1Regressor and QuantileRegressor can do without, "
+            "HuberRegressor with a number for delta, and MRegressor with a convex loss, at another "
+            "scale than an S-estimate's and without a penalty of its own."
         )
 
     @abstractmethod

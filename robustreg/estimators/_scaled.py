@@ -12,6 +12,7 @@ from robustreg.estimators._noise import noise_mad
 from robustreg.evaluation.posed import Data
 from robustreg.losses import Absolute
 from robustreg.solvers import SOLVERS, absolute_solver
+from robustreg.solvers._solution import known
 from robustreg.sources._surveyed import SurveyedSource
 
 L1_ITERATIONS = 100_000  # as of L1Regressor, whose residuals scale="mad" is about
@@ -30,9 +31,6 @@ class ScaledRegressor(LinearRegressor):
         if not isinstance(self.scale, str) and not math.isfinite(self.scale):
             raise ValueError(f"scale must be finite, got {self.scale!r}.")
 
-    def _takes_source(self) -> bool:
-        return bool(self.scale == "joint")
-
     def _get_scale(self, data: Data | SurveyedSource) -> float | None:
         if self.scale == "joint":
             return None
@@ -47,7 +45,9 @@ class ScaledRegressor(LinearRegressor):
         fit = SOLVERS[solver].solve(problem, max_iter=L1_ITERATIONS)
         if not fit.converged:
             self._warn(fit, solver)
-        residual = fit.residuals()
-        scale = noise_mad(problem, fit, lambda: residual)
+        residuals = fit.residuals
+        if problem.observed.source.in_memory:  # which belong to who asks first
+            residuals = known(residuals())
+        scale = noise_mad(problem, fit, residuals)
         # Half of the rows lie on a plane: the limit of the scale to 0 is the L1 fit.
         return (scale or problem.exact or 1.0) * problem.y_unit

@@ -316,6 +316,8 @@ def select_solver(
 
 def absolute_solver(problem: Problem) -> str:
     """Name of the solver for absolute deviations without a penalty in a problem."""
+    if not problem.observed.source.in_memory:
+        return "reduced"  # the only one that works in passes
     return select_solver(
         "absolute",
         n_features=problem.p,
