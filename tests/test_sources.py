@@ -359,15 +359,13 @@ def test_several_quantiles_of_a_source():
 
 @pytest.mark.parametrize("model", [L1Regressor(), QuantileRegressor([0.3, 0.6])], ids=repr)
 def test_kinked_fits_that_need_the_rows(model):
-    """Most of them on a plane; few, which the sample is; and a source that is gone halfway."""
+    """Most of them on a plane; and a source that is gone halfway."""
     X, y = table(n=4000)
     model.fit(X, y)
     before = dict(vars(model))
     plane = np.where(np.arange(4000) % 5 > 0, X @ [1.0, 2.0, 3.0, 4.0], y)
     with pytest.raises(ValueError, match="needs all rows at once"):
         model.fit(Guarded(X, plane))
-    with pytest.raises(ValueError, match="alpha must be 0 but for L2Regressor"):
-        clone(model).set_params(alpha=0.1).fit(Guarded(X, y))
     with pytest.raises(OSError, match="the disk is gone"):
         model.fit(Failing(X, y))
     assert vars(model) == before
@@ -434,13 +432,42 @@ def test_who_needs_the_rows_says_so(model):
     assert source.passes == 0
 
 
-@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
-def test_a_penalty_in_units_of_all_targets(l1_ratio):
+@pytest.mark.parametrize(
+    "model",
+    [
+        HuberRegressor(alpha=0.1),
+        HuberRegressor(alpha=0.1, l1_ratio=0.5, fit_intercept=False),
+        HuberRegressor(alpha=0.1, scale="mad"),
+        MRegressor("log_cosh", alpha=0.2, l1_ratio=1.0),
+        L1Regressor(alpha=0.1, l1_ratio=0.5),
+        QuantileRegressor(0.8, alpha=0.05),
+    ],
+    ids=repr,
+)
+def test_a_penalty_in_units_of_all_targets(model):
+    """Their MAD, of which a sample has another one."""
+    X, y = table(n=70_000, p=3)
+    weight = np.resize([1.0, 0.0, 2.5, 0.5], len(y))
+    found = clone(model).fit(Guarded(X, y, weight, edges=(1, 20_000)))
+    expected = clone(model).fit(X, y, weight)
+    near = {"rtol": 0, "atol": 1e-9 * expected.scale_}
+    np.testing.assert_allclose(found.coef_, expected.coef_, **near)
+    assert found.objective_ == pytest.approx(expected.objective_, rel=1e-12)
+    assert found.scale_ == pytest.approx(expected.scale_, rel=1e-9)
+    assert found.n_passes_ <= 18
+
+
+def test_targets_of_which_most_are_alike_have_no_unit_for_a_penalty():
     X, y = table(n=400)
-    model = HuberRegressor(alpha=0.1, l1_ratio=l1_ratio)
-    with pytest.raises(ValueError, match="alpha must be 0 but for L2Regressor"):
-        model.fit(Guarded(X, y))
-    assert not hasattr(model, "coef_")
+    y[:300] = 2.0
+    with pytest.raises(ValueError, match="Half of the targets of the source are alike"):
+        HuberRegressor(alpha=0.1).fit(Guarded(X, y))
+
+
+def test_signs_of_a_median():
+    X, y = table(n=400)
+    with pytest.raises(ValueError, match="needs all rows at once"):
+        L1Regressor(positive=True).fit(Guarded(X, y))
 
 
 def test_columns_to_choose_from():

@@ -9,7 +9,14 @@ import numpy as np
 
 from robustreg._arrays import SUMMED, Array, Index
 from robustreg._median import MAD_FACTOR, residual_mad, weighted_median
-from robustreg.evaluation.order_statistics import Deviation, Value, order_statistics
+from robustreg.evaluation.order_statistics import (
+    Deviation,
+    Value,
+    about_half,
+    median,
+    middle,
+    order_statistics,
+)
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks, of_column
@@ -27,8 +34,7 @@ def residual_centre(problem: Problem, residuals: Residuals) -> float:
         return 0.0
     if _at_hand(problem):
         return weighted_median(residuals(), problem.weight)
-    rows, value = _readable(problem, residuals)
-    return _middle(*order_statistics(rows, value, _about_half(rows.total)))
+    return median(*_readable(problem, residuals))
 
 
 def noise_mad(problem: Problem, fit: Solution, residuals: Residuals) -> float:
@@ -84,24 +90,15 @@ def _only_column(block: Block) -> Array:
     return found
 
 
-def _about_half(total: float) -> Array:
-    """Ranks of the values that the weighted median is the mean of."""
-    return 0.5 * total * np.array([1.0 - SUMMED, 1.0 + SUMMED])
-
-
-def _middle(low: float, high: float) -> float:
-    return float(low if low == high else 0.5 * low + 0.5 * high)
-
-
 def _median_size(rows: RowBlocks, value: Value, centre: float, removed: float) -> float:
     """The weighted median of the distances to a centre, without some of the weight at value 0."""
     left = rows.total - removed
     if left <= SUMMED * rows.total:
         return 0.0
-    ranks = _about_half(left)
+    ranks = about_half(left)
     found = order_statistics(rows, Deviation(value, centre), np.append(ranks, ranks + removed))
     # what is removed is as far from the centre as 0 is
-    return _middle(*np.where(found[:2] < abs(centre), found[:2], found[2:]))
+    return middle(*np.where(found[:2] < abs(centre), found[:2], found[2:]))
 
 
 @dataclass(frozen=True)

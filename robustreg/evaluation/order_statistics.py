@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from robustreg._arrays import Array
+from robustreg._arrays import SUMMED, Array
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 
@@ -99,6 +99,21 @@ def order_statistics(rows: RowBlocks, value: Value, ranks: Array) -> Array:
                 found[index] = after
                 del pending[index]
     return found
+
+
+def median(rows: RowBlocks, value: Value) -> float:
+    """The weighted median, of two that it lies between the mean."""
+    return middle(*order_statistics(rows, value, about_half(rows.total)))
+
+
+def about_half(total: float) -> Array:
+    """Ranks of the values that the median of so much weight is the mean of."""
+    return 0.5 * total * np.array([1.0 - SUMMED, 1.0 + SUMMED])
+
+
+def middle(low: float, high: float) -> float:
+    """The mean of two values, which of equal ones has all their digits."""
+    return float(low if low == high else 0.5 * low + 0.5 * high)
 
 
 def at_ranks(x: Array, weight: Array | None, ranks: Array) -> Array:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from robustreg._arrays import Array
+from robustreg._median import MAD_FACTOR
+from robustreg.evaluation.order_statistics import Deviation, median
 from robustreg.evaluation.problem import Problem, Source, observed_in
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import unread
 from robustreg.evaluation.units import (
     SURVEY_ROWS,
+    Targets,
     Units,
     converted,
     objective_unit,
@@ -52,18 +56,34 @@ def _units_of_some(
 ) -> Units:
     """The units of targets of which there is a sample."""
     sample, ends = source.sample, source.ends
-    strength = penalty.alpha if isinstance(penalty, ElasticNet) else math.inf
-    if strength > 0.0 and not squares:
-        raise NotInMemoryError(
-            "Of a RowSource alpha must be 0 but for L2Regressor: its unit is the MAD of all y."
-        )
     units = units_of(sample.y, sample.weight, 1, squares, fit_intercept, ends)
     if units.spread == 0.0 and ends[0] < ends[1]:
         raise NotInMemoryError(
             "The targets of the source that were drawn are all alike, and not all of them are. "
             "Load the rows into arrays and fit these."
         )
-    return units
+    strength = penalty.alpha if isinstance(penalty, ElasticNet) else 0.0
+    if squares or strength == 0.0:
+        return units
+    return units._replace(width=_mad_of_all(source, units, fit_intercept))
+
+
+def _mad_of_all(source: SurveyedSource, units: Units, fit_intercept: bool) -> float:
+    """The MAD of all targets in some units, which is the unit of a penalty: by two passes."""
+    rows = unread(source, Targets(units))
+    centre = median(rows, _target) if fit_intercept else -units.centre
+    width = MAD_FACTOR * median(rows, Deviation(_target, centre))
+    if width == 0.0:
+        raise NotInMemoryError(
+            "Half of the targets of the source are alike, so that a penalty's unit is not their "
+            "MAD, but asks for all of them at once. Load the rows into arrays and fit these."
+        )
+    return width
+
+
+def _target(block: Block) -> Array:
+    """The target of each row, and not the block's own array, which its values may become."""
+    return block.target.copy()
 
 
 def make_problem(

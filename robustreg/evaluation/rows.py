@@ -211,25 +211,31 @@ class RowBlocks(Reading):
         return out
 
 
+def unread(source: ArraySource | SurveyedSource, targets: Targets) -> RowBlocks:
+    """Rows of which only the targets are looked at."""
+    p, none = source.n_columns, np.zeros(0, dtype=np.intp)
+    return RowBlocks(
+        fit_intercept=False,
+        sparse=source.is_sparse,
+        centre=np.zeros(p),
+        unit=np.ones(p),
+        base=np.zeros(p),
+        offset=np.zeros(p),
+        flat=np.zeros(p, dtype=bool),
+        observed=Observed(source, targets, none, np.zeros(0)),
+        n=source.n,
+        total=source.total_weight,
+    )
+
+
 def of_column(values: Array, weight: Array | None, n_threads: int) -> RowBlocks:
     """A number of every row in memory as a table, for passes over it: the same in all columns.
 
     There are so many of them that blocks have room for that many numbers of each of their rows.
     """
     X = np.broadcast_to(values[:, None], (len(values), ROOM))
-    source, none = ArraySource(X, values, weight, n_threads), np.zeros(0, dtype=np.intp)
-    return RowBlocks(
-        fit_intercept=False,
-        sparse=False,
-        centre=np.zeros(ROOM),
-        unit=np.ones(ROOM),
-        base=np.zeros(ROOM),
-        offset=np.zeros(ROOM),
-        flat=np.zeros(ROOM, dtype=bool),
-        observed=Observed(source, Targets(Units(1.0, 1.0, 0.0, 1.0, 1.0, 0.0)), none, np.zeros(0)),
-        n=len(values),
-        total=source.total_weight,
-    )
+    source = ArraySource(X, values, weight, n_threads)
+    return unread(source, Targets(Units(1.0, 1.0, 0.0, 1.0, 1.0, 0.0)))
 
 
 @dataclass(frozen=True)
