@@ -14,7 +14,8 @@ VENV := .venv
 VENV_MINIMUM := .venv-minimum
 PY := $(VENV)/bin/python
 PY_MINIMUM := $(VENV_MINIMUM)/bin/python
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# What is not imported need not be compiled, which takes half of an installation.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 
 # An environment is up to date while its stamp file is newer than pyproject.toml and bears the
 # package's version, which the installed metadata repeats.
@@ -32,7 +33,7 @@ SHARE_OUT := --dist worksteal
 # What the oldest dependencies have no say in, and `make test` has answered: whether examples and
 # pages agree, who imports whom, and faults of our own arithmetic, which the fuzz, long draws and
 # comparisons with our own references look for. Whatever of the package these run, and whatever it
-# calls of its dependencies, other tests run as well.
+# calls of its dependencies, other tests run as well. Of tests with many cases every third is run.
 NOT_OF_VERSIONS := certificate examples fuzz layers lts_factors sessions
 # The lower bounds of pyproject.toml as exact versions, "numpy>=1.26" as "numpy==1.26.*".
 LOWER_BOUNDS = $(shell $(PY_MINIMUM) -c 'import tomllib; \
@@ -53,7 +54,7 @@ test: $(INSTALLED_TEST)  ## run all tests and the examples of the documentation
 
 test-minimum: $(INSTALLED_MINIMUM)  ## run the tests under the oldest supported dependencies
 	$(PYTEST) $(PY_MINIMUM) -m pytest -n $(JOBS) $(SHARE_OUT) tests \
-		$(NOT_OF_VERSIONS:%=--ignore=tests/test_%.py) $(ARGS)
+		$(NOT_OF_VERSIONS:%=--ignore=tests/test_%.py) --one-case-of 3 $(ARGS)
 
 test-cluster: $(INSTALLED_TEST)  ## run the tests on a cluster of two worker processes
 	$(PYTEST) $(PY) -m pytest -m cluster tests/test_cluster.py $(ARGS)
