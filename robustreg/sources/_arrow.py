@@ -71,32 +71,10 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class ParquetSource(LocalSource):
-    """Row groups of Parquet files, each a partition.
+class _OfTable:
+    """Rows of a table whose columns have roles."""
 
-    Attributes
-    ----------
-    fragments : tuple of pyarrow.dataset.ParquetFileFragment
-        One for each row group.
-    schema : pyarrow.Schema
-        Of all of them together.
-    roles : Roles
-        What their columns are.
-    stamps : dict of str to (int, int)
-        Size of each local file, and when it was changed: so one that changes is known.
-    """
-
-    fragments: tuple[Any, ...]
-    schema: Any
     roles: Roles
-    stamps: dict[str, tuple[int, int]]
-
-    @classmethod
-    def of(cls, files: Sequence[Any], schema: Any, roles: Roles) -> ParquetSource:
-        """The row groups of all files of a data set."""
-        groups = tuple(group for file in files for group in file.split_by_row_group())
-        stamps = {file.path: _stamp(file.path) for file in files if os.path.isfile(file.path)}
-        return cls(groups, schema, roles, stamps)
 
     @property
     def n_columns(self) -> int:
@@ -107,6 +85,32 @@ class ParquetSource(LocalSource):
     def names(self) -> Sequence[str]:
         """Their names."""
         return self.roles.columns
+
+
+@dataclass(frozen=True)
+class ParquetSource(_OfTable, LocalSource):
+    """Row groups of Parquet files, each a partition.
+
+    Attributes
+    ----------
+    fragments : tuple of pyarrow.dataset.ParquetFileFragment
+        One for each row group.
+    schema : pyarrow.Schema
+        Of all of them together.
+    stamps : dict of str to (int, int)
+        Size of each local file, and when it was changed: so one that changes is known.
+    """
+
+    fragments: tuple[Any, ...]
+    schema: Any
+    stamps: dict[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, files: Sequence[Any], schema: Any, roles: Roles) -> ParquetSource:
+        """The row groups of all files of a data set."""
+        groups = tuple(group for file in files for group in file.split_by_row_group())
+        stamps = {file.path: _stamp(file.path) for file in files if os.path.isfile(file.path)}
+        return cls(roles, groups, schema, stamps)
 
     @property
     def n_partitions(self) -> int:
@@ -141,21 +145,10 @@ class ParquetSource(LocalSource):
 
 
 @dataclass(frozen=True)
-class ArrowStream(StreamSource):
+class ArrowStream(_OfTable, StreamSource):
     """Batches of a data set that has no row groups, or whose rows are filtered."""
 
     dataset: Any
-    roles: Roles
-
-    @property
-    def n_columns(self) -> int:
-        """Columns of X."""
-        return len(self.roles.columns)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Their names."""
-        return self.roles.columns
 
     def blocks(self) -> Iterator[Block]:
         """Batches in their order."""
@@ -214,7 +207,7 @@ def scan_dataset(
     """
     roles = Roles.of(dataset.schema, columns, target, sample_weight)
     files = _parquet_files(dataset)
-    return ParquetSource.of(files, dataset.schema, roles) if files else ArrowStream(dataset, roles)
+    return ParquetSource.of(files, dataset.schema, roles) if files else ArrowStream(roles, dataset)
 
 
 def scan_parquet(
