@@ -292,15 +292,16 @@ def test_some_rows_prove_independence():
 def test_who_is_chosen():
     wide = {"n_features": 1000, "n_samples": 10_000, "zeros": 0.99}
     assert select_solver("huber", **wide) == "newton_cg"
-    assert select_solver("huber", **{**wide, "zeros": 0.5}) == "newton_cg"
-    assert select_solver("huber", **{**wide, "zeros": 0.5, "n_features": 999}) == "newton"
-    assert select_solver("huber", **{**wide, "zeros": 0.5, "n_features": 2001}) == "lbfgs"
-    wider = {**wide, "zeros": 0.5, "n_features": 5000}
+    assert select_solver("huber", **{**wide, "zeros": 0.4}) == "newton_cg"
+    assert select_solver("huber", **{**wide, "zeros": 0.4, "n_features": 999}) == "newton"
+    assert select_solver("huber", **{**wide, "zeros": 0.4, "n_features": 2001}) == "lbfgs"
+    wider = {**wide, "zeros": 0.4, "n_features": 5000}
     assert select_solver("huber", alpha=0.1, **wider) == "newton_cg"
     assert select_solver("huber", **{**wide, "n_features": 100}) == "newton"
     assert select_solver("huber", alpha=0.1, l1_ratio=0.5, **wide) == "working_set"
     assert select_solver("half_squared", scale=1.0, **wide) == "newton_cg"
-    assert select_solver("half_squared", scale=1.0, **{**wide, "zeros": 0.5}) == "direct"
+    assert select_solver("half_squared", scale=1.0, **{**wide, "zeros": 0.6}) == "newton_cg"
+    assert select_solver("half_squared", scale=1.0, **{**wide, "zeros": 0.4}) == "direct"
 
 
 def dense_groups(X):

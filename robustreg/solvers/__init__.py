@@ -147,7 +147,7 @@ SOLVERS: dict[str, SolverSpec] = {
         joint_scale=True,
         ridge=True,
         min_columns=300,
-        min_zeros=0.9,
+        min_zeros=0.5,
         dense_columns=(1000, MAX_WHITENED),
     ),
     "direct": SolverSpec(
