@@ -316,7 +316,7 @@ def test_an_error_says_which_row_group_it_is(folder, tmp_path):
     with pytest.raises(ValueError, match=r"Partition 3 .* NaN or infinity in y") as caught:
         HuberRegressor().fit(source)
     assert caught.value.__notes__ == [
-        f"Partition 3 of the source is row group 3 of {tmp_path}/t.parquet."
+        f"Partition 3 of the source is row group 3 of {tmp_path.as_posix()}/t.parquet."
     ]
 
 
