@@ -26,7 +26,7 @@ from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
-from robustreg.solvers import SOLVERS, select_solver, share_of_zeros
+from robustreg.solvers import KINKED_IN_PASSES, SOLVERS, select_solver, share_of_zeros
 from robustreg.solvers._solution import Made, Residuals, Solution
 from robustreg.sources import RowSource
 from robustreg.sources._surveyed import SurveyedSource
@@ -214,7 +214,7 @@ class KinkedRegressor(LinearRegressor):
 
     def _select(self, data: Data | SurveyedSource, loss: ConvexLoss, scale: float | None) -> str:
         if self.solver == "auto" and isinstance(data, SurveyedSource):
-            return "reduced"  # the only one that works in passes
+            return KINKED_IN_PASSES
         return super()._select(data, loss, scale)
 
     def _robustness_weights(

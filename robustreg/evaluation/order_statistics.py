@@ -43,6 +43,16 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Target:
+    """The targets of rows, as values of these."""
+
+    products_only: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> Array:
+        return block.target
+
+
+@dataclass(frozen=True)
 class Deviation:
     """How far values are from a centre, as values themselves."""
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from robustreg._arrays import Array
 from robustreg._median import MAD_FACTOR
-from robustreg.evaluation.order_statistics import Deviation, median
+from robustreg.evaluation.order_statistics import Deviation, Target, median
 from robustreg.evaluation.problem import Problem, Source, observed_in
-from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import unread
 from robustreg.evaluation.units import (
     SURVEY_ROWS,
@@ -71,19 +70,14 @@ def _units_of_some(
 def _mad_of_all(source: SurveyedSource, units: Units, fit_intercept: bool) -> float:
     """The MAD of all targets in some units, which is the unit of a penalty: by two passes."""
     rows = unread(source, Targets(units))
-    centre = median(rows, _target) if fit_intercept else -units.centre
-    width = MAD_FACTOR * median(rows, Deviation(_target, centre))
+    centre = median(rows, Target()) if fit_intercept else -units.centre
+    width = MAD_FACTOR * median(rows, Deviation(Target(), centre))
     if width == 0.0:
         raise NotInMemoryError(
             "Half of the targets of the source are alike, so that a penalty's unit is not their "
             "MAD, but asks for all of them at once. Load the rows into arrays and fit these."
         )
     return width
-
-
-def _target(block: Block) -> Array:
-    """The target of each row, and not the block's own array, which its values may become."""
-    return block.target.copy()
 
 
 def make_problem(

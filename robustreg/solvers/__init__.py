@@ -224,6 +224,10 @@ SOLVERS: dict[str, SolverSpec] = {
 }
 
 
+#: Of absolute deviations and quantiles the only one that works in passes.
+KINKED_IN_PASSES = "reduced"
+
+
 def solver_names() -> list[str]:
     """Names that ``solver`` may take, "auto" first."""
     return ["auto", *SOLVERS]
@@ -317,7 +321,7 @@ def select_solver(
 def absolute_solver(problem: Problem) -> str:
     """Name of the solver for absolute deviations without a penalty in a problem."""
     if not problem.observed.source.in_memory:
-        return "reduced"  # the only one that works in passes
+        return KINKED_IN_PASSES
     return select_solver(
         "absolute",
         n_features=problem.p,

@@ -75,13 +75,11 @@ class DaskArrays(DaskSource):
             raise ValueError(
                 f"X must be a Dask array of shape (n, p) with p known, got shape {X.shape}."
             )
-        if X.numblocks[1] > 1:
-            X = X.rechunk({1: -1})
         y, weight = (
             None if values is None else _beside(X, values, name)
             for name, values in (("y", y), ("sample_weight", weight))
         )
-        return cls(X, y, weight, int(X.shape[1]))
+        return cls(_in_whole_rows(X), y, weight, int(X.shape[1]))
 
     def _results(self, job: Job) -> list[Any]:
         import dask.array as da
@@ -185,8 +183,7 @@ def predicted_lazily(line: Line, X: Any) -> Any:
 
     several = np.ndim(line.intercept) == 1
     if isinstance(X, da.Array):
-        if X.numblocks[1] > 1:
-            X = X.rechunk({1: -1})
+        X = _in_whole_rows(X)
         if several:
             count = len(line.intercept)
             return X.map_blocks(line, chunks=(X.chunks[0], (count,)), dtype=np.float64)
@@ -201,6 +198,11 @@ def _predicted(frame: Any, line: Line) -> Any:
     found = line(frame.to_numpy(dtype=np.float64, na_value=np.nan))
     kind = pd.DataFrame if found.ndim == 2 else pd.Series
     return kind(found, index=frame.index)
+
+
+def _in_whole_rows(X: Any) -> Any:
+    """A Dask array in blocks of all columns."""
+    return X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
 
 
 def _beside(X: Any, values: Any, name: str) -> Any:

@@ -17,7 +17,7 @@ from scipy.linalg import qr
 from robustreg._arrays import SUMMED, Array
 from robustreg._linalg.factors import eigh
 from robustreg.evaluation.moments import weighted_gram
-from robustreg.evaluation.order_statistics import order_statistics
+from robustreg.evaluation.order_statistics import Target, order_statistics
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import residual_of
 from robustreg.inference._clusters import Grouped, Terms
@@ -58,16 +58,6 @@ class SumDense:
         f = self.density(block)
         gram = weighted_gram(block.reading, block.X, block.weighted(f), self.basis)
         return Dense(gram, int(np.count_nonzero(f)))
-
-
-@dataclass(frozen=True)
-class Target:
-    """The targets of rows, as values of these."""
-
-    products_only: ClassVar[bool] = True
-
-    def __call__(self, block: Block) -> Array:
-        return block.target
 
 
 @dataclass(frozen=True)
