@@ -110,5 +110,5 @@ def test_noise_of_residuals_far_from_0_keeps_its_digits(monkeypatch):
 
     noise, unit = with_rows_of(model, X, y, weight, work)
     mean = np.average(y, weights=weight)
-    assert_allclose(noise.mean, mean, rtol=1e-14)
-    assert_allclose(unit * noise.square, weight @ (y - mean) ** 2, rtol=1e-9)
+    assert_allclose(noise.spread.mean, mean, rtol=1e-14)
+    assert_allclose(unit * noise.spread.square, weight @ (y - mean) ** 2, rtol=1e-9)

@@ -188,7 +188,7 @@ def test_r_squared_as_scikit_learn_has_it_of_targets_that_are_all_alike():
     model = L2Regressor().fit(np.arange(20.0)[:, None], np.arange(20.0))
     for constant in (model.intercept_, 5.0):
         y = np.full(20, constant)
-        assert model.score(Guarded(X, y, edges=(7,))) == model.score(X, y)
+        assert model.score(Guarded(X, y, edges=(7, 7))) == model.score(X, y)
 
 
 def test_predictions_of_frames_have_their_index(folder):

@@ -9,6 +9,7 @@ import numpy as np
 from robustreg.evaluation.order_statistics import Value
 from robustreg.evaluation.reading import Block
 from robustreg.losses import ConvexLoss
+from robustreg.sources._spread import Spread
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,8 @@ class Noise:
     ----------
     loss : float
         The sum of the loss.
-    weight : float
-        The sum of the weights.
-    mean : float
-        The mean of the residuals.
-    square : float
-        The sum of the squares of what they are off their mean.
+    spread : Spread
+        The sum of the weights, the mean of the residuals, and the squares of what they are off it.
     zero : float
         The weight of rows on the fit.
     n_zero : int
@@ -32,20 +29,14 @@ class Noise:
     """
 
     loss: float
-    weight: float
-    mean: float
-    square: float
+    spread: Spread
     zero: float
     n_zero: int
 
     def __add__(self, other: Noise) -> Noise:
-        weight, apart = self.weight + other.weight, other.mean - self.mean
-        share = other.weight / weight
         return Noise(
             self.loss + other.loss,
-            weight,
-            self.mean + share * apart,
-            self.square + other.square + self.weight * share * apart * apart,
+            self.spread + other.spread,
             self.zero + other.zero,
             self.n_zero + other.n_zero,
         )
@@ -63,8 +54,7 @@ class SumNoise:
         r = self.residual(block)
         on_fit = np.abs(r) <= self.exact
         w = np.ones(len(r)) if block.weight is None else block.weight
-        total, loss = float(w.sum()), float(w @ self.loss.rho(r))
+        loss = float(w @ self.loss.rho(r))
         with np.errstate(over="ignore", invalid="ignore"):  # of gross residuals
-            mean = float(w @ r) / total
-            square = float(w @ np.square(r - mean))
-        return Noise(loss, total, mean, square, float(w @ on_fit), int(on_fit.sum()))
+            spread = Spread.of(r, w)
+        return Noise(loss, spread, float(w @ on_fit), int(on_fit.sum()))

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array
+from robustreg.sources._spread import Spread
 
 
 @dataclass(frozen=True)
@@ -67,30 +68,20 @@ class Predict:
 class Squares:
     """Sums of squares of residuals, and of targets about their mean."""
 
-    total: float
-    mean: float
-    about_mean: float
-    residual: Array  # (k,), of each quantile
+    targets: Spread
+    residual: Any  # a float, or of several quantiles (k,)
 
     def __add__(self, other: Squares) -> Squares:
-        if not self.total or not other.total:
-            return self if self.total else other
-        total, apart = self.total + other.total, other.mean - self.mean
-        return Squares(
-            total,
-            self.mean + apart * (other.total / total),
-            self.about_mean + other.about_mean + apart**2 * (self.total / total * other.total),
-            self.residual + other.residual,
-        )
+        return Squares(self.targets + other.targets, self.residual + other.residual)
 
     def r_squared(self) -> float:
-        """The mean of ``1 - residual / about_mean``, which of two zeros is 1.
+        """The mean of ``1 - residual / square``, which of two zeros is 1.
 
         As scikit-learn's r2_score, of targets that are all alike it is 0.
         """
-        if self.about_mean == 0.0:
+        if self.targets.square == 0.0:
             return float(np.mean(self.residual == 0.0))
-        return float(np.mean(1.0 - self.residual / self.about_mean))
+        return float(np.mean(1.0 - self.residual / self.targets.square))
 
 
 @dataclass(frozen=True)
@@ -102,7 +93,5 @@ class SumSquares:
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Squares:
         y = np.asarray(y, dtype=np.float64)
         w = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=np.float64)
-        residual = y[:, None] - self.line(np.asarray(X)).reshape(len(y), -1)
-        total = float(w.sum())
-        mean = float(w @ y) / total if total else 0.0
-        return Squares(total, mean, float(w @ (y - mean) ** 2), w @ residual**2)
+        residual = y - self.line(np.asarray(X)).T
+        return Squares(Spread.of(y, w), residual**2 @ w)

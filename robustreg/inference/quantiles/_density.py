@@ -184,7 +184,7 @@ def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Gaus
         If half of the residuals are alike.
     """
     h = bandwidth_within(tau, fitted.total, rule)
-    variance = fitted.weight_unit * fitted.noise.square / (fitted.total - 1.0)
+    variance = fitted.weight_unit * fitted.noise.spread.square / (fitted.total - 1.0)
     deviation = math.sqrt(variance) if math.isfinite(variance) else math.inf
     low, high = _quantiles(fitted, (0.25, 0.75))
     spread = min(deviation, (high - low) / INNER)
