@@ -20,11 +20,9 @@ from robustreg import (
     HuberRegressor,
     L1Regressor,
     L2Regressor,
-    LTSRegressor,
     MMRegressor,
     MRegressor,
     QuantileRegressor,
-    SRegressor,
 )
 from robustreg.estimators._from_source import _what_is_not_finite
 from robustreg.penalties import ElasticNet
@@ -49,9 +47,6 @@ IN_MEMORY = [
     MRegressor(scale="s"),
     MRegressor("bisquare"),
     MRegressor(penalty=ElasticNet(0.1)),
-    MMRegressor(),
-    SRegressor(),
-    LTSRegressor(),
 ]
 
 

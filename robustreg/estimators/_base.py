@@ -69,7 +69,8 @@ class LinearRegressor(LinearEstimator):
     def _fit_source(self, source: RowSource) -> None:
         if not self._takes_source():
             super()._fit_source(source)
-        fit_source(self, source)
+        for fit, of in fit_source(self, source):
+            self._warn(fit, self.solver_, of)
 
     def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], Unfinished]:
         """The fitted attributes, in passes over rows that are not in memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,10 +10,16 @@ from robustreg._linalg.factors import OutOfRangeError
 from robustreg._parallel import one_blas_thread
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.sources import Job, RowSource
-from robustreg.sources._surveyed import FindNotFinite, survey
+from robustreg.sources._surveyed import FindNotFinite, SurveyedSource, survey
 
-if TYPE_CHECKING:
-    from robustreg.estimators._base import LinearRegressor
+OF_ROWS = ("weights_", "outliers_", "support_")  # attributes with an entry for each row
+
+
+class FitsInPasses(Protocol):
+    """A model that fits rows of a source."""
+
+    def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], list[Any]]:
+        """The fitted attributes, and what has not converged."""
 
 
 class Counted:
@@ -29,8 +35,11 @@ class Counted:
         return self.source.total(job)
 
 
-def fit_source(model: LinearRegressor, source: RowSource) -> None:
-    """Fit a model in passes over a source; what it would say of each row is left out."""
+def fit_source(model: FitsInPasses, source: RowSource) -> list[Any]:
+    """Fit a model in passes over a source; what it would say of each row is left out.
+
+    Returns what has not converged.
+    """
     counted = Counted(source)
     with one_blas_thread() as n_threads, np.errstate(under="ignore"):
         try:
@@ -41,14 +50,13 @@ def fit_source(model: LinearRegressor, source: RowSource) -> None:
             raise ValueError(
                 "Numbers in this fit leave the range of float64: rescale X, y or weights."
             ) from None
-    for name in ("weights_", "outliers_", "feature_names_in_"):  # of an earlier fit
+    for name in (*OF_ROWS, "feature_names_in_"):  # of an earlier fit
         model.__dict__.pop(name, None)
     found["n_passes_"] = counted.passes
     if source.names is not None:
         found["feature_names_in_"] = np.asarray(source.names, dtype=object)
     model.__dict__.update(found, n_features_in_=source.n_columns)
-    for fit, of in unfinished:
-        model._warn(fit, found["solver_"], of)
+    return unfinished
 
 
 def _what_is_not_finite(source: RowSource) -> str:

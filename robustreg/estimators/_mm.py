@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.random import RandomState
 
 from robustreg._arrays import Array
@@ -14,13 +15,16 @@ from robustreg.estimators._s import BREAKDOWN_POINT
 from robustreg.estimators._subsampling import (
     BOUNDED,
     SubsamplingRegressor,
+    attributes_in_passes,
     attributes_of,
     in_user_units,
     tuned,
 )
 from robustreg.subsampling.descent import Fit, descend_at_scale
 from robustreg.subsampling.estimates import Sample, s_estimate
+from robustreg.subsampling.in_passes import FitOfAll, m_estimate_in_passes, s_estimate_in_passes
 from robustreg.subsampling.table import Table
+from robustreg.subsampling.whole import WholeTable
 
 
 class MMRegressor(SubsamplingRegressor):
@@ -154,3 +158,12 @@ class MMRegressor(SubsamplingRegressor):
             "initial_intercept_": intercept,
         }
         return found, (start, fit)
+
+    def _estimate_in_passes(self, whole: WholeTable) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
+        loss = tuned(self.loss, efficiency=self.efficiency)
+        own = tuned(self.loss, breakdown_point=self.breakdown_point)
+        start = s_estimate_in_passes(whole, own)
+        ended = m_estimate_in_passes(whole, loss, start.fit)
+        coef, intercept = in_user_units(whole.sample, start.fit, np.dtype(np.float64))
+        found = attributes_in_passes(whole, loss, ended)
+        return found | {"initial_coef_": coef, "initial_intercept_": intercept}, (start, ended)

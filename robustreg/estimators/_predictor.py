@@ -245,8 +245,7 @@ class LinearEstimator(LinearPredictor, ABC):
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
             Regressors, float64 or float32 (others are converted), without NaN or infinity.
             Not copied, not changed. Dates are refused: which number one is depends on its unit.
-            A :class:`robustreg.sources.RowSource` brings targets and weights along; L2Regressor,
-            L1Regressor, QuantileRegressor, HuberRegressor and MRegressor take one.
+            A :class:`robustreg.sources.RowSource` brings targets and weights along.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -277,9 +276,10 @@ class LinearEstimator(LinearPredictor, ABC):
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
             f"{self!r} needs all rows in memory, and was given a {type(source).__name__}: load "
-            "them into arrays. L2Regressor, L1Regressor and QuantileRegressor can do without, "
-            "HuberRegressor with a number for delta, and MRegressor with a convex loss, at another "
-            "scale than an S-estimate's and without a penalty of its own."
+            "them into arrays. HuberRegressor can do without with a number for delta, and "
+            "MRegressor with a convex loss, at another scale than an S-estimate's and without a "
+            "penalty of its own; SRegressor, MMRegressor, L2Regressor, L1Regressor and "
+            "QuantileRegressor always can."
         )
 
     @abstractmethod

@@ -12,11 +12,14 @@ from robustreg.estimators._base import Rows
 from robustreg.estimators._subsampling import (
     BOUNDED,
     SubsamplingRegressor,
+    attributes_in_passes,
     attributes_of,
     tuned,
 )
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, s_estimate
+from robustreg.subsampling.in_passes import FitOfAll, s_estimate_in_passes
+from robustreg.subsampling.whole import WholeTable
 
 BREAKDOWN_POINT = [Interval(Real, 0.0, 0.5, closed="right")]
 
@@ -140,3 +143,9 @@ class SRegressor(SubsamplingRegressor):
         fit = s_estimate(sample, loss)
         found = attributes_of(sample, rows, loss, fit, fit.scale)
         return found | {"objective_": found["scale_"]}, (fit,)
+
+    def _estimate_in_passes(self, whole: WholeTable) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
+        loss = tuned(self.loss, breakdown_point=self.breakdown_point)
+        ended = s_estimate_in_passes(whole, loss)
+        found = attributes_in_passes(whole, loss, ended)
+        return found | {"objective_": found["scale_"]}, (ended,)

@@ -19,15 +19,21 @@ from robustreg._arrays import SUMMED, Array, in_precision
 from robustreg._compat import Interval
 from robustreg._validation import check_finite
 from robustreg.estimators._base import Rows, fit_attributes, levels_to_the_user, rows_that_count
+from robustreg.estimators._from_source import OF_ROWS, fit_source
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.evaluation.posed import Data
-from robustreg.evaluation.problem import Problem
+from robustreg.evaluation.problem import Problem, Source
+from robustreg.evaluation.reading import NotFiniteError
 from robustreg.losses import LOSSES, ResidualLoss, tuning_constant
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution, known
+from robustreg.sources import RowSource
+from robustreg.sources._surveyed import SurveyedSource, not_here
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample, mean_loss
+from robustreg.subsampling.in_passes import FitOfAll
 from robustreg.subsampling.table import least_absolute_problem
+from robustreg.subsampling.whole import WholeTable, sample_of, strays, whole_table, with_rows
 
 T = TypeVar("T")
 
@@ -57,6 +63,41 @@ class SubsamplingRegressor(LinearEstimator):
     @abstractmethod
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         """The fitted attributes, and the descents that led to them."""
+
+    def _estimate_in_passes(self, whole: WholeTable) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
+        """The same by passes over the rows of a source, without what is said of each row."""
+        raise not_here()
+
+    def _fit_source(self, source: RowSource) -> None:
+        fit_source(self, source)
+
+    def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], list[Any]]:
+        """The fitted attributes, by passes over a source; few rows are all in its sample."""
+        if rows.sample.n == rows.n:
+            found = self._of_few(rows)
+        else:
+            found = self._of_many(rows, rows.largest_weight)
+        return found, []
+
+    def _of_few(self, rows: SurveyedSource) -> dict[str, Any]:
+        """The fitted attributes of a source whose sample is all of its rows."""
+        of, float64 = rows.found, np.dtype(np.float64)
+        data = Data(of.X, of.y, None if (of.weight == 1.0).all() else of.weight, rows.n_threads)
+        if not np.isfinite(data.X).all():
+            raise NotFiniteError
+
+        def estimate(sample: Sample) -> tuple[dict[str, Any], tuple[Fit, ...]]:
+            return self._estimate(sample, Rows(data.X, data.y, None, sample.problem, float64))
+
+        found, fits = estimated(self, data, estimate)
+        own = {name: value for name, value in found.items() if name not in OF_ROWS}
+        return own | {"converged_": have_converged(self, *fits)}
+
+    def _of_many(self, source: Source, largest: float) -> dict[str, Any]:
+        """The fitted attributes of a long table, in passes."""
+        whole = in_passes(self, source, largest)
+        found, fits = self._estimate_in_passes(whole)
+        return found | {"converged_": have_converged(self, *(ended.fit for ended in fits))}
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
@@ -97,8 +138,30 @@ def estimated(
 
 def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
     """The rows in robust coordinates, ready for the search of a model of high breakdown."""
-    name = type(model).__name__
-    check_finite(data.X, "X", name)
+    check_finite(data.X, "X", type(model).__name__)
+    sample = _draw(model, data, problem)
+    check_enough(model, sample.table.m, sample.table.n, sample.table.total, data.weight is not None)
+    return sample
+
+
+def in_passes(model: Any, source: Source, largest: float) -> WholeTable:
+    """All rows of a source in the coordinates of a sample of them, which has all directions."""
+    data = sample_of(source, largest)
+    if not np.isfinite(data.X).all():
+        raise NotFiniteError
+    sample = _draw(model, data)
+    while (found := strays(source, sample)) is not None:
+        data, before = with_rows(data, *found), sample.table.m
+        sample = _draw(model, data)
+        if sample.table.m <= before:
+            break
+    whole = whole_table(source, sample, largest)
+    given = largest * whole.total
+    check_enough(model, whole.m, source.n, given, given != source.n)
+    return whole
+
+
+def _draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
     m = data.X.shape[1] + bool(model.fit_intercept)
     most = max(ALWAYS, min(MOST_SUBSAMPLES, MOST_ENTRIES // m**2))
     if model.n_subsamples > most:
@@ -108,23 +171,26 @@ def draw(model: Any, data: Data, problem: Problem | None = None) -> Sample:
         )
     if problem is None:
         problem = least_absolute_problem(data, model.fit_intercept)
-    sample = make_sample(
+    return make_sample(
         problem,
         data.weight,
         n_subsamples=model.n_subsamples,
         max_iter=model.max_iter,
         random=check_random_state(model.random_state),
     )
-    table = sample.table
-    if table.total < 2 * table.m * (1.0 - SUMMED):
-        rows = f"n_samples={table.n}"
-        if data.weight is not None:
-            rows = f"a sum of weights of {table.total:g} (weight k counts a row k times)"
-        raise ValueError(
-            f"{name} needs at least two rows for every coefficient, {2 * table.m} for the "
-            f"{table.m} of this X, got {rows}. HuberRegressor and L1Regressor fit fewer rows."
-        )
-    return sample
+
+
+def check_enough(model: Any, m: int, n: int, total: float, weighted: bool) -> None:
+    """Two rows for each coefficient at least, by their weights."""
+    if total >= 2 * m * (1.0 - SUMMED):
+        return
+    rows = f"n_samples={n}"
+    if weighted:
+        rows = f"a sum of weights of {total:g} (weight k counts a row k times)"
+    raise ValueError(
+        f"{type(model).__name__} needs at least two rows for every coefficient, {2 * m} for the "
+        f"{m} of this X, got {rows}. HuberRegressor and L1Regressor fit fewer rows."
+    )
 
 
 def solution_of(sample: Sample, loss: ResidualLoss, fit: Fit, objective: float) -> Solution:
@@ -153,17 +219,25 @@ def attributes_of(
     """What an M-estimate reports, in the user's units and dtype."""
     found = solution_of(sample, loss, fit, mean_loss(sample, loss, fit))
     weigh = loss_weights(sample, loss, fit.scale)
-    problem = rows.problem
     of_rows = rows.attributes(found, found.residuals(), scale, weigh)
-    return (
-        fit_attributes(problem, found, scale, rows.dtype)
-        | of_rows
-        | {
-            "loss_scale_": problem.in_units_of_y(fit.scale),
-            "objective_": problem.in_units_of_y(found.objective),
-            "n_iter_": fit.steps,
-        }
-    )
+    return _of_fit(rows.problem, found, fit, scale, rows.dtype) | of_rows
+
+
+def attributes_in_passes(whole: WholeTable, loss: ResidualLoss, ended: FitOfAll) -> dict[str, Any]:
+    """The same of a long table, without what it says of each row."""
+    fit, problem = ended.fit, whole.sample.problem
+    found = solution_of(whole.sample, loss, fit, fit.scale * ended.mean_rho)
+    return _of_fit(problem, found, fit, fit.scale, np.dtype(np.float64))
+
+
+def _of_fit(
+    problem: Problem, found: Solution, fit: Fit, scale: float, dtype: np.dtype
+) -> dict[str, Any]:
+    return fit_attributes(problem, found, scale, dtype) | {
+        "loss_scale_": problem.in_units_of_y(fit.scale),
+        "objective_": problem.in_units_of_y(found.objective),
+        "n_iter_": fit.steps,
+    }
 
 
 def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np.floating], Any]:

@@ -217,6 +217,11 @@ class SurveyedSource:
         return None if least == largest else largest
 
     @property
+    def largest_weight(self) -> float:
+        """The largest weight."""
+        return self.found.weights[2]
+
+    @property
     def total_weight(self) -> float:
         """The sum of the weights, in shares of the largest."""
         return float(self.n) if self._largest is None else self.found.weights[0] / self._largest

@@ -185,13 +185,13 @@ class _Descent:
     def newton_step(self, z: Array, pull: Array) -> _Step:
         """The Newton step of an M-estimate at this scale."""
         hessian = self.table.gram(self.table.weigh(self.loss.psi_prime(z)))
-        change, minimum = _newton_step(hessian, pull, self.table.total)
+        change, minimum = newton_change(hessian, pull, self.table.total)
         return _Step(change, hessian, pull, newton=True, minimum=minimum)
 
     def reweighted_step(self, z: Array, pull: Array) -> _Step:
         """The step of reweighted least squares."""
         gram = self.table.gram(self.table.weigh(self.loss.weights(z)))
-        change = _solve(gram, pull, self.table.total)
+        change = reweighted_change(gram, pull, self.table.total)
         return _Step(change, gram, pull, newton=False, minimum=False)
 
     def step(self, here: _Point, z: Array, pull: Array, last: float) -> tuple[_Step, _Point | None]:
@@ -273,12 +273,13 @@ def least_squares_on(table: Table, mask: Mask, theta: Array) -> Fit:
     """Least squares on some of the rows, from a fit near by."""
     weight, residual = table.weigh(mask.astype(np.float64)), table.residuals(theta)
     for _ in range(REFINEMENTS):
-        theta = theta + _solve(table.gram(weight), table.slope(weight * residual), table.total)
+        gram, pull = table.gram(weight), table.slope(weight * residual)
+        theta = theta + reweighted_change(gram, pull, table.total)
         residual = table.residuals(theta)
     return Fit(theta, residual, 0.0, 0, converged=True)
 
 
-def _newton_step(hessian: Array, pull: Array, total: float) -> tuple[Array, bool]:
+def newton_change(hessian: Array, pull: Array, total: float) -> tuple[Array, bool]:
     """The Newton step, and whether the Hessian is that of a minimum.
 
     Where it is not, in the valleys that few rows make, curvatures count by their size: the step
@@ -294,7 +295,7 @@ def _newton_step(hessian: Array, pull: Array, total: float) -> tuple[Array, bool
     return step / unit, bool(values[0] >= least)
 
 
-def _solve(gram: Array, pull: Array, total: float) -> Array:
+def reweighted_change(gram: Array, pull: Array, total: float) -> Array:
     """The least-squares step; 0 in directions in which no row has a weight."""
     if not len(pull):  # only columns of zeros, and no intercept
         return pull
@@ -316,7 +317,8 @@ def descend_by_trimming(
     shares, best = trim(table, criterion, residual)
     gram = table.gram(shares)
     for steps in range(max_iter):
-        trial = theta + _solve(gram, table.slope(shares * residual), table.total)
+        pull = table.slope(shares * residual)
+        trial = theta + reweighted_change(gram, pull, table.total)
         new = table.residuals(trial)
         new_shares, reached = trim(table, criterion, new)
         changed = np.flatnonzero(new_shares != shares)

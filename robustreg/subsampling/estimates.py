@@ -31,7 +31,7 @@ from robustreg.subsampling.starts import further_starts
 from robustreg.subsampling.table import Coordinates, Table, make_table
 
 REACH = 10.0  # scales: residuals of rows that may have a say in a fit, and
-REJECTED = 1e9  # ... of rows that have none
+REJECTED = 1e9  # ... of rows that have none, wherever they are
 ROUNDS = 3
 OPTIMA = 2  # found on a sample, and followed on all rows
 # Optima of least trimmed squares are many. What a sample has shown is followed by fits to some rows
@@ -90,14 +90,19 @@ class Sample:
         coefficients leave of the targets, which is small, from 0.
         """
         for _ in range(ROUNDS):
-            base = self._base_of(fit)
-            if self._has_digits(fit, base):
+            base = self.base_for_digits(fit)
+            if base is None:
                 break
             rest = way(replace(self.table, y=base.residual), np.zeros(self.table.m))
             if not (rest.converged or fit.converged):
                 break
             fit = replace(rest, steps=fit.steps + rest.steps, base=base)
         return fit
+
+    def base_for_digits(self, fit: Fit) -> Base | None:
+        """What a fit is to go on from, where the rows near it need more digits; else None."""
+        base = self._base_of(fit)
+        return None if self._has_digits(fit, base) else base
 
     def _base_of(self, fit: Fit) -> Base:
         coef, intercept = self.coefficients(fit)

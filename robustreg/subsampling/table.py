@@ -142,12 +142,15 @@ class Coordinates:
         Whether ``theta`` ends with the intercept at the origin.
     brought_in : ndarray
         Rows whose regressors were brought in to ``FARTHEST`` scales.
+    bounds : ndarray of shape (2, p)
+        Where they were brought in to, at the low and at the high end.
     """
 
     basis: Array
     origin: Array
     fit_intercept: bool
     brought_in: Index
+    bounds: Array
 
     def to_coef(self, theta: Array) -> tuple[Array, float]:
         """Coefficients and intercept."""
@@ -187,11 +190,12 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     """
     reach, centre, scale = _reach(problem.X, weight, problem.fit_intercept)
     far = np.flatnonzero(reach > FARTHEST)
+    with np.errstate(over="ignore"):  # such columns are near enough
+        width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
+    bounds = np.array([centre - width, centre + width])
     if len(far):
         X = problem.X.copy()
-        with np.errstate(over="ignore"):  # such columns are near enough
-            width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
-        X[far] = np.clip(X[far], centre - width, centre + width)
+        X[far] = np.clip(X[far], *bounds)
         problem = problem.with_regressors(X)
     own = np.square(FULL_REACH / np.clip(reach, FULL_REACH, FARTHEST))
     if weight is not None:
@@ -213,10 +217,10 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
         basis = basis / rows.unit[:, None]
     if not np.isfinite(basis).all():
         raise out_of_range("coefficients", "rescale X or y")
-    _fill_far(q, problem.X, overwhelming, origin, basis)
+    fill_far(q, problem.X, overwhelming, origin, basis)
     zero = problem.exact or EXACT  # where y does not vary, its spread counts as 1
     table = Table(q, problem.y, weight, zero, problem.n_threads)
-    return table, Coordinates(basis, origin, problem.fit_intercept, far)
+    return table, Coordinates(basis, origin, problem.fit_intercept, far, bounds)
 
 
 def _turned(q: Array, basis: Array, far: Index) -> Array:
@@ -234,7 +238,7 @@ def _turned(q: Array, basis: Array, far: Index) -> Array:
     return turned
 
 
-def _fill_far(q: Array, X: Array, far: Index, origin: Array, basis: Array) -> None:
+def fill_far(q: Array, X: Array, far: Index, origin: Array, basis: Array) -> None:
     """The coordinates of rows far out, rounded once.
 
     Those that are short are small differences of large numbers: at 1e14 scales rounding these
