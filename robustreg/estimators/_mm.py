@@ -117,6 +117,8 @@ class MMRegressor(SubsamplingRegressor):
     [2.] 0.0
     """
 
+    _LONG: ClassVar[float] = 2**18  # from there on passes take less time, too
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SubsamplingRegressor._parameter_constraints,
         "loss": [StrOptions(set(BOUNDED))],
@@ -159,11 +161,14 @@ class MMRegressor(SubsamplingRegressor):
         }
         return found, (start, fit)
 
-    def _estimate_in_passes(self, whole: WholeTable) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
+    def _estimate_in_passes(
+        self, whole: WholeTable, rows: Rows | None
+    ) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
         loss = tuned(self.loss, efficiency=self.efficiency)
         own = tuned(self.loss, breakdown_point=self.breakdown_point)
+        dtype = np.dtype(np.float64) if rows is None else rows.dtype
         start = s_estimate_in_passes(whole, own)
         ended = m_estimate_in_passes(whole, loss, start.fit)
-        coef, intercept = in_user_units(whole.sample, start.fit, np.dtype(np.float64))
-        found = attributes_in_passes(whole, loss, ended)
+        coef, intercept = in_user_units(whole.sample, start.fit, dtype)
+        found = attributes_in_passes(whole, rows, loss, ended)
         return found | {"initial_coef_": coef, "initial_intercept_": intercept}, (start, ended)

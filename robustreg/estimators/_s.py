@@ -115,6 +115,8 @@ class SRegressor(SubsamplingRegressor):
     [2.] True
     """
 
+    _LONG: ClassVar[float] = 2**18  # from there on passes take less time, too
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SubsamplingRegressor._parameter_constraints,
         "loss": [StrOptions(set(BOUNDED))],
@@ -144,8 +146,10 @@ class SRegressor(SubsamplingRegressor):
         found = attributes_of(sample, rows, loss, fit, fit.scale)
         return found | {"objective_": found["scale_"]}, (fit,)
 
-    def _estimate_in_passes(self, whole: WholeTable) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
+    def _estimate_in_passes(
+        self, whole: WholeTable, rows: Rows | None
+    ) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
         loss = tuned(self.loss, breakdown_point=self.breakdown_point)
         ended = s_estimate_in_passes(whole, loss)
-        found = attributes_in_passes(whole, loss, ended)
+        found = attributes_in_passes(whole, rows, loss, ended)
         return found | {"objective_": found["scale_"]}, (ended,)

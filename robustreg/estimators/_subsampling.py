@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from numbers import Integral
@@ -28,7 +29,7 @@ from robustreg.losses import LOSSES, ResidualLoss, tuning_constant
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution, known
 from robustreg.sources import RowSource
-from robustreg.sources._surveyed import SurveyedSource, not_here
+from robustreg.sources._surveyed import NotInMemoryError, SurveyedSource, not_here
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample, mean_loss
 from robustreg.subsampling.in_passes import FitOfAll
@@ -50,6 +51,8 @@ MOST_ENTRIES, MOST_SUBSAMPLES, ALWAYS = 2**28, 1_000_000, 1000
 class SubsamplingRegressor(LinearEstimator):
     """Base of the estimators that begin with exact fits to random subsets of the rows."""
 
+    _LONG: ClassVar[float] = np.inf  # rows of arrays beyond which these are fitted in passes
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_subsamples": [Interval(Integral, 1, None, closed="left")],
         "fit_intercept": ["boolean"],
@@ -64,8 +67,10 @@ class SubsamplingRegressor(LinearEstimator):
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         """The fitted attributes, and the descents that led to them."""
 
-    def _estimate_in_passes(self, whole: WholeTable) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
-        """The same by passes over the rows of a source, without what is said of each row."""
+    def _estimate_in_passes(
+        self, whole: WholeTable, rows: Rows | None
+    ) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
+        """The same in passes; nothing is said of each row unless these are at hand."""
         raise not_here()
 
     def _fit_source(self, source: RowSource) -> None:
@@ -76,7 +81,7 @@ class SubsamplingRegressor(LinearEstimator):
         if rows.sample.n == rows.n:
             found = self._of_few(rows)
         else:
-            found = self._of_many(rows, rows.largest_weight)
+            found = self._of_many(rows, rows.largest_weight, lambda problem: None)
         return found, []
 
     def _of_few(self, rows: SurveyedSource) -> dict[str, Any]:
@@ -93,18 +98,28 @@ class SubsamplingRegressor(LinearEstimator):
         own = {name: value for name, value in found.items() if name not in OF_ROWS}
         return own | {"converged_": have_converged(self, *fits)}
 
-    def _of_many(self, source: Source, largest: float) -> dict[str, Any]:
+    def _of_many(
+        self, source: Source, largest: float, rows: Callable[[Problem], Rows | None]
+    ) -> dict[str, Any]:
         """The fitted attributes of a long table, in passes."""
         whole = in_passes(self, source, largest)
-        found, fits = self._estimate_in_passes(whole)
+        found, fits = self._estimate_in_passes(whole, rows(whole.sample.problem))
         return found | {"converged_": have_converged(self, *(ended.fit for ended in fits))}
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
 
-        def estimate(sample: Sample) -> tuple[dict[str, Any], tuple[Fit, ...]]:
-            return self._estimate(sample, Rows(X, y, kept, sample.problem, dtype))
+        def rows(problem: Problem) -> Rows:
+            return Rows(X, y, kept, problem, dtype)
 
+        def estimate(sample: Sample) -> tuple[dict[str, Any], tuple[Fit, ...]]:
+            return self._estimate(sample, rows(sample.problem))
+
+        if data.n > self._LONG:
+            largest = 1.0 if data.weight is None else float(data.weight.max())
+            with suppress(NotInMemoryError):
+                self.__dict__.update(self._of_many(data.source, largest, rows))
+                return
         found, fits = estimated(self, data, estimate)
         self.__dict__.update(found, converged_=have_converged(self, *fits))
 
@@ -223,11 +238,17 @@ def attributes_of(
     return _of_fit(rows.problem, found, fit, scale, rows.dtype) | of_rows
 
 
-def attributes_in_passes(whole: WholeTable, loss: ResidualLoss, ended: FitOfAll) -> dict[str, Any]:
-    """The same of a long table, without what it says of each row."""
-    fit, problem = ended.fit, whole.sample.problem
-    found = solution_of(whole.sample, loss, fit, fit.scale * ended.mean_rho)
-    return _of_fit(problem, found, fit, fit.scale, np.dtype(np.float64))
+def attributes_in_passes(
+    whole: WholeTable, rows: Rows | None, loss: ResidualLoss, ended: FitOfAll
+) -> dict[str, Any]:
+    """The same of a long table; what it says of each row takes another pass."""
+    sample, fit, scale = whole.sample, ended.fit, ended.fit.scale
+    found = solution_of(sample, loss, fit, scale * ended.mean_rho)
+    if rows is None:
+        return _of_fit(sample.problem, found, fit, scale, np.dtype(np.float64))
+    weigh = loss_weights(sample, loss, scale)
+    of_rows = rows.attributes(found, whole.residuals(fit), scale, weigh, own=True)
+    return _of_fit(rows.problem, found, fit, scale, rows.dtype) | of_rows
 
 
 def _of_fit(

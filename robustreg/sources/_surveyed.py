@@ -22,6 +22,11 @@ class NotInMemoryError(ValueError):
     """Something asks for all rows at once, which a source does not hand out."""
 
 
+def sampled_rows(n_columns: int) -> int:
+    """How many rows a sample has at most."""
+    return max(1, min(SAMPLE_ROWS, SAMPLE_ENTRIES // max(1, n_columns)))
+
+
 @dataclass(frozen=True)
 class Surveyed:
     """What a pass finds out of a table.
@@ -80,7 +85,7 @@ class Survey:
         n = len(own_y)
         own_weight = np.ones(n) if own_weight is None else own_weight
         keys = np.random.default_rng([SEED, index]).random(n)
-        most = max(1, min(SAMPLE_ROWS, SAMPLE_ENTRIES // max(1, self.n_columns)))
+        most = sampled_rows(self.n_columns)
         drawn = np.sort(np.argsort(keys, kind="stable")[:most])
         return Surveyed(
             {index: n},

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from robustreg._arrays import Array
-from robustreg._linalg.products import product
 from robustreg.losses import ResidualLoss
 from robustreg.subsampling.estimates import REJECTED
 from robustreg.subsampling.whole import Part
@@ -90,11 +89,12 @@ class Equations:
         rho, lever = self.loss._rho_and_lever(z)
         psi = part.weighted(self.loss._psi(z))
         bend = part.weighted(self.loss._weights(z) if place.reweighted else self.loss._psi_prime(z))
+        pull, turn = part.slope(np.array([psi, bend * z]))
         near = np.abs(residual[part.cut]) <= REJECTED * place.scale
         return Sums(
-            gram=product((bend[:, None] * part.q).T, part.q),
-            pull=product(psi, part.q),
-            turn=product(bend * z, part.q),
+            gram=part.gram(bend),
+            pull=pull,
+            turn=turn,
             rho=part.sum(rho),
             lever=part.sum(lever),
             off=off_plane(part, residual, self.zero),
@@ -140,8 +140,8 @@ class SumOnPlane:
         left = on * part.residuals(self.refined)
         near = np.abs(residual[part.cut]) <= REJECTED * self.zero
         return OnPlane(
-            gram=product((on[:, None] * part.q).T, part.q),
-            pull=product(left, part.q),
+            gram=part.gram(on),
+            pull=part.slope(left),
             off=off_plane(part, residual, self.zero),
             followed=float(np.count_nonzero(near)),
         )

@@ -38,6 +38,7 @@ from robustreg.subsampling.whole import WholeTable
 # this, relative to the best: four times what chance makes of it in a sample of 65 536 rows.
 FOLLOWED = 0.05
 HIGHER = 0.01  # relative: what is not followed any more once the best has ended
+UNCERTAIN = 4.0  # times the square of its last relative change is what a scale may be off
 LONGEST = 0.5  # scales: a Newton step that may be taken
 SAME = 1e-3  # scales: candidates this near are one
 NEAR_ENOUGH, MOST_STEPS = 1e-3, 100  # relative: how near a scale is known before a descent begins
@@ -64,17 +65,18 @@ class Law:
         if self.target is None:
             return scale
         rho, slope = np.array([sums.rho]), np.array([0.5 * sums.lever])
-        return float(newton_step(rho, slope, self.target, np.array([scale]))[0])
+        with np.errstate(over="ignore"):
+            return float(newton_step(rho, slope, self.target, np.array([scale]))[0])
 
     def value(self, sums: Sums, scale: float) -> tuple[float, float]:
         """What must fall on the way, and how uncertain it is, relatively.
 
-        A scale that one step of Newton's has moved by a share of it is off by the square of that.
+        A scale that one step of Newton's has moved by a share of it is off by about the square.
         """
         if self.target is None:
             return sums.rho, NOISE
         level = self.level(sums, scale)
-        return level, NOISE + float(np.log(level / scale)) ** 2
+        return level, NOISE + UNCERTAIN * float(np.log(level / scale)) ** 2
 
     def is_exact(self, sums: Sums | OnPlane) -> bool:
         """Whether so many rows are on a plane that its scale is 0."""
@@ -116,7 +118,7 @@ class Walk:
         How many there were.
     before : Place or None
         Where it came from.
-    lowest, slack : float
+    value, slack : float
         What the criterion was there, and how uncertain that is.
     mean_rho : float
         The mean loss where sums were asked for last.
@@ -129,7 +131,7 @@ class Walk:
     last: float = 0.5 * NEAR
     steps: int = 0
     before: Place | None = None
-    lowest: float = np.inf
+    value: float = np.inf
     slack: float = 0.0
     mean_rho: float = np.nan
     ended: bool = False
@@ -140,16 +142,11 @@ class Walk:
         """Where it goes by the sums that it has asked for."""
         law, here = self.law, self.place
         if law.is_exact(sums):
-            return replace(self, lowest=0.0, ended=True, exact=True, converged=True)
+            return replace(self, value=0.0, ended=True, exact=True, converged=True)
         value, slack = law.value(sums, here.scale)
-        if not value <= self.lowest * (1.0 + max(slack, self.slack)):
+        if not value <= self.value * (1.0 + max(slack, self.slack)):
             return self._back(sums)
-        known = replace(
-            self,
-            lowest=min(self.lowest, value),
-            slack=slack,
-            mean_rho=sums.rho / law.total,
-        )
+        known = replace(self, value=value, slack=slack, mean_rho=sums.rho / law.total)
         if here.reweighted:
             return known._reweighted(sums)
         if law.is_solved(sums):
@@ -176,7 +173,8 @@ class Walk:
             return replace(self, place=here._replace(reweighted=True), before=None)
         theta = here.theta + here.scale * change
         place = Place(theta, here.scale * (1.0 + widened))
-        done = size <= XTOL
+        # a step that moves nothing is below the rounding of its place, and so would all others be
+        done = size <= XTOL or (place.scale == here.scale and np.array_equal(theta, here.theta))
         return replace(
             self,
             place=place,
@@ -270,7 +268,7 @@ def _best(whole: WholeTable, law: Law, starts: Sequence[Place]) -> FitOfAll:
             plane = _plane(whole, law, _fit(whole, walk.place.theta, 0.0, walk.steps))
             if plane is not None:
                 return plane
-    best = min(walks, key=lambda walk: walk.lowest)
+    best = min(walks, key=lambda walk: walk.value)
     fit = _fit(whole, best.place.theta, best.place.scale, best.steps)
     return FitOfAll(replace(fit, converged=best.converged), best.mean_rho)
 
@@ -278,11 +276,14 @@ def _best(whole: WholeTable, law: Law, starts: Sequence[Place]) -> FitOfAll:
 def _walked(whole: WholeTable, walks: list[Walk]) -> list[Walk]:
     """Where descents end, each pass bringing the sums that all of them ask for."""
     most = whole.sample.max_iter
-    while going := [walk for walk in walks if not walk.ended and walk.steps < most]:
-        job = Equations(going[0].law.loss, tuple(walk.place for walk in going), whole.zero)
-        found: Several = whole.sum(job)
-        ended = [walk for walk in walks if walk not in going]
-        walks = _distinct([*ended, *map(_after, going, found.sums)])
+
+    def going(walk: Walk) -> bool:
+        return not walk.ended and walk.steps < most
+
+    while places := tuple(walk.place for walk in walks if going(walk)):
+        found: Several = whole.sum(Equations(walks[0].law.loss, places, whole.zero))
+        sums = iter(found.sums)
+        walks = _distinct([_after(walk, next(sums)) if going(walk) else walk for walk in walks])
     return walks
 
 
@@ -297,12 +298,12 @@ def _after(walk: Walk, sums: Sums) -> Walk:
 def _distinct(walks: Sequence[Walk]) -> list[Walk]:
     """Walks that may lead to the best optimum, without those that are one with a better one."""
     kept: list[Walk] = []
-    for walk in sorted(walks, key=lambda walk: walk.lowest):
+    for walk in sorted(walks, key=lambda walk: walk.value):
         same = any(
             length(walk.place.theta - other.place.theta) <= SAME * walk.place.scale
             for other in kept
         )
-        beaten = any(other.ended and walk.lowest > other.lowest * (1.0 + HIGHER) for other in kept)
+        beaten = any(other.ended and walk.value > other.value * (1.0 + HIGHER) for other in kept)
         if not (same or beaten):
             kept.append(walk)
     return kept
