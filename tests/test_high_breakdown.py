@@ -22,7 +22,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from robustreg import HuberRegressor, LTSRegressor, MMRegressor, SRegressor
+from robustreg._median import mad, weighted_median
 from robustreg.estimators._subsampling import BOUNDED as NAMES
+from robustreg.evaluation.posed import Data
+from robustreg.subsampling import table
 from robustreg.subsampling.elemental import elemental_fits
 from robustreg.subsampling.refinery import have_met
 
@@ -353,3 +356,25 @@ def test_candidates_left_behind_without_a_step_are_not_missed(kind):
             y[bad] = X[bad] @ [-3.0, 3.0, 0.0, 1.0] + rng.normal(size=36)
         usual, most = (SRegressor(n_subsamples=count, random_state=seed) for count in (500, 3000))
         assert usual.fit(X, y).scale_ == pytest.approx(most.fit(X, y).scale_, rel=1e-6)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_how_far_out_rows_are_is_found_in_blocks(weighted, fit_intercept, monkeypatch):
+    """Columns with scales of their own, of what differs from the centre, and with none."""
+    monkeypatch.setattr(table, "BLOCK_ENTRIES", 4 * 100)
+    rng = np.random.default_rng(0)
+    X = rng.normal(3.0, 2.0, size=(730, 4)).astype(np.float32)
+    X[:, 1], X[:, 2] = np.where(rng.random(730) < 0.1, 5.0 + X[:, 1], 0.0), 7.0
+    weight = rng.integers(1, 4, 730).astype(np.float64) if weighted else None
+    problem = table.least_absolute_problem(Data(X, X[:, 0] + X[:, 3], None, 1), fit_intercept)
+    reach, centre, scale = table._reach(problem, weight)
+    expected = np.zeros(730)
+    for j, column in enumerate(X.T.astype(np.float64)):
+        assert centre[j] == (weighted_median(column, weight) if fit_intercept else 0.0)
+        off = column - centre[j]
+        counts = off != 0.0 if j == 1 else np.ones(730, dtype=bool)
+        own = None if weight is None else weight[counts]
+        assert scale[j] == (mad(off[counts], own, center=0.0) if off.any() else 0.0)
+        expected = np.maximum(expected, np.abs(off) / (scale[j] or 1.0))
+    np.testing.assert_array_equal(reach, expected)

@@ -125,7 +125,7 @@ class Table:
         return self.n_threads if self.q.size > THREADED_ENTRIES else 1
 
     def _parts(self) -> list[slice]:
-        return slices(self.n, max(64, BLOCK_ENTRIES // max(1, self.m)))
+        return _blocks(self.n, self.m)
 
 
 @dataclass(frozen=True)
@@ -188,10 +188,10 @@ def make_table(problem: Problem, weight: Array | None) -> tuple[Table, Coordinat
     rows far out, whose squares would be all that a Gram matrix holds, say no more than others. The
     rank is that of all rows, since shrinking moves no row out of its line through the centre.
     """
-    reach, centre, scale = _reach(problem.X, weight, problem.fit_intercept)
+    reach, centre, scale = _reach(problem, weight)
     far = np.flatnonzero(reach > FARTHEST)
     with np.errstate(over="ignore"):  # such columns are near enough
-        width = FARTHEST * np.where(scale > 0.0, scale, 1.0)
+        width = FARTHEST * _widths(scale)
     bounds = np.array([centre - width, centre + width])
     if len(far):
         X = problem.X.copy()
@@ -244,7 +244,7 @@ def fill_far(q: Array, X: Array, far: Index, origin: Array, basis: Array) -> Non
     Those that are short are small differences of large numbers: at 1e14 scales rounding these
     moves the row by a hundredth of the bulk's spread, and a fit that follows it goes astray.
     """
-    for part in slices(len(far), max(64, BLOCK_ENTRIES // max(1, X.shape[1]))):
+    for part in _blocks(len(far), X.shape[1]):
         block = X[far[part]].astype(np.float64)
         # powers of two, beside which products and their rounding stay in range
         power = np.frexp(np.abs(block).max(axis=0))[1]
@@ -257,36 +257,64 @@ def fill_far(q: Array, X: Array, far: Index, origin: Array, basis: Array) -> Non
                 q[far[part][known], j] = own[known]
 
 
-def _reach(X: Array, weight: Array | None, fit_intercept: bool) -> tuple[Array, Array, Array]:
+def _reach(problem: Problem, weight: Array | None) -> tuple[Array, Array, Array]:
     """How far out every row is, and the columns' centres and scales.
 
-    That is its largest distance from a column's centre, in the column's scales.
+    That is its largest distance from a column's centre, in the column's scales. Rows are read in
+    blocks: one column after the other would read a memory map once for each of them.
     """
+    X = problem.X
     n, p = X.shape
     survey: Index | slice = slice(None)
     if n > SURVEY_ROWS:
         # drawn, by a seed of their own: every k-th row may be a bad one
         survey = np.sort(RandomState(0).randint(n, size=SURVEY_ROWS))
-    reach, centre, scale = np.zeros(n), np.zeros(p), np.zeros(p)
-    for j in range(p):
-        column = X[:, j].astype(np.float64)
-        centre[j], scale[j] = _centre_and_scale(column, weight, survey, fit_intercept)
-        if scale[j] > 0.0:
-            with np.errstate(over="ignore"):
-                np.maximum(reach, np.abs(column - centre[j]) / scale[j], out=reach)
+    some, part = X[survey].astype(np.float64), None if weight is None else weight[survey]
+    centre, scale = np.zeros((2, p))
+    for j, column in enumerate(some.T):
+        centre[j] = weighted_median(column, part) if problem.fit_intercept else 0.0
+        scale[j] = mad(column, part, center=float(centre[j]))
+    alike = np.flatnonzero(scale == 0.0)
+    if len(alike):
+        scale[alike] = _scales_of_what_differs(X, weight, alike, centre[alike])
+    reach, width = np.empty(n), _widths(scale)
+
+    def fill(part: slice) -> None:
+        off = X[part].T.astype(np.float64, order="C")  # of a column all values side by side
+        with np.errstate(over="ignore"):
+            off -= centre[:, None]
+            np.abs(off, out=off)
+            off /= width[:, None]
+        reach[part] = off.max(axis=0)
+
+    map_ordered(fill, _blocks(*X.shape), problem.n_threads if X.size > THREADED_ENTRIES else 1)
     return reach, centre, scale
 
 
-def _centre_and_scale(
-    column: Array, weight: Array | None, survey: Index | slice, fit_intercept: bool
-) -> tuple[float, float]:
-    """Weighted median and MAD, the latter of what differs from the median where it is 0."""
-    sample, part = column[survey], None if weight is None else weight[survey]
-    centre = weighted_median(sample, part) if fit_intercept else 0.0
-    scale = mad(sample, part, center=centre)
-    if scale == 0.0:
-        differs = column != centre
-        if differs.any():
-            part = None if weight is None else weight[differs]
-            scale = mad(column[differs], part, center=centre)
-    return centre, scale
+def _scales_of_what_differs(
+    X: Array, weight: Array | None, columns: Index, centre: Array
+) -> list[float]:
+    """The MADs of what is not at the centre of columns; 0 where nothing is."""
+    values: list[list[Array]] = [[] for _ in columns]
+    weights: list[list[Array]] = [[] for _ in columns]
+    for part in _blocks(*X.shape):
+        for k, column in enumerate(X[part][:, columns].T.astype(np.float64, order="C")):
+            differs = column != centre[k]
+            values[k].append(column[differs])
+            weights[k].append(np.empty(0) if weight is None else weight[part][differs])
+    found = []
+    for middle, *pieces in zip(centre.tolist(), values, weights, strict=True):
+        column, own = map(np.concatenate, pieces)
+        counts = None if weight is None else own
+        found.append(mad(column, counts, center=middle) if len(column) else 0.0)
+    return found
+
+
+def _widths(scale: Array) -> Array:
+    """The scales of columns, 1 of those that do not vary."""
+    return np.where(scale > 0.0, scale, 1.0)
+
+
+def _blocks(n: int, columns: int) -> list[slice]:
+    """Rows that are worked on at a time."""
+    return slices(n, max(64, BLOCK_ENTRIES // max(1, columns)))
