@@ -9,8 +9,7 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.losses import ResidualLoss
-from robustreg.subsampling.estimates import REJECTED
-from robustreg.subsampling.whole import Part
+from robustreg.subsampling.table import REJECTED, Part
 
 
 class Place(NamedTuple):

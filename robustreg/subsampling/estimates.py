@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.random import RandomState
 
-from robustreg._arrays import EPS, Array, Index, Mask
+from robustreg._arrays import EPS, Array, Index
 from robustreg._median import weighted_median
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import ResidualLoss
+from robustreg.subsampling.brackets import Trimming, aims_at, followed
 from robustreg.subsampling.criteria import Criterion, SmallScale, TrimmedSquares, off_plane
 from robustreg.subsampling.descent import (
     LAST_PLACES,
@@ -28,15 +29,17 @@ from robustreg.subsampling.descent import (
 from robustreg.subsampling.exact import plane_of_most_rows
 from robustreg.subsampling.search import SMALL, find, fits_in_one, fits_within
 from robustreg.subsampling.starts import further_starts
-from robustreg.subsampling.table import Coordinates, Table, make_table
+from robustreg.subsampling.table import REJECTED, Coordinates, Table, make_table
 
-REACH = 10.0  # scales: residuals of rows that may have a say in a fit, and
-REJECTED = 1e9  # ... of rows that have none, wherever they are
+REACH = 10.0  # scales: residuals of rows that may have a say in a fit
 ROUNDS = 3
 OPTIMA = 2  # found on a sample, and followed on all rows
 # Optima of least trimmed squares are many. What a sample has shown is followed by fits to some rows
 # of the best, on all rows: so many for as many rows as all candidates may see, and fewer above.
 FITS_ON_ALL = 30
+# Rows from which on C-steps go on from a fit to one of so many by looks at all of them: those of
+# the optima that differ in a few rows of the bulk are no better than each other there.
+LONG, ONE_OF = 2**15, 16
 
 
 @dataclass(frozen=True)
@@ -222,27 +225,45 @@ def s_estimate(sample: Sample, loss: ResidualLoss) -> Fit:
 def lts_estimate(sample: Sample, share: float) -> tuple[Fit, Array, float]:
     """The fit of the smallest trimmed sum of squares found, its rows' shares, and the sum."""
     table, criterion, most = sample.table, TrimmedSquares(share), sample.max_iter
-
-    def descend(thetas: Array) -> list[tuple[Fit, Array, float]]:
-        found = [descend_by_trimming(table, criterion, theta, most) for theta in thetas]
-        return sorted(found, key=lambda one: one[2])
-
-    def is_exact(fit: Fit) -> Mask:
-        return criterion.is_exact(table, off_plane(table, np.abs(fit.residual)))
-
-    found = descend(sample.find(criterion)[0])
-    if not fits_in_one(table) and not is_exact(found[0][0]):
-        count = max(1, FITS_ON_ALL * SMALL // table.n)
-        near = fits_within(table, criterion, found[0][0].theta, count, sample.random)
-        found = sorted(found + descend(near), key=lambda one: one[2])
-    exact = [fit.theta for fit, _, _ in found if is_exact(fit)]
+    found = lts_optima(sample, criterion)
+    exact = [fit.theta for fit in found if _is_exact(table, criterion, fit)]
     if exact:
         fit = sample.on_plane_of_most(exact)
     else:
         fit = sample.continued(
-            found[0][0], lambda rest, theta: descend_by_trimming(rest, criterion, theta, most)[0]
+            found[0], lambda rest, theta: descend_by_trimming(rest, criterion, theta, most)[0]
         )
     return fit, *trim(table, criterion, fit.residual)
+
+
+def lts_optima(sample: Sample, criterion: TrimmedSquares) -> list[Fit]:
+    """Local optima of a trimmed sum of squares, the best one first."""
+    table, most = sample.table, sample.max_iter
+    thetas = sample.find(criterion)[0]
+    if table.n > LONG and not fits_in_one(table):
+        count = min(max(LONG // 2, table.n // ONE_OF), LONG)
+        some = table.take(np.sort(sample.random.permutation(table.n)[:count]))
+        starts = [fit for fit, _, _ in _descend(some, criterion, thetas, most)]
+        law = Trimming(criterion.covered(table), table.total, table.zero)
+        ended = followed(law, aims_at(starts, some, criterion.share), table.add_up, most)
+        return [one.fit(table) for one in ended]
+    found = _descend(table, criterion, thetas, most)
+    if not fits_in_one(table) and not _is_exact(table, criterion, found[0][0]):
+        count = max(1, FITS_ON_ALL * SMALL // table.n)
+        near = fits_within(table, criterion, found[0][0].theta, count, sample.random)
+        found = sorted(found + _descend(table, criterion, near, most), key=lambda one: one[2])
+    return [fit for fit, _, _ in found]
+
+
+def _descend(
+    table: Table, criterion: TrimmedSquares, thetas: Array, most: int
+) -> list[tuple[Fit, Array, float]]:
+    found = [descend_by_trimming(table, criterion, theta, most) for theta in thetas]
+    return sorted(found, key=lambda one: one[2])
+
+
+def _is_exact(table: Table, criterion: TrimmedSquares, fit: Fit) -> bool:
+    return bool(criterion.is_exact(table, off_plane(table, np.abs(fit.residual)[None]))[0])
 
 
 def mean_loss(sample: Sample, loss: ResidualLoss, fit: Fit) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
 from scipy.linalg import qr
 
 from robustreg._arrays import TINY, Array, Index
+from robustreg._cached import cached_property
 from robustreg._linalg.factors import lstsq
 from robustreg._linalg.precise import Precise
 from robustreg._linalg.products import product
@@ -28,9 +30,86 @@ from robustreg.penalties import ElasticNet
 # larger one is shrunk to it.
 FULL_REACH = 10.0
 OVERWHELMING = 1e4  # scales: the square of what is farther out leaves few digits of the others'
+REJECTED = 1e9  # scales: residuals of rows that have no say in a fit, wherever they are
 RIDGE, ROUNDED = 1e-12, 1e-13
 THREADED_ENTRIES = 2**19  # up to which threads cost more than they save
 BLOCK_ENTRIES = 2**17  # of a block of rows: it stays in the processor's cache
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a table, as :class:`Table` has all of them.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (k, m) or (k, p)
+        Regressors q, the last column 1 where there is an intercept, or X.
+    y : ndarray of shape (k,)
+        Targets.
+    weight : ndarray of shape (k,) or None
+        Weights in shares of the largest, None for ones.
+    cut : ndarray of int
+        Rows that were brought in, in X or in y.
+    turn : ndarray of shape (p, m) or (p + 1, m), or None
+        ``q = [X, 1] turn``, where the columns are X: sums are turned, which is half of the work.
+    """
+
+    columns: Array
+    y: Array
+    weight: Array | None
+    cut: Index
+    turn: Array | None = None
+
+    @cached_property
+    def q(self) -> Array:
+        """Regressors in robust coordinates."""
+        if self.turn is None:
+            return self.columns
+        p = self.columns.shape[1]
+        q: Array = product(self.columns, self.turn[:p]) + self.turn[p:].sum(axis=0)
+        return q
+
+    def weighted(self, values: Array) -> Array:
+        """Values of the rows times their weights."""
+        return values if self.weight is None else self.weight * values
+
+    def sum(self, values: Array) -> float:
+        """The sum of values of the rows times their weights."""
+        return float(values.sum() if self.weight is None else self.weight @ values)
+
+    def residuals(self, theta: Array) -> Array:
+        """``y - q theta``."""
+        p, line = self.columns.shape[1], theta if self.turn is None else self.turn @ theta
+        found: Array = self.y - product(self.columns, line[:p])
+        if len(line) > p:
+            found -= line[p]
+        return found
+
+    def gram(self, weight: Array) -> Array:
+        """``sum weight q q'``."""
+        weighed = weight[:, None] * self.columns
+        inner: Array = product(weighed.T, self.columns)
+        if self.turn is None:
+            return inner
+        size, p = len(self.turn), self.columns.shape[1]
+        bordered = np.empty((size, size))
+        bordered[:p, :p] = inner
+        if size > p:
+            bordered[:p, p] = bordered[p, :p] = product(weight, self.columns)
+            bordered[p, p] = weight.sum()
+        turned: Array = self.turn.T @ bordered @ self.turn
+        return turned
+
+    def slope(self, pull: Array) -> Array:
+        """``sum pull q``, of one or several pulls."""
+        inner: Array = product(pull, self.columns)
+        if self.turn is None:
+            return inner
+        p = self.columns.shape[1]
+        turned: Array = inner @ self.turn[:p]
+        if len(self.turn) > p:
+            turned += pull.sum(axis=-1)[..., None] * self.turn[p]
+        return turned
 
 
 @dataclass(frozen=True)
@@ -100,13 +179,25 @@ class Table:
             q = self.q[part]
             return product((weight[part, None] * q).T, q)
 
-        return self._sum(work)
+        found: Array = self._sum(work)
+        return found
 
     def slope(self, pull: Array) -> Array:
         """``sum pull q`` over the rows."""
-        return self._sum(lambda part: product(pull[part], self.q[part]))
+        found: Array = self._sum(lambda part: product(pull[part], self.q[part]))
+        return found
 
-    def _sum(self, work: Callable[[slice], Array]) -> Array:
+    def add_up(self, job: Callable[[Part], Any]) -> Any:
+        """The sum over all rows of what a job returns of some."""
+        none = np.zeros(0, dtype=np.intp)
+
+        def work(part: slice) -> Any:
+            weight = None if self.weight is None else self.weight[part]
+            return job(Part(self.q[part], self.y[part], weight, none))
+
+        return self._sum(work)
+
+    def _sum(self, work: Callable[[slice], Any]) -> Any:
         parts = self._parts()
         if len(parts) <= 1:
             return work(slice(None))

@@ -21,7 +21,7 @@ from robustreg.sources._array import rows_of
 from robustreg.sources._surveyed import sampled_rows
 from robustreg.subsampling.descent import Base, Fit
 from robustreg.subsampling.estimates import Sample
-from robustreg.subsampling.table import BLOCK_ENTRIES, OVERWHELMING, Coordinates, fill_far
+from robustreg.subsampling.table import BLOCK_ENTRIES, OVERWHELMING, Coordinates, Part, fill_far
 
 # Sums of columns are turned to the coordinates if they lose no more than two digits by that: the
 # condition of the columns in units of their spread, and how many of these they are off 0.
@@ -30,82 +30,6 @@ STRAYS = 2**9  # rows outside of the span of a sample that a pass brings, at mos
 # Of the size of a column: what is off the span of a sample by more is outside; and of the terms
 # that a row is the sum of there, for the rounding of its coordinates.
 OUTSIDE, ROUNDED = 1e-8, 1e-10
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some rows of a table, as :class:`robustreg.subsampling.table.Table` has all of them.
-
-    Attributes
-    ----------
-    columns : ndarray of shape (k, m) or (k, p)
-        Regressors q, the last column 1 where there is an intercept, or X.
-    y : ndarray of shape (k,)
-        Targets.
-    weight : ndarray of shape (k,) or None
-        Weights in shares of the largest, None for ones.
-    cut : ndarray of int
-        Rows that were brought in, in X or in y.
-    turn : ndarray of shape (p, m) or (p + 1, m), or None
-        ``q = [X, 1] turn``, where the columns are X: sums are turned, which is half of the work.
-    """
-
-    columns: Array
-    y: Array
-    weight: Array | None
-    cut: Index
-    turn: Array | None = None
-
-    @cached_property
-    def q(self) -> Array:
-        """Regressors in robust coordinates."""
-        if self.turn is None:
-            return self.columns
-        p = self.columns.shape[1]
-        q: Array = product(self.columns, self.turn[:p]) + self.turn[p:].sum(axis=0)
-        return q
-
-    def weighted(self, values: Array) -> Array:
-        """Values of the rows times their weights."""
-        return values if self.weight is None else self.weight * values
-
-    def sum(self, values: Array) -> float:
-        """The sum of values of the rows times their weights."""
-        return float(values.sum() if self.weight is None else self.weight @ values)
-
-    def residuals(self, theta: Array) -> Array:
-        """``y - q theta``."""
-        p, line = self.columns.shape[1], theta if self.turn is None else self.turn @ theta
-        found: Array = self.y - product(self.columns, line[:p])
-        if len(line) > p:
-            found -= line[p]
-        return found
-
-    def gram(self, weight: Array) -> Array:
-        """``sum weight q q'``."""
-        weighed = weight[:, None] * self.columns
-        inner: Array = product(weighed.T, self.columns)
-        if self.turn is None:
-            return inner
-        size, p = len(self.turn), self.columns.shape[1]
-        bordered = np.empty((size, size))
-        bordered[:p, :p] = inner
-        if size > p:
-            bordered[:p, p] = bordered[p, :p] = product(weight, self.columns)
-            bordered[p, p] = weight.sum()
-        turned: Array = self.turn.T @ bordered @ self.turn
-        return turned
-
-    def slope(self, pull: Array) -> Array:
-        """``sum pull q``, of one or several pulls."""
-        inner: Array = product(pull, self.columns)
-        if self.turn is None:
-            return inner
-        p = self.columns.shape[1]
-        turned: Array = inner @ self.turn[:p]
-        if len(self.turn) > p:
-            turned += pull.sum(axis=-1)[..., None] * self.turn[p]
-        return turned
 
 
 @dataclass(frozen=True)
