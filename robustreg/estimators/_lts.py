@@ -19,10 +19,12 @@ from robustreg.estimators._subsampling import (
     solution_of,
 )
 from robustreg.losses import Squared
+from robustreg.solvers._solution import Solution
 from robustreg.subsampling.descent import Fit, least_squares_on
 from robustreg.subsampling.estimates import Sample, lts_estimate
-from robustreg.subsampling.table import Table
-from robustreg.subsampling.trimming import CUTOFF, reweighted_scale, trimmed_scale
+from robustreg.subsampling.trimmed import TrimmedFit, lts_in_passes, reweighted_in_passes
+from robustreg.subsampling.trimming import CUTOFF, Size, reweighted_scale, trimmed_scale
+from robustreg.subsampling.whole import WholeTable
 
 
 class LTSRegressor(SubsamplingRegressor):
@@ -144,41 +146,77 @@ class LTSRegressor(SubsamplingRegressor):
 
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         table = sample.table
-        covered = _covered(table, self.support_fraction)
-        raw, shares, objective = lts_estimate(sample, covered / table.total)
+        size = Size(table.total, table.m, table.zero)
+        covered = _covered(size, self.support_fraction)
+        raw, shares, objective = lts_estimate(sample, covered / size.total)
         edge = float(np.abs(raw.residual[shares > 0.0]).max())
-        raw_scale = trimmed_scale(table, objective, covered, edge)
-        fit, scale, reach = raw, raw_scale, max(edge, table.zero)
+        raw_scale = trimmed_scale(size, objective, covered, edge)
+        fit, scale, reach = raw, raw_scale, max(edge, size.zero)
         if self.reweight:
-            reach = max(CUTOFF * raw_scale, table.zero)
+            reach = max(CUTOFF * raw_scale, size.zero)
             kept = np.abs(raw.residual) <= reach
             fit = sample.descend(raw, lambda rest, theta: least_squares_on(rest, kept, theta))
-            scale = reweighted_scale(table, raw.residual, fit.residual, reach, covered)
+            within = table.weigh(kept.astype(np.float64))
+            largest = float(np.max(np.abs(fit.residual), where=within > 0.0, initial=0.0))
+            squares = float(within @ np.square(fit.residual))
+            scale = reweighted_scale(size, float(within.sum()), squares, largest, covered)
         distance = np.abs(rows.residuals(*sample.coefficients(raw), raw.residual))
-        coef, intercept = in_user_units(sample, raw, rows.dtype)
         reweighted = solution_of(sample, Squared(), fit, objective)
-        problem = sample.problem
-        found = fit_attributes(rows.problem, reweighted, scale, rows.dtype)
+        found = _reported(sample, raw, raw_scale, reweighted, scale, covered, rows.dtype)
         found |= rows.attributes(reweighted, reweighted.residuals(), scale, np.zeros_like)
         found |= {
             "weights_": (distance <= reach).astype(rows.dtype),
-            "objective_": problem.in_squared_units_of_y(objective),
-            "raw_coef_": coef,
-            "raw_intercept_": intercept,
-            "raw_scale_": problem.in_units_of_y(raw_scale),
             "support_": distance <= edge,
-            "n_support_": round(covered),
-            "n_iter_": raw.steps,
         }
         return found, (replace(raw, scale=max(edge, reach)),)  # of the rows that count
 
+    def _estimate_in_passes(
+        self, whole: WholeTable, rows: Rows | None
+    ) -> tuple[dict[str, Any], tuple[TrimmedFit, ...]]:
+        size = Size(whole.largest * whole.total, whole.m, whole.zero)
+        covered = _covered(size, self.support_fraction)
+        raw = lts_in_passes(whole, covered)
+        objective = whole.largest * raw.square
+        raw_scale = trimmed_scale(size, objective, covered, raw.edge)
+        fit, scale = raw.fit, raw_scale
+        if self.reweight and raw_scale > 0.0:  # or else these rows are the plane's
+            fit, kept = reweighted_in_passes(whole, raw.fit, max(CUTOFF * raw_scale, size.zero))
+            within, squares = whole.largest * kept.squares.weight, kept.squares.square
+            scale = reweighted_scale(size, within, whole.largest * squares, kept.largest, covered)
+        reweighted = solution_of(whole.sample, Squared(), fit, objective)
+        dtype = np.dtype(np.float64)
+        found = _reported(whole.sample, raw.fit, raw_scale, reweighted, scale, covered, dtype)
+        return found, (raw,)
 
-def _covered(table: Table, support_fraction: float | None) -> float:
+
+def _reported(
+    sample: Sample,
+    raw: Fit,
+    raw_scale: float,
+    reweighted: Solution,
+    scale: float,
+    covered: float,
+    dtype: np.dtype,
+) -> dict[str, Any]:
+    """What a fit reports but for the rows, in the user's units and dtype."""
+    problem = sample.problem
+    coef, intercept = in_user_units(sample, raw, dtype)
+    return fit_attributes(problem, reweighted, scale, dtype) | {
+        "objective_": problem.in_squared_units_of_y(reweighted.objective),
+        "raw_coef_": coef,
+        "raw_intercept_": intercept,
+        "raw_scale_": problem.in_units_of_y(raw_scale),
+        "n_support_": round(covered),
+        "n_iter_": raw.steps,
+    }
+
+
+def _covered(size: Size, support_fraction: float | None) -> float:
     """h, the number of rows that count (their weight)."""
-    covered = _rounded_down((table.total + table.m + 1) / 2)
+    covered = _rounded_down((size.total + size.m + 1) / 2)
     if support_fraction is not None:
-        covered = max(covered, _rounded_down(table.total * support_fraction))
-    return min(covered, table.total)
+        covered = max(covered, _rounded_down(size.total * support_fraction))
+    return min(covered, size.total)
 
 
 def _rounded_down(value: float) -> float:

@@ -32,7 +32,7 @@ from robustreg.sources import RowSource
 from robustreg.sources._surveyed import NotInMemoryError, SurveyedSource, not_here
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample, mean_loss
-from robustreg.subsampling.in_passes import FitOfAll
+from robustreg.subsampling.in_passes import FitOfAll, HasFit
 from robustreg.subsampling.table import least_absolute_problem
 from robustreg.subsampling.whole import WholeTable, sample_of, strays, whole_table, with_rows
 
@@ -69,7 +69,7 @@ class SubsamplingRegressor(LinearEstimator):
 
     def _estimate_in_passes(
         self, whole: WholeTable, rows: Rows | None
-    ) -> tuple[dict[str, Any], tuple[FitOfAll, ...]]:
+    ) -> tuple[dict[str, Any], tuple[HasFit, ...]]:
         """The same in passes; nothing is said of each row unless these are at hand."""
         raise not_here()
 

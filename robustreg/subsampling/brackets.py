@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -215,6 +215,14 @@ class Look:
         return Views(tuple(Seen.of(part, aim, self.zero) for aim in self.aims))
 
 
+class HasOff(Protocol):
+    """What knows how many rows are off a plane."""
+
+    @property
+    def off(self) -> float:
+        """Their weight."""
+
+
 class Moved(NamedTuple):
     """Where steps lead from a fit."""
 
@@ -240,7 +248,7 @@ class Trimming:
     total: float
     zero: float
 
-    def is_exact(self, seen: Seen) -> bool:
+    def is_exact(self, seen: HasOff) -> bool:
         """Whether all rows that count are on a plane."""
         return seen.off <= self.total * (1.0 + SUMMED) - self.covered
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -49,6 +49,27 @@ class FitOfAll(NamedTuple):
 
     fit: Fit
     mean_rho: float
+
+
+class HasFit(Protocol):
+    """A fit to all rows, and what is known of it: a named tuple."""
+
+    @property
+    def fit(self) -> Fit:
+        """The fit."""
+
+    def _replace(self, *, fit: Fit = ...) -> Self:
+        """The same with another fit."""
+
+
+class Exactness(Protocol):
+    """What says whether a plane that so many rows are off is all that a criterion sees."""
+
+    def is_exact(self, sums: OnPlane, /) -> bool:
+        """Whether it is."""
+
+
+Found = TypeVar("Found", bound=HasFit)
 
 
 @dataclass(frozen=True)
@@ -217,11 +238,11 @@ def s_estimate_in_passes(whole: WholeTable, loss: ResidualLoss) -> FitOfAll:
         places = [Place(start.theta, start.scale) for start in starts]
     else:
         start = whole.sample.on_plane_of_most(exact)
-        plane = _plane(whole, law, start)
+        plane = plane_in_passes(whole, law, start)
         if plane is not None:
-            return _with_digits(whole, plane, partial(_same_plane, law, plane))
+            return with_digits(whole, plane, partial(same_plane, law, plane))
         places = [Place(exact[0], _scale_at(whole, law, exact[0]))]
-    return _with_digits(whole, way(whole, places), way)
+    return with_digits(whole, way(whole, places), way)
 
 
 def m_estimate_in_passes(whole: WholeTable, loss: ResidualLoss, start: Fit) -> FitOfAll:
@@ -234,7 +255,7 @@ def m_estimate_in_passes(whole: WholeTable, loss: ResidualLoss, start: Fit) -> F
         return _best(table, law, starts)
 
     found = way(whole.beyond(start.base), [Place(start.theta, start.scale)])
-    return _with_digits(whole, _with_base(found, start.base), way)
+    return with_digits(whole, _with_base(found, start.base), way)
 
 
 def _with_base(ended: FitOfAll, base: Base | None) -> FitOfAll:
@@ -265,7 +286,7 @@ def _best(whole: WholeTable, law: Law, starts: Sequence[Place]) -> FitOfAll:
     walks = _walked(whole, [Walk(law, start) for start in starts])
     for walk in walks:
         if walk.exact:
-            plane = _plane(whole, law, _fit(whole, walk.place.theta, 0.0, walk.steps))
+            plane = plane_in_passes(whole, law, _fit(whole, walk.place.theta, 0.0, walk.steps))
             if plane is not None:
                 return plane
     best = min(walks, key=lambda walk: walk.value)
@@ -322,18 +343,20 @@ def _scale_at(whole: WholeTable, law: Law, theta: Array) -> float:
     return scale
 
 
-def _plane(whole: WholeTable, law: Law, start: Fit) -> FitOfAll | None:
+def plane_in_passes(whole: WholeTable, law: Exactness, start: Fit) -> FitOfAll | None:
     """Least squares on the rows of a plane; None where it does not hold enough of them."""
     found = _on_plane_at(whole.beyond(start.base), law, start.theta)
     return None if found is None else _with_base(found, start.base)
 
 
-def _same_plane(law: Law, plane: FitOfAll, whole: WholeTable, places: Sequence[Place]) -> FitOfAll:
+def same_plane(
+    law: Exactness, plane: FitOfAll, whole: WholeTable, places: Sequence[Place]
+) -> FitOfAll:
     """The plane once more, from coefficients that are near it."""
     return _on_plane_at(whole, law, places[0].theta) or plane
 
 
-def _on_plane_at(whole: WholeTable, law: Law, theta: Array) -> FitOfAll | None:
+def _on_plane_at(whole: WholeTable, law: Exactness, theta: Array) -> FitOfAll | None:
     refined = theta
     for _ in range(REFINEMENTS):
         sums: OnPlane = whole.sum(SumOnPlane(theta, refined, whole.zero))
@@ -352,7 +375,9 @@ def _fit(whole: WholeTable, theta: Array, scale: float, steps: int) -> Fit:
     return Fit(theta, residual, scale, steps, converged=True)
 
 
-def _with_digits(whole: WholeTable, ended: FitOfAll, way: Way) -> FitOfAll:
+def with_digits(
+    whole: WholeTable, ended: Found, way: Callable[[WholeTable, Sequence[Place]], Found]
+) -> Found:
     """A fit with the digits that the rows near it need, as the sample tells."""
     for _ in range(ROUNDS):
         base = whole.sample.base_for_digits(ended.fit)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-import numpy as np
 from scipy.special import ndtri
-
-from robustreg._arrays import Array
-from robustreg.subsampling.table import Table
 
 # Rows within this many scales, 97.5 % of good Gaussian ones, enter the reweighted fit.
 CUTOFF_SHARE = 0.975
@@ -67,13 +64,21 @@ def share_of_squares(
     return (1.0 - u) ** power
 
 
-def trimmed_scale(table: Table, squares: float, covered: float, edge: float) -> float:
+class Size(NamedTuple):
+    """The size of a table: its rows, by their weight as given, and its coordinates."""
+
+    total: float
+    m: int
+    zero: float  # residuals up to here count as exact fits
+
+
+def trimmed_scale(size: Size, squares: float, covered: float, edge: float) -> float:
     """Scale of the noise from the sum of the smallest squared residuals.
 
     Parameters
     ----------
-    table : Table
-        The rows.
+    size : Size
+        Of the table.
     squares : float
         The sum.
     covered : float
@@ -81,10 +86,10 @@ def trimmed_scale(table: Table, squares: float, covered: float, edge: float) -> 
     edge : float
         The largest of their residuals.
     """
-    if edge <= table.zero:
+    if edge <= size.zero:
         return 0.0
-    expected = trimmed_variance(covered / table.total)
-    expected *= share_of_squares(table.total, covered, table.m)
+    expected = trimmed_variance(covered / size.total)
+    expected *= share_of_squares(size.total, covered, size.m)
     return math.sqrt(squares / covered / expected)
 
 
@@ -100,17 +105,25 @@ def share_of_reweighted_squares(n: float, covered: float, m: int) -> float:
 
 
 def reweighted_scale(
-    table: Table, before: Array, after: Array, reach: float, covered: float
+    size: Size, within: float, squares: float, largest: float, covered: float
 ) -> float:
     """Scale of the noise from the rows within reach of one fit, by their residuals from another.
 
     Of good Gaussian rows these are 97.5 %, as long as the reach is ``CUTOFF`` scales. The first
     fit is that of the smallest sum of ``covered`` squared residuals.
+
+    Parameters
+    ----------
+    size : Size
+        Of the table.
+    within, squares, largest : float
+        How many rows are within reach (their weight), the sum of their squared residuals, and the
+        largest of these residuals.
+    covered : float
+        How many rows the first fit is of.
     """
-    within = table.weigh((np.abs(before) <= reach).astype(np.float64))
-    if np.max(np.abs(after), where=within > 0.0, initial=0.0) <= table.zero:
+    if largest <= size.zero:
         return 0.0
-    freedom = max(float(within.sum()) - table.m, 1.0)
     expected = trimmed_variance(CUTOFF_SHARE)
-    expected *= share_of_reweighted_squares(table.total, covered, table.m)
-    return math.sqrt(float(within @ (after * after)) / freedom / expected)
+    expected *= share_of_reweighted_squares(size.total, covered, size.m)
+    return math.sqrt(squares / max(within - size.m, 1.0) / expected)
