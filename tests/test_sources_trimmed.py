@@ -5,6 +5,7 @@ import pytest
 from _sources import Guarded
 
 from robustreg import LTSRegressor
+from robustreg.sources import _surveyed
 from robustreg.sources._surveyed import NotInMemoryError
 
 N, P = 6_000, 3
@@ -13,8 +14,7 @@ N, P = 6_000, 3
 @pytest.fixture
 def small_samples(monkeypatch):
     """A source of which a sample is not all rows, in a short time."""
-    for where in ("sources._surveyed", "subsampling.whole"):
-        monkeypatch.setattr(f"robustreg.{where}.SAMPLE_ROWS", 1_500)
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 1_500)
 
 
 def table(share=0.3, n=N):

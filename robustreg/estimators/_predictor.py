@@ -278,8 +278,8 @@ class LinearEstimator(LinearPredictor, ABC):
             f"{self!r} needs all rows in memory, and was given a {type(source).__name__}: load "
             "them into arrays. HuberRegressor can do without with a number for delta, and "
             "MRegressor with a convex loss, at another scale than an S-estimate's and without a "
-            "penalty of its own; SRegressor, MMRegressor, L2Regressor, L1Regressor and "
-            "QuantileRegressor always can."
+            "penalty of its own; SRegressor, MMRegressor, LTSRegressor, L2Regressor, L1Regressor "
+            "and QuantileRegressor always can."
         )
 
     @abstractmethod
