@@ -199,8 +199,29 @@ def _minus_outer(matrix: Array, left: Array, right: Array) -> None:
 
 def _gram_as_read(block: Any, weight: Array | None, single: bool) -> Array:
     """``sum w [A, 1][A, 1]'`` over a block."""
+    if isinstance(block, np.ndarray) and not single:
+        return _dense_gram(block, weight)
     ones = np.ones(block.shape[0]) if weight is None else weight
-    return bordered(_uncentred_gram(block, weight, single), product(ones, block), ones.sum())
+    gram = _single_gram(block, weight) if single else _sparse_gram(block, weight)
+    return bordered(gram, product(ones, block), ones.sum())
+
+
+def _dense_gram(block: Array, weight: Array | None) -> Array:
+    """The same of a dense block, a piece at a time, which stays in the cache for its sums."""
+    n, p = block.shape
+    step = max(1, min(n, copied_rows(n, p, block.itemsize)))
+    gram, side = np.zeros((p, p)), np.zeros(p)
+    ones = np.ones(step) if weight is None else np.sqrt(weight)
+    scaled = np.empty((0 if weight is None else step, p))
+    for first in range(0, n, step):
+        part = block[first : first + step]
+        own = ones[: len(part)]
+        if weight is not None:
+            own = ones[first : first + step]
+            part = np.multiply(part, own[:, None], out=scaled[: len(part)])
+        gram += product(part.T, part)
+        side += product(own, part)
+    return bordered(gram, side, float(n) if weight is None else weight.sum())
 
 
 def bordered(matrix: Array, side: Array, corner: float) -> Array:
@@ -211,15 +232,11 @@ def bordered(matrix: Array, side: Array, corner: float) -> Array:
     return found
 
 
-def _uncentred_gram(block: Any, weight: Array | None, single: bool) -> Array:
-    """``sum w x x'`` of a block, in single precision if that is asked for."""
-    if not isinstance(block, np.ndarray):
-        other = block if weight is None else scaled_rows(block, weight)
-        return (block.T @ other).toarray()
-    if single:
-        return _single_gram(block, weight)
-    part = block if weight is None else block * np.sqrt(weight)[:, None]
-    return product(part.T, part)
+def _sparse_gram(block: Any, weight: Array | None) -> Array:
+    """``sum w x x'`` of a sparse block."""
+    other = block if weight is None else scaled_rows(block, weight)
+    found: Array = (block.T @ other).toarray()
+    return found
 
 
 def scaled_rows(block: Any, weight: Array) -> Any:
