@@ -401,6 +401,29 @@ def scaled_huber(delta):
     return value, start, slope, curvature
 
 
+def test_newton_takes_a_last_step_unseen():
+    seen = []
+
+    def fun(x):
+        seen.append(x.copy())
+        return float(np.log(np.cosh(x)).sum())
+
+    def jac(x):
+        return np.tanh(x)
+
+    def hess(x):
+        return np.diag(np.cosh(x) ** -2.0)
+
+    fit = minimize(
+        fun, [0.5], jac=jac, hess=hess, method=semismooth_newton,
+        options={"xtol": 0.1, "unseen": True},
+    )  # fmt: skip
+    assert fit.success and len(seen) == fit.nfev == 2
+    # Newton: x - sinh x cosh x, from 0.5 to -0.088 and on to 0.00045
+    np.testing.assert_allclose(seen[-1], -0.0876, atol=1e-4)
+    np.testing.assert_allclose(fit.x, 4.5e-4, atol=1e-5)
+
+
 def test_newton_on_a_perspective_ends_exactly():
     """A huge delta: the model is the function. A usual one: the last piece is met exactly."""
     bounds = Bounds([-np.inf] * 4 + [0.0], np.inf)

@@ -66,6 +66,9 @@ class NewtonOptions(NamedTuple):
     typical_slope : callable, default=None
         ``typical_slope()``: the size of the terms that sum up to the gradient at the point
         evaluated last. None: no gradient is large.
+    unseen : bool, default=False
+        Whether the last step is taken without an evaluation at its end: ``fun`` and ``jac`` of
+        the result are those before it.
     perspective : bool, default=False
         The last variable is a scale s > 0, and f is ``s h(r / s)``, r affine in the others, plus
         something linear. Without kinks, steps then follow the quadratic model of h, not of f:
@@ -81,6 +84,7 @@ class NewtonOptions(NamedTuple):
     least: float = -np.inf
     rounding: float = 0.0
     typical_slope: Callable[[], float] | None = None
+    unseen: bool = False
     perspective: bool = False
 
     @classmethod
@@ -134,7 +138,7 @@ def semismooth_newton(
     while descent.iterations < own.max_iter and status == Ended.MAX_ITER:
         status = descent.advance()
     return OptimizeResult(
-        x=descent.point.x,
+        x=descent.point.x + descent.beyond,
         fun=descent.point.value,
         jac=descent.point.gradient,
         nit=descent.iterations,
@@ -172,6 +176,7 @@ class _Descent:
         self.point = function.at(x0.copy())
         self.iterations, self.evaluations, self.step_length = 0, 1, np.inf
         self.damping, self.stalls = 0.0, _Stalls()
+        self.beyond: Array | float = 0.0  # the last step, where nothing is evaluated at its end
 
     def along(self, x: Array, step: Array) -> Callable[[float], float]:
         """The derivative along a step."""
@@ -194,7 +199,9 @@ class _Descent:
         negligible = -change <= NOISE * abs(point.value) + own.rounding
         if self.step_length <= own.xtol and (negligible or not self.damping):
             step *= min(1.0, room)
-            if self.step_length > 0.1 * own.xtol or self._lands(step):
+            if own.unseen:
+                self.beyond = step
+            elif self.step_length > 0.1 * own.xtol or self._lands(step):
                 self._polish(step)
             return Ended.FINISHED
         lost = -change <= STUCK * abs(point.value) + own.rounding

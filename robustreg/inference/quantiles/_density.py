@@ -21,6 +21,7 @@ from robustreg.estimators import QuantileRegressor
 from robustreg.estimators._base import levels_to_the_user
 from robustreg.evaluation.order_statistics import Deviation, Value, order_statistics
 from robustreg.evaluation.posed import Data
+from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.sums import Fitted, Point
 from robustreg.inference._rows import FittedRows
@@ -203,7 +204,7 @@ def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], f
     model = QuantileRegressor(levels[0], fit_intercept=fitted.has_intercept)
     problem, solver = model._prepare(data)
     problem = replace(problem, rows_wanted=False)
-    session, start = SOLVERS[solver].prepare(problem), None
+    session, start = SOLVERS[solver].prepare(problem), _start_of(fitted, problem)
     found: dict[float, Array] = {}
     for level in sorted(set(levels)):  # neighbours start from each other
         own = problem.with_loss(Quantile(level))
@@ -219,6 +220,13 @@ def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], f
         found[level] = np.append(fit.coef, fit.intercept)
         del fit  # before there is the next
     return [found[level] for level in levels], problem.y_unit / fitted.y_unit
+
+
+def _start_of(fitted: FittedRows, problem: Problem) -> Coefficients:
+    """The fit that is there, in a problem's units."""
+    rows, point, unit = fitted.rows, fitted.point, fitted.y_unit / problem.y_unit
+    own = point.intercept - float(point.beta @ rows.origin) if rows.fit_intercept else 0.0
+    return Coefficients(point.beta / rows.unit * unit, own * unit, point.sigma * unit)
 
 
 def _quantiles(fitted: FittedRows, levels: Sequence[float]) -> list[float]:

@@ -30,7 +30,7 @@ from robustreg.solvers.programme.dual import linprog_in
 from robustreg.solvers.programme.early import MOST_COORDINATES, EarlyVertex
 from robustreg.solvers.programme.rows import Programme, Stored, Streamed
 from robustreg.solvers.programme.session import ProgrammeSession
-from robustreg.solvers.programme.vertex import descents, least_along, typical_size, vertex
+from robustreg.solvers.programme.vertex import at_best_intercept, descents, typical_size, vertex
 
 TO_BOUNDARY = 0.9995  # share of the way to the boundary that a step may go
 TARGET = 1e-11  # relative complementarity gap that leaves the rest to the exact ending
@@ -85,13 +85,11 @@ def _searched(
 ) -> tuple[Candidate, OptimizeResult]:
     """The vertex that steps lead to: one that is proven on their way, or that at their end."""
     steps, negligible = _at_hand(problem, programme), EPS * problem.spread
+    shifts = programme.objective.rows.fit_intercept
+    plain = isinstance(steps, Stored) and not len(programme.kinked)
     early = EarlyVertex(steps, problem.exact)
     theta = first_theta(programme)
-    if early.serves and isinstance(steps, Stored) and not len(programme.kinked):
-        start = _nearer(steps, theta, programme.objective.rows.fit_intercept, negligible)
-        point, fit = stepped(steps, start, max_iter, negligible, early)
-    else:
-        point, fit = iterate(steps, theta, max_iter, negligible, early)
+    point, fit = searched(steps, theta, max_iter, negligible, early, plain, shifts)
     if early.found is not None:
         found = early.confirmed(programme)
         candidate = None if found is None else certified(programme, *found)
@@ -132,12 +130,30 @@ def first_theta(programme: Streamed) -> Array:
     return null if positive or null_value < least else theta
 
 
+def searched(
+    programme: Programme,
+    theta: Array,
+    max_iter: int,
+    negligible: float,
+    early: EarlyVertex,
+    plain: bool,
+    shifts: bool,
+) -> tuple[Point, OptimizeResult]:
+    """Interior-point steps from ``theta`` until a vertex is proven to be the only optimum.
+
+    ``plain`` says that there are no rows of a penalty, beside whose uneven residuals it would not
+    be safe to begin nearer to the end; ``shifts`` that the last coordinate is the intercept.
+    """
+    if not (early.serves and plain):
+        return iterate(programme, theta, max_iter, negligible, early)
+    start = _nearer(programme, theta, shifts, negligible)
+    return stepped(programme, start, max_iter, negligible, early)
+
+
 def _nearer(programme: Programme, theta: Array, shifts: bool, negligible: float) -> Point:
     """A point near the central path, further along it than where steps could begin safely."""
     if shifts:
-        least = least_along(programme, programme.residuals(theta), np.ones(len(programme.target)))
-        if least is not None:
-            theta = np.append(theta[:-1], theta[-1] + least[0])
+        theta = at_best_intercept(programme, theta)
     for share in NEARER:
         residual = programme.residuals(theta)
         mu = max(share * typical_size(np.abs(residual)), negligible)

@@ -34,7 +34,8 @@ from robustreg.solvers.programme.candidates import (
     reported,
     shift_at_zero,
 )
-from robustreg.solvers.programme.interior import interior_in, iterate
+from robustreg.solvers.programme.early import EarlyVertex
+from robustreg.solvers.programme.interior import interior_in, searched
 from robustreg.solvers.programme.jobs import (
     AtVertex,
     Confirm,
@@ -55,7 +56,7 @@ from robustreg.solvers.programme.rows import (
 )
 from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.smoothed import Smoothed, narrowed
-from robustreg.solvers.programme.vertex import descents, typical_size, vertex
+from robustreg.solvers.programme.vertex import at_best_intercept, descents, typical_size, vertex
 
 SAMPLE_SHARE = 50
 ROWS_PER_COORDINATE = 50  # of the sample
@@ -69,7 +70,7 @@ BAND = 3.0
 BIAS = 0.5  # in squares of the width: three times h^2 f' / 6 f, with f the density of residuals
 NARROWER = 0.25  # a width whose bias is more than the band
 SHARPNESS = 30.0  # of penalties' kinks: rounded off, they move all residuals by their width
-ALL_XTOL = 0.03  # length of the last step on all rows, in widths
+ALL_XTOL = 0.1  # length of the last step on all rows, in widths: none is seen to arrive
 WIDER = 4.0  # the band, after a round with more wrong signs than open rows
 MAX_ROUNDS = 8
 LEAST_SUM = 1e-9  # of the whole weight: that of rows whose sum takes part
@@ -99,28 +100,27 @@ def reduced_in(
         if ended is not None:
             return report(problem, programme, *ended, tol)
     theta = objective.least_squares() if start is None else objective.pack(start)
-    outcome = _rounds(problem, Passes(objective, problem.rows_wanted), theta, max_iter, tol)
+    whole = Passes(objective, problem.rows_wanted)
+    outcome = _rounds(problem, whole, theta, start is not None, max_iter, tol)
     if outcome is not None and (outcome.converged or outcome.ended == Ended.MAX_ITER):
         return outcome
     return interior_in(problem, chosen, None, max_iter, tol)
 
 
 def _rounds(
-    problem: Problem, whole: Passes, theta: Array, max_iter: int, tol: float
+    problem: Problem, whole: Passes, theta: Array, robust: bool, max_iter: int, tol: float
 ) -> Solution | None:
     """Solve for the open rows until all signs are confirmed; None where that does not pay."""
     negligible = EPS * problem.spread
-    begin = _smoothed_fit(whole, theta, negligible)
+    begin = _smoothed_fit(whole, theta, robust, negligible)
     found = whole.gathered(begin)
     iterations = 0
     for _ in range(MAX_ROUNDS):
         if found.open is None:
             return None
         rows = Reduction(whole, found.open, found.sums)
-        # not from the last theta: a vertex has no interior to step through
-        point, fit = iterate(rows.small, begin.theta, max_iter - iterations, negligible)
+        end, fit = _ended(problem, rows, begin.theta, max_iter - iterations, negligible)
         iterations += fit.nit
-        end = _End(rows, *vertex(rows.small, point.theta, point.nu, problem.exact, descents(fit)))
         confirmed, residual = whole.confirmed(begin, end, NEAR * problem.spread)
         wrong = None if confirmed.wrong is None else rows.new(confirmed.wrong)
         if fit.status == Ended.MAX_ITER or (wrong is not None and not len(wrong.index)):
@@ -134,6 +134,23 @@ def _rounds(
         begin = begin._replace(band=WIDER * begin.band)
         found = whole.gathered(begin)
     return None
+
+
+def _ended(
+    problem: Problem, rows: Reduction, theta: Array, max_iter: int, negligible: float
+) -> tuple[_End, OptimizeResult]:
+    """The vertex of a reduction, and how the steps to it ended.
+
+    They begin at a smoothed fit, not at the vertex before, which has no interior to step through.
+    """
+    whole, small, early = rows.whole, rows.small, EarlyVertex(rows.small, problem.exact)
+    plain, shifts = not len(whole.kinked), whole.objective.rows.fit_intercept
+    point, fit = searched(small, theta, max_iter, negligible, early, plain, shifts)
+    if early.found is not None:
+        at, nu, zero, _ = early.found
+    else:
+        at, nu, zero = vertex(small, point.theta, point.nu, problem.exact, descents(fit))
+    return _End(rows, at, nu, zero), fit
 
 
 class _Begin(NamedTuple):
@@ -250,8 +267,8 @@ class _Rounding:
         return Rounded(float(sums[-1]) + kinks.loss, slopes, hessian)
 
 
-def _smoothed_fit(whole: Passes, theta: Array, negligible: float) -> _Begin:
-    """A smoothed fit to all rows, by way of one to a sample.
+def _smoothed_fit(whole: Passes, theta: Array, robust: bool, negligible: float) -> _Begin:
+    """A smoothed fit to all rows, by way of one to a sample; ``robust``: from another such fit.
 
     What rounding the kinks off moves the fit by is of the order of the square of the width, which
     does not shrink any more once the sample has its largest size, while the band of open rows does:
@@ -260,7 +277,9 @@ def _smoothed_fit(whole: Passes, theta: Array, negligible: float) -> _Begin:
     sample = whole.sample()
     m = len(sample.target) - len(whole.kinked)
     share = min(1.0, STANDARD_ERRORS * float(np.sqrt(whole.size / m)))
-    theta, width = narrowed(sample, theta, NEWTON_STEPS, share, negligible)
+    if robust and whole.objective.rows.fit_intercept:  # of another quantile, it may be
+        theta = at_best_intercept(sample, theta)
+    theta, width = narrowed(sample, theta, NEWTON_STEPS, share, negligible, robust)
     size = np.abs(sample.residuals(theta)[:m])
     typical = max(typical_size(size), negligible)
     if m < whole.n:

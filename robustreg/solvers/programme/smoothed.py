@@ -17,6 +17,7 @@ from robustreg.solvers.programme.rows import Programme, Rounded
 from robustreg.solvers.programme.vertex import typical_size
 
 NARROWING = 0.25  # of one width to the next
+MUCH_WIDER = 2.0  # than what residuals there ask for: a width that the start has misled
 XTOL = 0.1  # length of the last step, in widths: the next width needs no more
 
 
@@ -65,28 +66,32 @@ class Smoothed:
             jac=True,
             hess=self.hessian if hessian is None else lambda _: hessian,
             method=semismooth_newton,
-            options={"xtol": xtol, "max_iter": max_iter},
+            options={"xtol": xtol, "max_iter": max_iter, "unseen": True},
         )
         return fit.x
 
 
 def narrowed(
-    programme: Programme, theta: Array, max_iter: int, share: float, least: float
+    programme: Programme, theta: Array, max_iter: int, share: float, least: float, robust: bool
 ) -> tuple[Array, float]:
     """The smoothed solution, the width coming down from the residuals' size to ``share`` of it.
 
-    No width is below ``least``. Returns theta and the last width.
+    No width is below ``least``. ``robust`` says that residuals at theta are those of a robust fit.
+    Returns theta and the last width.
     """
 
     def size() -> float:
         return max(typical_size(np.abs(programme.residuals(theta))), least)
 
     width = size()
-    for _ in range(2):  # the second time from the size of the residuals of a robust fit
+    for _ in range(0 if robust else 2):  # the second time from the size of a robust fit
         theta = Smoothed(programme, width).minimise(theta, max_iter, XTOL * width)
         width = size()
     last = max(share * width, least)
-    while width > last:
+    while True:
         width = max(NARROWING * width, last)
         theta = Smoothed(programme, width).minimise(theta, max_iter, XTOL * width)
-    return theta, width
+        if width <= last:
+            last = max(share * size(), least)  # no longer that of a start far off
+            if width <= MUCH_WIDER * last:
+                return theta, width

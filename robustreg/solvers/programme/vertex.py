@@ -341,3 +341,11 @@ def least_along(
         return -before / bend, moving[:0]
     at = min(at, len(order) - 1)
     return float(kinks[at]), moving[order[at : at + 1]]
+
+
+def at_best_intercept(programme: Programme, theta: Array) -> Array:
+    """The theta whose last coordinate, the intercept, is the least along it."""
+    unit = np.zeros(programme.size)
+    unit[-1] = 1.0
+    step = least_along(programme, programme.residuals(theta), programme.fitted(unit))
+    return theta if step is None else theta + step[0] * unit
