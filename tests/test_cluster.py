@@ -5,8 +5,10 @@
 
 import os
 import signal
+import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,3 +145,21 @@ def test_a_block_that_kills_its_worker_every_time(client, tmp_path):
     with pytest.raises(distributed.KilledWorker):
         model.fit(*lazy(tmp_path / "there", whoever_reads_it_dies))
     assert vars(model) == before
+
+
+def test_the_example_finds_the_tariff():
+    script = Path(__file__).resolve().parent.parent / "examples" / "dask_cluster.py"
+    if not script.exists():
+        pytest.skip("the examples are not here")
+    done = subprocess.run(
+        [sys.executable, str(script), "--days", "3", "--rides", "4000"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=120,
+        check=True,
+    )
+    lines = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
+    assert float(lines["L2Regressor"][1]) > 10.0  # dollars, for a tariff of 3
+    for name in ("L1Regressor", "HuberRegressor"):
+        np.testing.assert_allclose(np.array(lines[name][1:4], float), [3.0, 2.5, 0.5], atol=0.1)
