@@ -69,10 +69,17 @@ SAMPLES = {
 RANKS = np.array([-1.0, 0.0, 1.0, 2.0, 0.4 * N, 0.5 * N, 0.5 * N + 1.0, N - 1.0, N, 2.0 * N])
 
 
+@pytest.fixture
+def in_passes(monkeypatch):
+    """As if rows were too many to hold a value of each."""
+    monkeypatch.setattr(module, "AT_HAND", 0)
+
+
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("sample", [64, 2**14])
-def test_values_are_those_of_sorting(name, sample, monkeypatch):
+@pytest.mark.parametrize(("sample", "held"), [(64, 0), (2**14, 0), (2**14, 2**18)])
+def test_values_are_those_of_sorting(name, sample, held, monkeypatch):
     monkeypatch.setattr(module, "SAMPLE", sample)
+    monkeypatch.setattr(module, "AT_HAND", held)
     x = SAMPLES[name](np.random.default_rng(0))
     rows = rows_with(np.where(np.isinf(x), 0.0, x))
     found = order_statistics(rows, lambda block: x[block.place], RANKS)
@@ -96,6 +103,7 @@ def test_a_row_of_weight_w_counts_w_times(name, whole, monkeypatch):
         assert_array_equal(found, np.sort(repeated)[place])
 
 
+@pytest.mark.usefixtures("in_passes")
 def test_several_ranks_take_one_pass(monkeypatch):
     monkeypatch.setattr(module, "SAMPLE", 512)
     monkeypatch.setattr(First, "asked", 0)
@@ -104,6 +112,7 @@ def test_several_ranks_take_one_pass(monkeypatch):
     assert passes(rows) == 1
 
 
+@pytest.mark.usefixtures("in_passes")
 def test_a_bracket_that_misses_is_widened(monkeypatch):
     """Every 80th row, of which the sample is, is far from all others."""
     monkeypatch.setattr(module, "SAMPLE", -(-N // 80))
@@ -118,6 +127,7 @@ def test_a_bracket_that_misses_is_widened(monkeypatch):
         assert passes(rows) > 1
 
 
+@pytest.mark.usefixtures("in_passes")
 @pytest.mark.parametrize("sample", [64, -(-N // 80)])
 def test_no_more_than_so_many_values_are_held(sample, monkeypatch):
     monkeypatch.setattr(module, "SAMPLE", sample)

@@ -24,6 +24,7 @@ Bracket = tuple[float, float]  # values from the first to the second, both inclu
 
 SAMPLE, SAMPLE_ENTRIES = 2**14, 2**19  # rows of the sample, and entries of wide ones
 FEW = 2**10  # rows that it has at least
+AT_HAND = 2**18  # values without weights that are held rather than sampled
 UNSORTED = 2**14  # values from a bracket that are held before they are sorted
 SURE = 4.0  # standard errors of shares of a sample that brackets reach to either side
 MOST = 2**17  # different values of a bracket that are brought back
@@ -91,9 +92,8 @@ def order_statistics(rows: RowBlocks, value: Value, ranks: Array) -> Array:
     ndarray of shape (m,)
         A value for each rank.
     """
-    if rows.one_block or (rows.source.in_memory and rows.n <= _sampled(rows)):
-        block = rows.every(1)
-        return at_ranks(value(block), block.weight, ranks)
+    if rows.source.in_memory and (rows.one_block or rows.n <= _few(rows)):
+        return at_ranks(rows.collect(value), rows.weight, ranks)
     found = np.empty(len(ranks))
     pending = dict(enumerate(_searches(rows, value, ranks)))
     while pending:
@@ -130,7 +130,12 @@ def at_ranks(x: Array, weight: Array | None, ranks: Array) -> Array:
     """The smallest values of a sample with so much weight at or below them, where it is at hand."""
     if weight is None:
         index = np.clip(np.ceil(ranks).astype(np.intp) - 1, 0, len(x) - 1)
-        return np.partition(x, np.unique(index))[index]
+        found = np.empty(len(index))
+        for k in np.unique(index)[::-1]:  # one by one is faster, and what is below becomes less
+            x = np.partition(x, k)
+            found[index == k] = x[k]
+            x = x[:k]
+        return found
     order = np.argsort(x, kind="stable")
     index = np.searchsorted(np.cumsum(weight[order]), ranks)
     return x[order[np.minimum(index, len(x) - 1)]]
@@ -175,6 +180,11 @@ def _searches(rows: RowBlocks, value: Value, ranks: Array) -> list[_Search]:
     last = np.searchsorted(cumulated, middle + reach).tolist()
     ends = zip(ranks.tolist(), first, last, strict=True)
     return [_Search(rank, _around(x, low, high, 2, EVERYWHERE)) for rank, low, high in ends]
+
+
+def _few(rows: RowBlocks) -> int:
+    """Rows up to which all values are held: with weights they are sorted, which takes longer."""
+    return AT_HAND if rows.weight is None else _sampled(rows)
 
 
 def _sampled(rows: RowBlocks) -> int:
