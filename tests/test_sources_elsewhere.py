@@ -16,6 +16,7 @@ from robustreg import (
     QuantileRegressor,
 )
 from robustreg.diagnostics import robust_distances
+from robustreg.inference import infer
 from robustreg.metrics import mean_huber_loss
 from robustreg.model_selection import huber_path
 from robustreg.sources import RowSource, scan_dataset, scan_parquet
@@ -168,6 +169,18 @@ def test_fits_predictions_and_scores_are_those_of_the_arrays(name, weighted, dty
     np.testing.assert_allclose(values_of(predicted), expected.predict(given[0]), rtol=1e-9)
     score = found.score(*rows(name, folder / dtype, weighted))
     assert score == pytest.approx(expected.score(*given), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [*SCANS, *PAIRS])
+def test_standard_errors_are_those_of_the_arrays(name, folder):
+    given, own = table(), rows(name, folder / "float64", weighted=True)
+    model = HuberRegressor().fit(*given)
+    expected = infer(model, *given)
+    for fitted in (model, HuberRegressor().fit(*own)):
+        found = infer(fitted, *own)
+        np.testing.assert_allclose(found.standard_errors, expected.standard_errors, rtol=1e-9)
+        assert found.scale_error == pytest.approx(expected.scale_error, rel=1e-9)
+    assert found.names == ("intercept", *(NAMES if name in NAMED else ("x0", "x1", "x2")))
 
 
 def test_predictions_of_several_quantiles(folder):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from robustreg.sources import Job, RowSource
 from robustreg.sources._surveyed import FindNotFinite, SurveyedSource, survey
 
 OF_ROWS = ("weights_", "outliers_", "support_")  # attributes with an entry for each row
+T = TypeVar("T")
 
 
 class FitsInPasses(Protocol):
@@ -35,21 +37,31 @@ class Counted:
         return self.source.total(job)
 
 
-def fit_source(model: FitsInPasses, source: RowSource) -> list[Any]:
-    """Fit a model in passes over a source; what it would say of each row is left out.
-
-    Returns what has not converged.
-    """
-    counted = Counted(source)
+def with_survey(source: RowSource, work: Callable[[SurveyedSource], T]) -> T:
+    """What is made of the rows of a source in passes over it, the first of which surveys them."""
     with one_blas_thread() as n_threads, np.errstate(under="ignore"):
         try:
-            found, unfinished = model._from_rows(survey(counted, n_threads))
+            return work(survey(source, n_threads))
         except NotFiniteError:
             raise ValueError(_what_is_not_finite(source)) from None
         except OutOfRangeError:
             raise ValueError(
                 "Numbers in this fit leave the range of float64: rescale X, y or weights."
             ) from None
+
+
+def fit_source(model: FitsInPasses, source: RowSource) -> list[Any]:
+    """Fit a model in passes over a source; what it would say of each row is left out.
+
+    Returns what has not converged.
+    """
+
+    def fitted(rows: SurveyedSource) -> tuple[dict[str, Any], list[Any]]:
+        found, unfinished = model._from_rows(rows)
+        return found | {"_n_given": rows.n_given}, unfinished
+
+    counted = Counted(source)
+    found, unfinished = with_survey(counted, fitted)
     for name in (*OF_ROWS, "feature_names_in_"):  # of an earlier fit
         model.__dict__.pop(name, None)
     found["n_passes_"] = counted.passes

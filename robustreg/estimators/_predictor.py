@@ -265,7 +265,8 @@ class LinearEstimator(LinearPredictor, ABC):
         with self._unchanged_on_error():
             self._check_parameters()
             source = source_of(X, y, sample_weight)
-            self.__dict__.pop("n_passes_", None)  # of an earlier fit
+            for name in ("n_passes_", "_n_given"):  # of an earlier fit
+                self.__dict__.pop(name, None)
             if source is None:
                 self._with_data(X, y, sample_weight, self._fit)
             else:

@@ -32,6 +32,8 @@ from robustreg.inference._wald import TestResult
 from robustreg.inference.quantiles._density import sparsity
 from robustreg.inference.quantiles._parts import checked_fit
 from robustreg.losses import Quantile, ResidualLoss
+from robustreg.sources import RowSource
+from robustreg.sources._dispatch import refuse_source
 
 TOL = 1e-10  # of fits without the coefficients, of whose loss a small difference is taken
 LOWER = 1e-7  # of the loss, by which a fit without them may be below one to the default tol
@@ -42,8 +44,8 @@ GROSS, SHARE = 1e6, 1e-3
 
 def deviance_test(
     model: Any,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowSource,
+    y: ArrayLike | None,
     drop: str | Sequence[str],
     sample_weight: ArrayLike | None = None,
 ) -> TestResult:
@@ -53,10 +55,10 @@ def deviance_test(
     ----------
     model : estimator or Pipeline
         A fitted regressor of this package as `infer` takes it, but SRegressor and LTSRegressor.
-    X : {array-like, sparse matrix} of shape (n, p)
-        The rows that `model` was fitted to.
+    X : {array-like, sparse matrix} of shape (n, p), or RowSource
+        The rows that `model` was fitted to, in memory or not.
     y : array-like of shape (n,)
-        Their targets.
+        Their targets; None beside a RowSource, which has its own.
     drop : str or sequence of str
         Names of the coefficients that are 0 under the hypothesis, as in ``infer(...).names``:
         the columns' (x0, x1, ... where they have none), or "intercept".
@@ -133,6 +135,8 @@ def deviance_test(
             f"deviance_test compares losses at one scale, which {type(model).__name__} does not "
             "have; infer(model, X, y).wald_test(drop) tests its coefficients."
         )
+    if family is REJECTING:
+        refuse_source(f"deviance_test of {type(model).__name__}", X)
     kept = kept_of(model, columns, drop)
 
     def work(fitted: FittedRows) -> TestResult:

@@ -19,17 +19,18 @@ from robustreg.inference._geometry import Geometry
 from robustreg.inference._group_numbers import group_numbers
 from robustreg.inference._parts import Asked, Parts
 from robustreg.inference._pipeline import last_step, names_of
-from robustreg.inference._registry import family_of, kind_of
+from robustreg.inference._registry import check_at_hand, family_of, kind_of
 from robustreg.inference._result import Inference
 from robustreg.inference._rows import FittedRows, check_rows, with_rows_of
 from robustreg.inference.quantiles._parts import one_by_one, parts_of_several
 from robustreg.inference.quantiles._result import QuantileInference
+from robustreg.sources import RowSource
 
 
 def infer(
     model: Any,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowSource,
+    y: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     *,
     covariance: str = "auto",
@@ -45,10 +46,10 @@ def infer(
         A fitted regressor of this package without a penalty; or HuberRegressorCV and the other
         searches of this package whose best penalty is 0 (of a GridSearchCV its
         ``best_estimator_``); or a pipeline that ends in one, through whose other steps X goes.
-    X : {array-like, sparse matrix} of shape (n, p)
-        The rows that `model` was fitted to.
+    X : {array-like, sparse matrix} of shape (n, p), or RowSource
+        The rows that `model` was fitted to, in memory or not: whatever `fit` takes.
     y : array-like of shape (n,)
-        Their targets.
+        Their targets; None beside a RowSource, which has its own.
     sample_weight : array-like of shape (n,), default=None
         Their weights, as in `fit`: weight k counts a row k times.
     covariance : str, default="auto"
@@ -63,7 +64,8 @@ def infer(
         exponential weights (Bose and Chatterjee 2003), and of others there is one least-squares
         solve for each with the robustness weights of the fit (Salibian-Barrera and Zamar 2002).
         "auto" is "HC3"; "classical" for LTS; for quantiles "rank" up to 1000 rows, else "nid"; and
-        with groups "cluster".
+        with groups "cluster". Of rows that are not in memory there are all but "rank", of which
+        "auto" is "nid", "bootstrap", and those with groups.
     groups : array-like of shape (n,), default=None
         A label for each row, of the group that it belongs to.
     n_resamples : int, default=999
@@ -135,6 +137,7 @@ def infer(
     model, X, names = last_step(model, X)
     family = family_of(model, several=True)
     kind = kind_of(family, model, covariance, groups)
+    check_at_hand(model, X, family, kind, groups)
     check_scalar(n_resamples, "n_resamples", Integral, min_val=2)
     random = check_random_state(random_state)
 
@@ -178,7 +181,8 @@ def _warn(model: Any, parts: Parts, result: Inference, asked: Asked) -> None:
     why = "the rows in the centre of the loss say nothing of that"
     if found.alone:
         rows = found.alone if kept is None else kept[list(found.alone)].tolist()
-        why = f"it rests on single rows (number {_listed(rows)}), which may be anything"
+        among = "" if parts.fitted.knows_all else " of those with a positive weight"
+        why = f"it rests on single rows (number {_listed(rows)}{among}), which may be anything"
     elif asked.groups is not None:
         why += ", or a single group alone does"
     name = type(model).__name__

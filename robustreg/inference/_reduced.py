@@ -18,6 +18,8 @@ from robustreg.evaluation.posed import Data
 from robustreg.inference._good_rows import residuals
 from robustreg.inference._pipeline import names_of
 from robustreg.inference._rows import FittedRows
+from robustreg.sources._columns import with_columns
+from robustreg.sources._surveyed import SurveyedSource
 from robustreg.subsampling.descent import Fit, descend_at_scale
 from robustreg.subsampling.estimates import make_sample
 from robustreg.subsampling.table import Table, least_absolute_problem
@@ -30,9 +32,11 @@ class Kept(NamedTuple):
     intercept: bool
     dropped: tuple[str, ...]
 
-    def data(self, fitted: FittedRows) -> Data:
+    def data(self, fitted: FittedRows) -> Data | SurveyedSource:
         """The rows with these columns; with one of zeros where there are none."""
-        source: Any = fitted.rows.source
+        source = fitted.rows.source
+        if isinstance(source, SurveyedSource):
+            return with_columns(source, self.columns)
         X = source.X
         if not len(self.columns):
             X = np.zeros((source.n, 1))
@@ -106,7 +110,8 @@ def descended(model: Any, fitted: FittedRows, kept: Kept) -> Reduced:
     """
     if kept.is_empty:
         return Reduced(np.zeros(fitted.rows.p), 0.0, 0)
-    data, loss = kept.data(fitted), model.loss_
+    data: Any = kept.data(fitted)
+    loss = model.loss_
     problem = least_absolute_problem(data, kept.intercept)
     scale = float(model.loss_scale_) / problem.y_unit
     sample = make_sample(

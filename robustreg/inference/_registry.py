@@ -24,6 +24,7 @@ from robustreg.inference._rows import FittedRows
 from robustreg.inference.quantiles import _parts as quantiles
 from robustreg.losses import ConvexLoss
 from robustreg.model_selection import HuberRegressorCV, L1RegressorCV, QuantileRegressorCV
+from robustreg.sources._dispatch import refuse_source
 
 
 class Family(NamedTuple):
@@ -40,6 +41,7 @@ GROUPED = {"cluster": "CR3", "CR1": "CR1"}
 SMOOTH = Family((*HC, *GROUPED), "HC3", _smooth.parts)
 REJECTING = Family((*HC, *GROUPED), "HC3", _rejecting.parts, whitened=False)
 TRIMMED = Family((*HC, *GROUPED), "classical", _rejecting.parts, whitened=False)
+ROWS_AT_ONCE = ("rank", "bootstrap")  # kinds that refit rows, or sort them
 QUANTILE = Family(("iid", "nid", "kernel", "rank", "cluster", "bootstrap"), "auto", quantiles.parts)
 FAMILIES: dict[type, Family] = {
     L2Regressor: SMOOTH,
@@ -86,6 +88,20 @@ def family_of(model: Any, several: bool = False) -> Family:
     if isinstance(model, MRegressor) and not isinstance(model.loss_, ConvexLoss):
         return REJECTING
     return family
+
+
+def check_at_hand(model: Any, X: Any, family: Family, kind: str, groups: Any) -> None:
+    """Refuse rows that are not in memory where sums over them are not all that it takes."""
+    name = type(model).__name__
+    if groups is not None:
+        refuse_source("infer with groups", X, ", in the order of groups")
+    if kind in ROWS_AT_ONCE:
+        others = [each for each in family.kinds if each not in (*ROWS_AT_ONCE, *GROUPED)]
+        refuse_source(f"covariance={kind!r}", X, f", or take another one: {', '.join(others)}")
+    if not family.whitened:
+        refuse_source(f"Inference for {name}, which rejects rows,", X)
+    if getattr(model, "delta", None) == "auto":
+        refuse_source(f"Inference for {name}(delta='auto')", X)
 
 
 def kind_of(family: Family, model: Any, covariance: str, groups: Any) -> str:

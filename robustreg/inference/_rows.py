@@ -7,7 +7,7 @@ very different units, no inverse of ``X'X`` could tell enough.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from robustreg._arrays import Array
 from robustreg._cached import cached_property
 from robustreg.estimators._base import rows_that_count
+from robustreg.estimators._from_source import with_survey
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.evaluation.choice import MAX_WHITENED, white
 from robustreg.evaluation.coordinates import Coordinates
@@ -30,6 +31,8 @@ from robustreg.evaluation.survey import read_rows
 from robustreg.inference._noise import Noise, SumNoise
 from robustreg.losses import ConvexLoss, HalfSquared
 from robustreg.penalties import ElasticNet
+from robustreg.sources._dispatch import source_of
+from robustreg.sources._surveyed import SurveyedSource
 
 ENTRIES = 2**19  # of a block of rows: as many numbers of rows, or of groups, are held at a time
 
@@ -58,7 +61,8 @@ class FittedRows:
     exact : float
         Residuals up to this size, in units of `y_unit`, are those of an exact fit.
     kept : ndarray of int or None
-        Which rows of the user's have a positive weight; None: all.
+        Which rows of the user's have a positive weight; None: all, or rows are not in memory, of
+        which nobody knows.
     n_given : int
         How many rows the user gave.
     """
@@ -78,6 +82,16 @@ class FittedRows:
     def rows(self) -> RowBlocks:
         """The rows, read in blocks."""
         return self.coordinates.rows
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether they are at hand all at once, or in passes alone."""
+        return self.rows.source.in_memory
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether it is known which rows of the user's have no weight."""
+        return self.in_memory or self.n_given == self.rows.n
 
     @property
     def has_intercept(self) -> bool:
@@ -115,7 +129,8 @@ class FittedRows:
 
         They are computed once where all of them take no more room than a block of rows.
         """
-        return Held(self.residuals) if self.rows.n <= ENTRIES else self._residual
+        short = self.in_memory and self.rows.n <= ENTRIES
+        return Held(self.residuals) if short else self._residual
 
     @property
     def _residual(self) -> Residual:
@@ -182,11 +197,17 @@ def with_rows_of(
     ValueError
         If X, y or sample_weight are not what `fit` takes, or X has other columns.
     """
+    source = source_of(X, y, sample_weight)
+    if source is not None:
+        _check_columns(model, source.n_columns, source.names)
+        return with_survey(
+            source, lambda rows: work(_fitted_rows(model, rows, None, rows.n_given, whitened))
+        )
     reader = copy.copy(model)  # which is told the columns of X, as in a fit
-    name = type(model).__name__
 
     def of_data(X: Any, y: Array, weight: Array | None, _: np.dtype, n_threads: int) -> Any:
-        _check_columns(model, reader, name)
+        names = getattr(reader, "feature_names_in_", None)
+        _check_columns(model, reader.n_features_in_, names)
         data, kept = rows_that_count(X, y, weight, n_threads)
         return work(_fitted_rows(model, data, kept, len(y), whitened))
 
@@ -195,10 +216,11 @@ def with_rows_of(
 
 def check_rows(model: Any, fitted: FittedRows) -> None:
     """Refuse other numbers of rows than the fit's, and fits that no variances can be told of."""
-    if fitted.n_given != len(model.weights_):
+    n = len(model.weights_) if hasattr(model, "weights_") else model._n_given
+    if fitted.n_given != n:
         raise ValueError(
             f"X, y and sample_weight are not the rows that {type(model).__name__} was fitted to: "
-            f"these were {len(model.weights_)}, not {fitted.n_given}."
+            f"these were {n}, not {fitted.n_given}."
         )
     scale = float(model.scale_)
     with np.errstate(over="ignore", under="ignore"):
@@ -220,14 +242,10 @@ def check_rows(model: Any, fitted: FittedRows) -> None:
         )
 
 
-def _check_columns(model: LinearEstimator, reader: LinearEstimator, name: str) -> None:
-    if reader.n_features_in_ != model.n_features_in_:
-        raise ValueError(
-            f"X has {reader.n_features_in_} columns, but {name} was fitted to "
-            f"{model.n_features_in_}."
-        )
-    before = getattr(model, "feature_names_in_", None)
-    now = getattr(reader, "feature_names_in_", None)
+def _check_columns(model: LinearEstimator, count: int, now: Sequence[str] | None) -> None:
+    name, before = type(model).__name__, getattr(model, "feature_names_in_", None)
+    if count != model.n_features_in_:
+        raise ValueError(f"X has {count} columns, but {name} was fitted to {model.n_features_in_}.")
     if before is not None and now is not None and list(before) != list(now):
         raise ValueError(
             f"X has the columns {', '.join(map(str, now))}, but {name} was fitted to "
@@ -237,7 +255,7 @@ def _check_columns(model: LinearEstimator, reader: LinearEstimator, name: str) -
 
 def _fitted_rows(
     model: LinearEstimator,
-    data: Data,
+    data: Data | SurveyedSource,
     kept: NDArray[np.intp] | None,
     n_given: int,
     whitened: bool,
@@ -258,8 +276,7 @@ def _fitted_rows(
     else:
         rows = read_rows(problem.observed, problem.fit_intercept)
         coordinates = Coordinates(rows, np.eye(rows.p), None, np.zeros(rows.p))
-    largest = 1.0 if data.weight is None else float(data.weight.max())
-    total = float(data.n if data.weight is None else data.weight.sum())
+    largest, total = _largest_and_sum(data)
     sigma = 1.0 if loss.homogeneity == 2 else model.loss_scale_ / problem.y_unit
     return FittedRows(
         coordinates=coordinates,
@@ -273,6 +290,15 @@ def _fitted_rows(
         kept=kept,
         n_given=n_given,
     )
+
+
+def _largest_and_sum(data: Data | SurveyedSource) -> tuple[float, float]:
+    """Of the weights, as the user gave them."""
+    if isinstance(data, SurveyedSource):
+        return data.largest_weight, data.found.weights[0]
+    if data.weight is None:
+        return 1.0, float(data.n)
+    return float(data.weight.max()), float(data.weight.sum())
 
 
 def _point(model: LinearEstimator, problem: Problem, rows: RowBlocks, sigma: float) -> Point:

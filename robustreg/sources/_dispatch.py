@@ -11,6 +11,7 @@ from scipy import sparse
 from robustreg._numbers import is_dask, is_elsewhere, is_lazy_frame
 from robustreg.sources._base import RowSource
 from robustreg.sources._per_row import Line, Predict
+from robustreg.sources._surveyed import NotInMemoryError
 
 
 def is_source(X: Any) -> bool:
@@ -40,6 +41,21 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> RowSource | None:
     if y is None:
         raise ValueError(f"y must be given beside X, a {type(X).__name__}; got None.")
     return _made_of(X, y, sample_weight)
+
+
+def refuse_source(what: str, X: Any, instead: str = "") -> None:
+    """Refuse rows that are not in memory.
+
+    Raises
+    ------
+    NotInMemoryError
+        If X is such.
+    """
+    if is_source(X):
+        raise NotInMemoryError(
+            f"{what} needs all rows in memory, and was given a {type(X).__name__}: load them into "
+            f"arrays{instead}."
+        )
 
 
 def columns_of(X: Any) -> tuple[int, Sequence[str] | None]:

@@ -40,6 +40,8 @@ class Surveyed:
         Sum, least and largest of the weights.
     ends : tuple of float
         Least and largest target.
+    given : int
+        Rows, those of weight 0 included.
     keys : ndarray of shape (m,)
         Random numbers, which decide what rows are in the sample: the smallest.
     X, y, weight : ndarray of shape (m, p), (m,), (m,)
@@ -50,6 +52,7 @@ class Surveyed:
     marks: dict[int, int]
     weights: tuple[float, float, float]
     ends: tuple[float, float]
+    given: int
     keys: Array
     X: Array
     y: Array
@@ -66,6 +69,7 @@ class Surveyed:
             {**self.marks, **other.marks},
             (sum(total), min(least), max(largest)),
             (min(low, lower), max(high, higher)),
+            self.given + other.given,
             keys[kept],
             np.concatenate([self.X, other.X])[kept],
             np.concatenate([self.y, other.y])[kept],
@@ -96,6 +100,7 @@ class Survey:
                 float(own_weight.max(initial=0.0)),
             ),
             (float(own_y.min(initial=np.inf)), float(own_y.max(initial=-np.inf))),
+            len(y),
             keys[drawn],
             own_X[drawn],
             own_y[drawn],
@@ -202,6 +207,11 @@ class SurveyedSource:
     def n(self) -> int:
         """Rows of positive weight."""
         return sum(self.found.counts.values())
+
+    @property
+    def n_given(self) -> int:
+        """Rows, those of weight 0 included."""
+        return self.found.given
 
     @cached_property
     def starts(self) -> dict[int, int]:

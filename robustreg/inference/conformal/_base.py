@@ -18,6 +18,7 @@ from robustreg._validation import check_finite
 from robustreg.estimators import HuberRegressor
 from robustreg.estimators._predictor import LinearPredictor
 from robustreg.inference.conformal._folds import has_own_folds
+from robustreg.sources._dispatch import refuse_source
 
 
 class AroundRegressor(MetaEstimatorMixin, RegressorMixin, Estimator):
@@ -48,6 +49,7 @@ class AroundRegressor(MetaEstimatorMixin, RegressorMixin, Estimator):
 
     def _read(self, X: Any, y: Any) -> tuple[Any, Array]:
         """X in a form that can be indexed, and y as finite numbers, one for each row."""
+        refuse_source("ConformalRegressor", X)
         if y is None:
             raise ValueError(
                 "ConformalRegressor requires y to be passed, but the target y is None."

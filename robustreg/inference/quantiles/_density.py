@@ -10,7 +10,6 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -28,6 +27,8 @@ from robustreg.inference._rows import FittedRows
 from robustreg.inference.quantiles._nearest import FindNearest
 from robustreg.losses import Quantile
 from robustreg.solvers import SOLVERS
+from robustreg.sources._array import ArraySource
+from robustreg.sources._surveyed import NotInMemoryError, SurveyedSource
 
 Density = Callable[[Block], Array]  # of the noise at the rows of a block
 
@@ -164,7 +165,13 @@ def nid_densities(
     """The same at several quantiles, whose fits start from each other."""
     widths = [bandwidth_within(tau, fitted.total, rule) for tau in taus]
     levels = [tau + side * h for tau, h in zip(taus, widths, strict=True) for side in (-1, 1)]
-    fits, unit = fits_at(fitted, levels)
+    try:
+        fits, unit = fits_at(fitted, levels)
+    except NotInMemoryError:
+        raise NotInMemoryError(
+            "covariance='nid' compares two fits next to the quantile, of which one needs all rows "
+            "in memory: load them into arrays, or take covariance='iid' or 'kernel'."
+        ) from None
     rows, densities = fitted.rows, []
     for low, high, h in zip(fits[::2], fits[1::2], widths, strict=True):
         beta = (high[:-1] - low[:-1]) * unit * rows.unit
@@ -199,8 +206,7 @@ def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Gaus
 
 def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], float]:
     """Coefficients and intercept at some quantiles, and their unit of y in that of the blocks."""
-    source: Any = fitted.rows.source
-    data = Data(source.X, source.y, source.weight, source.n_threads)
+    data = _data_of(fitted.rows.source)
     model = QuantileRegressor(levels[0], fit_intercept=fitted.has_intercept)
     problem, solver = model._prepare(data)
     problem = replace(problem, rows_wanted=False)
@@ -227,6 +233,15 @@ def _start_of(fitted: FittedRows, problem: Problem) -> Coefficients:
     rows, point, unit = fitted.rows, fitted.point, fitted.y_unit / problem.y_unit
     own = point.intercept - float(point.beta @ rows.origin) if rows.fit_intercept else 0.0
     return Coefficients(point.beta / rows.unit * unit, own * unit, point.sigma * unit)
+
+
+def _data_of(source: ArraySource | SurveyedSource) -> Data | SurveyedSource:
+    """What a fit takes of rows: of few that are elsewhere what the survey has brought, all."""
+    if isinstance(source, SurveyedSource):
+        if source.sample.n < source.n:
+            return source
+        source = source.sample
+    return Data(source.X, source.y, source.weight, source.n_threads)
 
 
 def _quantiles(fitted: FittedRows, levels: Sequence[float]) -> list[float]:

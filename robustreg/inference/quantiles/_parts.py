@@ -60,7 +60,8 @@ def one_by_one(model: Any) -> list[Any]:
         one = copy.copy(model)
         one.quantile, one.quantiles_ = float(level), model.quantiles_[index : index + 1]
         for name in OF_EACH:
-            setattr(one, name, getattr(model, name)[index])
+            if hasattr(model, name):  # of rows that were not in memory there are no weights
+                setattr(one, name, getattr(model, name)[index])
         found.append(one)
     return found
 
@@ -89,7 +90,7 @@ def parts_of_several(
     fits = [checked_fit(each, fitted, tau) for each, tau in zip(models, taus, strict=True)]
     kind = asked.kind
     if kind == "auto":
-        kind = "rank" if fitted.total <= MOST_RANKED else "nid"
+        kind = "rank" if fitted.in_memory and fitted.total <= MOST_RANKED else "nid"
     unknown: Array = np.zeros((fitted.size, 0))
     alone: tuple[int, ...] = ()
     name = kind

@@ -34,6 +34,7 @@ from robustreg.inference.quantiles._rank import (
 )
 from robustreg.losses import HalfSquared
 from robustreg.penalties import ElasticNet
+from robustreg.sources._dispatch import refuse_source
 
 NEAREST = 1e-10  # of the statistic, or absolutely where it is below 1: up to which it is the least
 NOTHING = 1e-12  # share of a vertex in a point, up to which it has none
@@ -119,6 +120,7 @@ def rank_test(
             f"rank_test is for L1Regressor and QuantileRegressor, not {type(model).__name__}; "
             "deviance_test is for others."
         )
+    refuse_source("rank_test", X, ", or take deviance_test")
     kept = kept_of(model, columns, drop)
 
     def work(fitted: FittedRows) -> TestResult:
