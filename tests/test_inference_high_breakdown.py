@@ -261,11 +261,11 @@ def test_influence_of_least_trimmed_squares():
 
 
 def test_least_trimmed_squares_of_half_of_the_rows():
-    half = _trimmed.Trimmed(np.ones(0), np.ones(0), None, 0.0, 0.5, 1)
+    half = _trimmed.Trimmed(None, 0.0, None, 0.0, 0.5, 1)
     assert half.pull == pytest.approx(2.034, abs=0.001)
     noise = 0.975 - _trimmed.EDGE + (2.0 * half.pull + half.pull**2) * half.trimmed
     assert noise / 0.975 == pytest.approx(1.45, abs=0.01)
-    all_rows = _trimmed.Trimmed(np.ones(0), np.ones(0), None, 0.0, 1.0, 1)
+    all_rows = _trimmed.Trimmed(None, 0.0, None, 0.0, 1.0, 1)
     assert all_rows.trimmed == 1.0
 
 

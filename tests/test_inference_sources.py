@@ -32,6 +32,13 @@ SMOOTH = {
     "huber-mad": HuberRegressor(scale="mad"),
     "m": MRegressor("pseudo_huber", fit_intercept=False),
 }
+REJECTING = [
+    MMRegressor(random_state=0),
+    SRegressor(random_state=0),
+    MRegressor("bisquare", random_state=0),
+    MRegressor("bisquare", scale="s", random_state=0),
+    LTSRegressor(random_state=0),
+]
 QUANTILES = {
     "l1": L1Regressor(),
     "quantile": QuantileRegressor(0.3, fit_intercept=False),
@@ -111,6 +118,48 @@ def test_results_are_those_of_the_arrays(name, kind, fitted):
     if name == "quantiles":
         test, other = found.equal_slopes_test(), infer(of_arrays, *rows, covariance=kind)
         assert_allclose(test.statistic, other.equal_slopes_test().statistic, rtol=1e-9)
+
+
+def bad_rows(X, far):
+    X[:150] *= far
+
+
+def collinear(X, far):
+    bad_rows(X, far)
+    X[:, 2] = X[:, 0] - X[:, 1]
+
+
+@pytest.mark.parametrize("change", [bad_rows, collinear])
+@pytest.mark.parametrize(("far", "weighted"), [(2.0, False), (1e9, True)])
+@pytest.mark.parametrize("model", REJECTING, ids=repr)
+def test_estimates_that_reject_rows(model, change, far, weighted, monkeypatch):
+    X, y, weight = table()
+    order = np.argsort(-np.abs(y - np.median(y)), kind="stable")
+    X, y = X[order], y[order]
+    change(X, far)
+    order = np.random.default_rng(2).permutation(N)
+    rows = [X[order], y[order], *([weight] if weighted else [])]
+    model = clone(model).fit(*rows)
+    for kind in ("classical", "HC3"):
+        expected = infer(model, *rows, covariance=kind)
+        for most, passes in ((N, 1), (700, 8)):  # all rows in the sample, and some of them
+            monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", most)
+            source = guarded(*rows)
+            assert_same(infer(model, source, covariance=kind), expected)
+            assert source.passes <= passes
+            assert max(source.jobs) < 4_000
+    rows[1] = rows[1] + 0.1 * np.sin(np.arange(N))
+    with pytest.raises(ValueError, match="are not the rows that"):
+        infer(model, guarded(*rows))
+
+
+@pytest.mark.parametrize("model", [MMRegressor(random_state=0), SRegressor(random_state=0)])
+def test_estimates_that_reject_rows_of_a_source(model, monkeypatch):
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 700)
+    X, y, weight = table()
+    source = guarded(X, y, weight)
+    model = clone(model).fit(source)
+    assert_same(infer(model, source), infer(model, X, y, weight))
 
 
 @pytest.mark.parametrize("model", [L1Regressor(), QuantileRegressor([0.6, 0.4])], ids=repr)
@@ -263,10 +312,8 @@ def test_which_row_a_coefficient_rests_on(weight, where):
         (HuberRegressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
         (L1Regressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
         (HuberRegressor("auto"), {}, r"HuberRegressor\(delta='auto'\) needs all rows in memory"),
-        (MMRegressor(), {}, "MMRegressor, which rejects rows, needs all rows in memory"),
-        (MRegressor("bisquare"), {}, "MRegressor, which rejects rows, needs all rows in memory"),
-        (SRegressor(), {}, "SRegressor, which rejects rows, needs all rows in memory"),
-        (LTSRegressor(), {}, "LTSRegressor, which rejects rows, needs all rows in memory"),
+        (MMRegressor(), {"covariance": "bootstrap"}, "another one: classical, HC0, HC1, HC2, HC3"),
+        (LTSRegressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
     ],
 )
 def test_who_needs_the_rows_says_so(model, options, message):

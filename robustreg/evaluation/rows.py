@@ -157,7 +157,7 @@ class RowBlocks(Reading):
         return Block(self, self.read(X), self.observed.targets(source.y[index]), weight, index)
 
     @cached_property
-    def _alone(self) -> Reading:
+    def alone(self) -> Reading:
         """How the rows are read, without them."""
         return Reading(**{each.name: getattr(self, each.name) for each in fields(Reading)})
 
@@ -174,7 +174,7 @@ class RowBlocks(Reading):
             return None
         X = self.read(rows_of(source.X, slice(None)))
         # read by a copy: the block and these rows would keep each other in memory otherwise;
-        # made in a fifth of the time of ``_alone``, which small tables notice
+        # made in a fifth of the time of ``alone``, which small tables notice
         reading = object.__new__(RowBlocks)
         reading.__dict__.update(self.__dict__)
         return Block(reading, X, self.observed.y, source.weight, slice(0, self.n))
@@ -190,7 +190,7 @@ class RowBlocks(Reading):
             return job(whole)
         source, targets = self.observed.for_a_pass()
         # what is sent to another process must not hold rows
-        reading = self if source.in_memory else self._alone
+        reading = self if source.in_memory else self.alone
         return source.total(_Blocks(reading, targets, source.starts, self._block_rows(job), job))
 
     def _block_rows(self, job: Callable[[Block], Any]) -> int:

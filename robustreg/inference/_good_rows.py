@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from robustreg._arrays import Array
 from robustreg.evaluation.choice import white
-from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
-from robustreg.evaluation.reading import Block
+from robustreg.evaluation.reading import Block, Reading
 from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Point, standardised
 from robustreg.evaluation.survey import read_rows
+from robustreg.evaluation.units import Targets
 from robustreg.inference._rows import FittedRows
+from robustreg.sources._surveyed import SurveyedSource
+from robustreg.sources._views import weighed
 from robustreg.subsampling.table import least_absolute_problem
 
 OFF, OFF_SINGLE = 1e-6, 1e-3  # by which estimating equations may miss 0, of coefficients in float32
@@ -33,9 +35,7 @@ FAR = 1e100  # scales: beyond, all losses that redescend are flat
 
 def problem_of(fitted: FittedRows) -> Problem:
     """The rows with y in units that outliers have no say in."""
-    source = fitted.rows.source
-    data = Data(source.X, source.y, source.weight, source.n_threads)
-    return least_absolute_problem(data, fitted.has_intercept)
+    return least_absolute_problem(fitted.data, fitted.has_intercept)
 
 
 def point_of(problem: Problem, rows: RowBlocks, coef: Any, intercept: Any, sigma: float) -> Point:
@@ -47,22 +47,21 @@ def point_of(problem: Problem, rows: RowBlocks, coef: Any, intercept: Any, sigma
     return Point(beta, at_zero, sigma)
 
 
+Weigh = Callable[[Array], Array]  # weights of rows from their standardised residuals
+
+
 def in_good_coordinates(
     fitted: FittedRows,
     problem: Problem,
     point: Callable[[RowBlocks], Point],
-    weigh: Callable[[Array], Array],
+    weigh: Weigh,
 ) -> FittedRows:
     """Rows in coordinates in which ``sum w v q q'`` is proportional to I.
 
     Here v are the weights that standardised residuals from a point are given.
     """
     rows = read_rows(problem.observed, problem.fit_intercept)
-    there = point(rows)
-    share = np.maximum(weigh(rows.collect(lambda block: residuals(block, there))), LEAST_SHARE)
-    if problem.weight is not None:
-        share *= problem.weight
-    coordinates, _ = white(problem.with_weight(share), far=None)
+    coordinates, _ = white(_weighed(problem, rows, point(rows), weigh), far=None)
     rows = replace(coordinates.rows, observed=problem.observed, total=fitted.rows.total)
     return replace(
         fitted,
@@ -71,6 +70,36 @@ def in_good_coordinates(
         y_unit=problem.y_unit,
         exact=problem.exact,
     )
+
+
+def _weighed(problem: Problem, rows: RowBlocks, point: Point, weigh: Weigh) -> Problem:
+    """A problem whose rows have their weights times what their residuals are given."""
+    source = problem.observed.source
+    if isinstance(source, SurveyedSource):
+        targets = problem.observed.targets
+        own = weighed(source, _Share(rows.alone, targets, point, weigh))
+        return replace(problem, observed=replace(problem.observed, source=own))
+    share = rows.collect(lambda block: _share_of(block, point, weigh))
+    return problem.with_weight(share if problem.weight is None else share * problem.weight)
+
+
+def _share_of(block: Block, point: Point, weigh: Weigh) -> Array:
+    return np.maximum(weigh(residuals(block, point)), LEAST_SHARE)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Weights of rows as a source hands them out."""
+
+    reading: Reading
+    targets: Targets
+    point: Point
+    weigh: Weigh
+
+    def __call__(self, X: Array, y: Array) -> Array:
+        whole = slice(0, len(y))
+        block = Block(self.reading, self.reading.read(X), self.targets(y), None, whole)
+        return _share_of(block, self.point, self.weigh)
 
 
 def residuals(block: Block, point: Point) -> Array:
@@ -111,8 +140,11 @@ def refuse_other_rows(model: Any, fitted: FittedRows, miss: float, psi_square: f
 def check_noise(model: Any) -> None:
     """Refuse a fit whose scale is 0."""
     if not model.scale_ > 0.0:
-        on = int(np.sum(model.weights_ >= 1.0 - OFF))
+        some = "half of the"
+        if hasattr(model, "weights_"):
+            on = int(np.sum(model.weights_ >= 1.0 - OFF))
+            some = f"{on} of {len(model.weights_)}"
         raise ValueError(
-            f"{type(model).__name__} passes through {on} of {len(model.weights_)} rows exactly: "
-            "there is no noise to judge the fit by."
+            f"{type(model).__name__} passes through {some} rows exactly: there is no noise to "
+            "judge the fit by."
         )

@@ -39,6 +39,7 @@ from robustreg.inference._parts import Asked
 from robustreg.inference._r_squared import gaussian_ratio, r_squared
 from robustreg.inference._rows import FittedRows
 from robustreg.inference._signed_sums import (
+    Good,
     Leave,
     Score,
     Solved,
@@ -100,12 +101,11 @@ def _by_curvature(
 def _by_good_rows(
     model: Any, fitted: FittedRows, problem: Problem
 ) -> tuple[FittedRows, Start, Solved]:
-    loss = model.loss_
     own = in_good_coordinates(
         fitted,
         problem,
         lambda rows: _own_point(model, problem, rows),
-        lambda z: good(loss, z),
+        Good(model.loss_),
     )
     start = _start(model, problem, own.rows)
     return own, start, own.rows.sum(Score(start, own.point, own.coordinates.gram_basis))

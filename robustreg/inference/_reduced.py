@@ -18,8 +18,8 @@ from robustreg.evaluation.posed import Data
 from robustreg.inference._good_rows import residuals
 from robustreg.inference._pipeline import names_of
 from robustreg.inference._rows import FittedRows
-from robustreg.sources._columns import with_columns
 from robustreg.sources._surveyed import SurveyedSource
+from robustreg.sources._views import with_columns
 from robustreg.subsampling.descent import Fit, descend_at_scale
 from robustreg.subsampling.estimates import make_sample
 from robustreg.subsampling.table import Table, least_absolute_problem
@@ -34,16 +34,16 @@ class Kept(NamedTuple):
 
     def data(self, fitted: FittedRows) -> Data | SurveyedSource:
         """The rows with these columns; with one of zeros where there are none."""
-        source = fitted.rows.source
-        if isinstance(source, SurveyedSource):
-            return with_columns(source, self.columns)
-        X = source.X
+        data = fitted.data
+        if isinstance(data, SurveyedSource):
+            return with_columns(data, self.columns)
+        X = data.X
         if not len(self.columns):
-            X = np.zeros((source.n, 1))
+            X = np.zeros((data.n, 1))
         elif len(self.columns) < X.shape[1]:
             some = sparse.issparse(X)
             X = X[:, self.columns] if some else np.take(X, self.columns, axis=1)
-        return Data(X, source.y, source.weight, source.n_threads)
+        return Data(X, data.y, data.weight, data.n_threads)
 
     @property
     def is_empty(self) -> bool:

@@ -98,8 +98,6 @@ def check_at_hand(model: Any, X: Any, family: Family, kind: str, groups: Any) ->
     if kind in ROWS_AT_ONCE:
         others = [each for each in family.kinds if each not in (*ROWS_AT_ONCE, *GROUPED)]
         refuse_source(f"covariance={kind!r}", X, f", or take another one: {', '.join(others)}")
-    if not family.whitened:
-        refuse_source(f"Inference for {name}, which rejects rows,", X)
     if getattr(model, "delta", None) == "auto":
         refuse_source(f"Inference for {name}(delta='auto')", X)
 

@@ -89,9 +89,19 @@ class FittedRows:
         return self.rows.source.in_memory
 
     @property
+    def data(self) -> Data | SurveyedSource:
+        """What a fit takes of them: of few that are elsewhere what the survey has brought, all."""
+        source = self.rows.source
+        if isinstance(source, SurveyedSource):
+            if source.sample.n < source.n:
+                return source
+            source = source.sample
+        return Data(source.X, source.y, source.weight, source.n_threads)
+
+    @property
     def knows_all(self) -> bool:
         """Whether it is known which rows of the user's have no weight."""
-        return self.in_memory or self.n_given == self.rows.n
+        return self.kept is not None or self.n_given == self.rows.n
 
     @property
     def has_intercept(self) -> bool:

@@ -221,13 +221,31 @@ def left_out(fitted: FittedRows, job: Leave, bread: Bread) -> Middle:
 
 def gram_of_good(fitted: FittedRows, loss: ResidualLoss) -> Array:
     """``sum w v x x'`` in the K coordinates, with the robustness weights v of the rows."""
-    basis = fitted.coordinates.gram_basis
+    job = _GramOfGood(loss, fitted.point, fitted.coordinates.gram_basis)
+    return fitted.lead(fitted.rows.sum(job))
 
-    def of_block(block: Block) -> Array:
-        share = good(loss, residuals(block, fitted.point))
-        return weighted_gram(block.reading, block.X, block.weighted(share), basis)
 
-    return fitted.lead(fitted.rows.sum(of_block))
+@dataclass(frozen=True)
+class _GramOfGood:
+    """The job that sums it, as it is summed."""
+
+    loss: ResidualLoss
+    point: Point
+    basis: Array | None  # of the coordinates that Gram matrices are summed in; None: the columns
+
+    def __call__(self, block: Block) -> Array:
+        share = good(self.loss, residuals(block, self.point))
+        return weighted_gram(block.reading, block.X, block.weighted(share), self.basis)
+
+
+@dataclass(frozen=True)
+class Good:
+    """What gives robustness weights."""
+
+    loss: ResidualLoss
+
+    def __call__(self, z: Array) -> Array:
+        return good(self.loss, z)
 
 
 def good(loss: ResidualLoss, z: Array) -> Array:

@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from robustreg._arrays import SUMMED, Array
+from robustreg._arrays import SUMMED, Array, Mask
 from robustreg.evaluation.moments import weighted_gram
+from robustreg.evaluation.order_statistics import Deviation, order_statistics
 from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import RowBlocks
 from robustreg.evaluation.sums import Point, slopes_of
 from robustreg.evaluation.units import EXACT
 from robustreg.inference._clusters import Terms, by_groups
@@ -45,18 +47,47 @@ EDGE = 2.0 * CUTOFF * math.exp(-0.5 * CUTOFF * CUTOFF) / math.sqrt(2.0 * math.pi
 
 
 @dataclass(frozen=True)
+class Within:
+    """What gives 1 to rows within a reach, and 0 to others."""
+
+    reach: float
+
+    def __call__(self, raw: Array) -> Array:
+        return (np.abs(raw) <= self.reach).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The largest of the h smallest residuals, up to rounding, and the share of those that tie."""
+
+    size: float
+    rounding: float
+    tied: float = 1.0
+
+    def of(self, raw: Array) -> tuple[Mask, Mask]:
+        """Which rows are below it, and which tie for the last places."""
+        size = np.abs(raw)
+        below = size < self.size - self.rounding
+        return below, ~below & (size <= self.size + self.rounding)
+
+    def __call__(self, raw: Array) -> Array:
+        """Shares of rows in the raw fit: 1 for those chosen, and less for those that tie."""
+        below, tied = self.of(raw)
+        return below + tied * self.tied
+
+
+@dataclass(frozen=True)
 class Trimmed:
     """The rows that a least trimmed squares fit and its raw fit are made of.
 
     Attributes
     ----------
-    kept : ndarray of shape (n,)
-        1 for the rows within reach of the raw fit, else 0.
-    chosen : ndarray of shape (n,)
-        Shares of the rows in the raw fit: 1 for the h of the smallest residuals, and less for those
-        that tie for the last places.
     raw : Point
         The raw fit.
+    reach : float
+        How far from it rows are kept.
+    edge : Edge
+        Which are the h of the smallest residuals.
     squares : float
         The sum of their squared residuals from it, in squared units of y.
     covered : float
@@ -65,12 +96,16 @@ class Trimmed:
         k, the rank of the regressors.
     """
 
-    kept: Array
-    chosen: Array
     raw: Point
+    reach: float
+    edge: Edge
     squares: float
     covered: float
     rank: int
+
+    def kept(self, raw: Array) -> Array:
+        """1 for rows within reach of the raw fit, else 0, from their residuals there."""
+        return Within(self.reach)(raw)
 
     @property
     def pull(self) -> float:
@@ -95,37 +130,60 @@ def check_reweighted(model: Any) -> None:
 def posed(model: Any, fitted: FittedRows) -> tuple[FittedRows, Trimmed, Kept]:
     """The rows in coordinates that are white for those kept, which these are, and their sums."""
     problem = problem_of(fitted)
-    reach = max(CUTOFF * model.raw_scale_ / problem.y_unit, problem.exact or EXACT)
-
-    def keep(raw: Array) -> Array:
-        return (np.abs(raw) <= reach).astype(np.float64)
-
+    exact = problem.exact or EXACT
+    reach = max(CUTOFF * model.raw_scale_ / problem.y_unit, exact)
     own = in_good_coordinates(
         fitted,
         problem,
         lambda rows: point_of(problem, rows, model.raw_coef_, model.raw_intercept_, 1.0),
-        keep,
+        Within(reach),
     )
     raw, rows = own.point, own.rows
-    size = np.abs(rows.collect(lambda block: residuals(block, raw)))
-    weight = np.ones(rows.n) if rows.weight is None else rows.weight
     covered = min(model.n_support_, fitted.total) / fitted.total
-    chosen = _smallest(size, weight, covered * rows.total)
+    edge, squares = _smallest(rows, raw, covered * rows.total, exact)
+    squares *= fitted.weight_unit * problem.y_unit**2
     point = point_of(problem, rows, model.coef_, model.intercept_, 1.0)
-    squares = float((weight * chosen) @ (size * size)) * fitted.weight_unit * problem.y_unit**2
-    found = Trimmed(keep(size), chosen, raw, squares, covered, int(model.rank_))
+    found = Trimmed(raw, reach, edge, squares, covered, int(model.rank_))
     own = replace(own, point=point)
-    return own, found, own.rows.sum(_Score(found, point, own.coordinates.gram_basis))
+    return own, found, rows.sum(_Score(found, point, own.coordinates.gram_basis))
 
 
-def _smallest(size: Array, weight: Array, covered: float) -> Array:
-    """The shares of rows in a sum of so much weight of the smallest, those that tie alike."""
-    order = np.argsort(size)
-    reached = np.searchsorted(np.cumsum(weight[order]), covered * (1.0 - SUMMED))
-    edge = size[order[min(int(reached), len(size) - 1)]]
-    tied = size == edge
-    left = (covered - weight[size < edge].sum()) / weight[tied].sum()
-    return (size < edge) + tied * min(max(left, 0.0), 1.0)
+def _smallest(rows: RowBlocks, raw: Point, covered: float, rounding: float) -> tuple[Edge, float]:
+    """Which rows are in a sum of so much weight of the smallest residuals, and of their squares.
+
+    Those that tie for the last places have shares alike.
+    """
+    value = _Raw(raw)
+    (size,) = order_statistics(rows, Deviation(value), np.array([covered * (1.0 - SUMMED)]))
+    edge = Edge(float(size), rounding)
+    below, tied, squares, tied_squares = rows.sum(_SumSmallest(edge, value))
+    share = min(max((covered - below) / tied, 0.0), 1.0)
+    return replace(edge, tied=share), float(squares + share * tied_squares)
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """The residuals of the raw fit."""
+
+    point: Point
+
+    def __call__(self, block: Block) -> Array:
+        return residuals(block, self.point)
+
+
+@dataclass(frozen=True)
+class _SumSmallest:
+    """The job that sums the weight below an edge and of those that tie, and their squares."""
+
+    edge: Edge
+    value: _Raw
+
+    def __call__(self, block: Block) -> Array:
+        raw = self.value(block)
+        masks = self.edge.of(raw)
+        weights = [block.weighted(mask.astype(np.float64)) for mask in masks]
+        size = np.where(masks[0] | masks[1], raw, 0.0)
+        return np.array([own.sum() for own in weights] + [own @ (size * size) for own in weights])
 
 
 @dataclass(frozen=True)
@@ -149,9 +207,9 @@ class _Score:
     basis: Array | None
 
     def __call__(self, block: Block) -> Kept:
-        own, chosen = self.trimmed.kept[block.place], self.trimmed.chosen[block.place]
         w = 1.0 if block.weight is None else block.weight
         r, raw = residuals(block, self.point), residuals(block, self.trimmed.raw)
+        own, chosen = self.trimmed.kept(raw), self.trimmed.edge(raw)
         r, raw = np.where(own > 0.0, r, 0.0), np.where(chosen > 0.0, raw, 0.0)
         return Kept(
             bread=weighted_gram(block.reading, block.X, w * own, self.basis),
@@ -218,8 +276,7 @@ class _Leave:
     leave_out: LeaveOut
 
     def __call__(self, block: Block) -> Middle:
-        moves = _moves(block, self.trimmed, self.point)
-        return self.leave_out.middle(block, moves, self.trimmed.kept[block.place])
+        return self.leave_out.middle(block, *_moves(block, self.trimmed, self.point))
 
 
 def clustered(
@@ -229,22 +286,24 @@ def clustered(
     bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
 
     def terms(block: Block) -> Terms:
-        return Terms.of(block, _moves(block, trimmed, fitted.point), trimmed.kept[block.place])
+        return Terms.of(block, *_moves(block, trimmed, fitted.point))
 
     return by_groups(fitted, bread, terms, kind, groups, trimmed.rank)
 
 
-def moves_of(fitted: FittedRows, trimmed: Trimmed) -> Array:
-    """``r 1(kept) + B r0 1(chosen)`` of all rows, shape (n,)."""
-    return fitted.rows.collect(lambda block: _moves(block, trimmed, fitted.point))
+def moves_of(fitted: FittedRows, trimmed: Trimmed) -> tuple[Array, Array]:
+    """``r 1(kept) + B r0 1(chosen)`` of all rows, and ``1(kept)``, shape (n,)."""
+    pieces = fitted.rows.sum(lambda block: [np.array(_moves(block, trimmed, fitted.point))])
+    moves, kept = np.hstack(pieces)
+    return moves, kept
 
 
-def _moves(block: Block, trimmed: Trimmed, point: Point) -> Array:
-    """``r 1(kept) + B r0 1(chosen)`` of rows."""
-    own, chosen = trimmed.kept[block.place], trimmed.chosen[block.place]
+def _moves(block: Block, trimmed: Trimmed, point: Point) -> tuple[Array, Array]:
+    """``r 1(kept) + B r0 1(chosen)`` of rows, and ``1(kept)``."""
     r, raw = residuals(block, point), residuals(block, trimmed.raw)
+    own, chosen = trimmed.kept(raw), trimmed.edge(raw)
     moves = np.where(own > 0.0, r, 0.0)
-    return moves + trimmed.pull * chosen * np.where(chosen > 0.0, raw, 0.0)
+    return moves + trimmed.pull * chosen * np.where(chosen > 0.0, raw, 0.0), own
 
 
 def explained_by(fitted: FittedRows, trimmed: Trimmed, kept: Kept) -> tuple[float, float, int]:

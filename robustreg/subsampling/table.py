@@ -25,6 +25,7 @@ from robustreg.evaluation.reading import Block
 from robustreg.evaluation.units import EXACT, FARTHEST, SURVEY_ROWS
 from robustreg.losses import Absolute
 from robustreg.penalties import ElasticNet
+from robustreg.sources._surveyed import SurveyedSource
 
 # Entries up to this many scales of their column count in full for the coordinates; a row with a
 # larger one is shrunk to it.
@@ -266,7 +267,7 @@ def ridge(size: Array, total: float) -> Array:
     return np.maximum(RIDGE * total, ROUNDED * size)
 
 
-def least_absolute_problem(data: Data, fit_intercept: bool) -> Problem:
+def least_absolute_problem(data: Data | SurveyedSource, fit_intercept: bool) -> Problem:
     """Least absolute deviations without a penalty: y in units that outliers have no say in."""
     loss, penalty = Absolute(), ElasticNet()
     return make_problem(data, loss=loss, scale=1.0, penalty=penalty, fit_intercept=fit_intercept)

@@ -53,6 +53,7 @@ def of_trimmed(fitted: FittedRows, trimmed: Trimmed, kept: Kept, asked: Asked) -
     In place of psi there is what rows move the estimate by, ``r 1(kept) + B r0 1(one of the h)``:
     the raw fit that chose the rows is drawn anew to first order only.
     """
-    bread, moves = Bread.of(fitted.lead(kept.bread), fitted.rows.total), moves_of(fitted, trimmed)
-    equations = Equations(trimmed.kept, moves, None, bread.inverse, bread.unknown)
+    bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
+    moves, within = moves_of(fitted, trimmed)
+    equations = Equations(within, moves, None, bread.inverse, bread.unknown)
     return bootstrap(fitted, equations, asked)

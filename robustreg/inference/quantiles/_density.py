@@ -27,8 +27,7 @@ from robustreg.inference._rows import FittedRows
 from robustreg.inference.quantiles._nearest import FindNearest
 from robustreg.losses import Quantile
 from robustreg.solvers import SOLVERS
-from robustreg.sources._array import ArraySource
-from robustreg.sources._surveyed import NotInMemoryError, SurveyedSource
+from robustreg.sources._surveyed import NotInMemoryError
 
 Density = Callable[[Block], Array]  # of the noise at the rows of a block
 
@@ -206,9 +205,8 @@ def kernel_density(fitted: FittedRows, tau: float, rule: str = BOFINGER) -> Gaus
 
 def fits_at(fitted: FittedRows, levels: Sequence[float]) -> tuple[list[Array], float]:
     """Coefficients and intercept at some quantiles, and their unit of y in that of the blocks."""
-    data = _data_of(fitted.rows.source)
     model = QuantileRegressor(levels[0], fit_intercept=fitted.has_intercept)
-    problem, solver = model._prepare(data)
+    problem, solver = model._prepare(fitted.data)
     problem = replace(problem, rows_wanted=False)
     session, start = SOLVERS[solver].prepare(problem), _start_of(fitted, problem)
     found: dict[float, Array] = {}
@@ -233,15 +231,6 @@ def _start_of(fitted: FittedRows, problem: Problem) -> Coefficients:
     rows, point, unit = fitted.rows, fitted.point, fitted.y_unit / problem.y_unit
     own = point.intercept - float(point.beta @ rows.origin) if rows.fit_intercept else 0.0
     return Coefficients(point.beta / rows.unit * unit, own * unit, point.sigma * unit)
-
-
-def _data_of(source: ArraySource | SurveyedSource) -> Data | SurveyedSource:
-    """What a fit takes of rows: of few that are elsewhere what the survey has brought, all."""
-    if isinstance(source, SurveyedSource):
-        if source.sample.n < source.n:
-            return source
-        source = source.sample
-    return Data(source.X, source.y, source.weight, source.n_threads)
 
 
 def _quantiles(fitted: FittedRows, levels: Sequence[float]) -> list[float]:
