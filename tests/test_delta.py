@@ -14,7 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from robustreg import HuberRegressor, L1Regressor, huber_path
-from robustreg.estimators._delta import choose_delta, doubt_of_choice
+from robustreg.estimators import _doubt
+from robustreg.estimators._delta import choose_delta
+from robustreg.estimators._doubt import doubt_of_choice
+from robustreg.evaluation.rows import of_column, only_column
 from robustreg.losses import Huber
 
 DELTAS = np.linspace(0.3, 3.0, 28)
@@ -136,16 +139,36 @@ def documented_doubt(residual, weight, threshold):
     return np.exp(np.clip(gain, 0, error))
 
 
+def doubt_of(residual, weight, threshold):
+    unit = 1.0 if weight is None else weight.max()
+    rows = of_column(residual, None if weight is None else weight / unit, 1)
+    return doubt_of_choice(rows, only_column, threshold=threshold, unit=unit)
+
+
+@pytest.mark.parametrize("n", [40_000, 100_000])
+@pytest.mark.parametrize("zeros", [0.0, 0.3, 0.6])
+def test_a_choice_from_rows_of_which_a_sample_tells_where_to_look(n, zeros, monkeypatch):
+    rng = np.random.default_rng(4)
+    residual, weight = rng.standard_t(1, size=n), rng.integers(1, 4, size=n).astype(float)
+    residual[rng.random(n) < zeros] = 0.0
+    residual[:: n // 2**14] *= 9.0  # of which the sample has more than others have
+    found = doubt_of(residual, weight, 0.4)
+    monkeypatch.setattr(_doubt, "SAMPLE", n)
+    assert found == pytest.approx(doubt_of(residual, weight, 0.4), rel=1e-9)
+    if not zeros:
+        assert found == pytest.approx(documented_doubt(residual, weight, 0.4), rel=1e-9)
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.8, 1.5, 3.0])
 def test_a_choice_is_doubted_as_documented(threshold):
     rng = np.random.default_rng(0)
     for residual in (rng.normal(size=80), rng.standard_t(2, size=80), rng.laplace(size=80)):
         weight = rng.integers(1, 4, size=80).astype(float)
-        found = doubt_of_choice(residual, weight, threshold=threshold)
+        found = doubt_of(residual, weight, threshold)
         assert found == pytest.approx(documented_doubt(residual, weight, threshold), rel=1e-9)
         repeated = np.repeat(residual, weight.astype(int))
-        assert doubt_of_choice(repeated, threshold=threshold) == pytest.approx(found, rel=1e-12)
-        assert doubt_of_choice(1e200 * residual, weight, threshold=1e200 * threshold) >= 1.0
+        assert doubt_of(repeated, None, threshold) == pytest.approx(found, rel=1e-12)
+        assert doubt_of(1e200 * residual, weight, 1e200 * threshold) >= 1.0
 
 
 def test_residuals_may_be_of_any_size():

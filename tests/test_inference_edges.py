@@ -29,7 +29,8 @@ from robustreg import (
     estimators,
     model_selection,
 )
-from robustreg.estimators._delta import doubt_of_choice
+from robustreg.estimators._doubt import doubt_of_choice
+from robustreg.evaluation.rows import of_column, only_column
 from robustreg.inference import infer
 from robustreg.inference._group_numbers import group_numbers
 from robustreg.inference._registry import FAMILIES, GROUPED, family_of
@@ -189,7 +190,8 @@ def test_a_chosen_delta_is_paid_for():
     model = HuberRegressor(delta="auto").fit(X, y)
     found = infer(model, X, y)
     fixed = infer(HuberRegressor(delta=model.delta_).fit(X, y), X, y)
-    doubt = doubt_of_choice(y - model.predict(X), threshold=model.delta_ * model.loss_scale_)
+    rows, threshold = of_column(y - model.predict(X), None, 1), model.delta_ * model.loss_scale_
+    doubt = doubt_of_choice(rows, only_column, threshold=threshold)
     assert 1.01 < doubt < 1.5
     assert_allclose(found.standard_errors**2, doubt * fixed.standard_errors**2, rtol=1e-6)
     assert found.covariance_type == f"{fixed.covariance_type}, delta chosen"

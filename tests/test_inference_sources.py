@@ -200,6 +200,19 @@ def test_auto_is_what_passes_can_tell(fitted):
     assert infer(models("huber")[1], guarded(*rows)).covariance_type.startswith("HC3")
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scale", ["joint", 1.0])
+def test_a_delta_that_was_chosen(weighted, scale, monkeypatch):
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 700)
+    rows, model = given(weighted), HuberRegressor("auto", scale=scale)
+    expected = infer(model.fit(*rows), *rows)
+    assert expected.covariance_type.endswith("delta chosen")
+    source = guarded(*rows)
+    assert_same(infer(model, source), expected)
+    assert source.passes <= 12
+    assert max(source.jobs) < 4_000
+
+
 def test_columns_have_their_names():
     X, y, _ = table()
     source = guarded(X, y, names=NAMES)
@@ -311,7 +324,6 @@ def test_which_row_a_coefficient_rests_on(weight, where):
         (HuberRegressor(), {"covariance": "bootstrap"}, "'bootstrap' .* another one: classical, H"),
         (HuberRegressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
         (L1Regressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
-        (HuberRegressor("auto"), {}, r"HuberRegressor\(delta='auto'\) needs all rows in memory"),
         (MMRegressor(), {"covariance": "bootstrap"}, "another one: classical, HC0, HC1, HC2, HC3"),
         (LTSRegressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
     ],

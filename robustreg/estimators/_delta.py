@@ -67,9 +67,9 @@ def choose_delta(
     >>> round(choose_delta(clean), 1), round(choose_delta(wild), 1)
     (2.1, 0.5)
     """
-    size, outside, squares = _sorted_sums(residual, sample_weight, zero)
+    size, outside, squares = sorted_sums(residual, sample_weight, zero)
     if scale is None:
-        threshold = _joint_thresholds(size, outside, squares, _joint_levels())
+        threshold = joint_thresholds(size, outside, squares, _joint_levels())
     else:
         threshold = CANDIDATES * scale
     rows = np.searchsorted(size, threshold, side="right")
@@ -84,63 +84,6 @@ def choose_delta(
     variance = (squares[rows] + threshold**2 * outside[rows]) / inside**2
     share = (variance / variance.min()) ** -SHARPNESS
     return float(np.average(CANDIDATES[usable], weights=share))
-
-
-def doubt_of_choice(
-    residual: Array,
-    sample_weight: Array | None = None,
-    *,
-    threshold: float,
-    zero: float = 0.0,
-) -> float:
-    """By what to multiply the variance of coefficients whose threshold was chosen.
-
-    Of many thresholds, the one with the least estimate of V (:func:`choose_delta`) promises more
-    than it keeps. With t1 of 1.345 at the joint scale of the residuals, the promised gain is
-    ``g = log V(t1) / V(t)``. Rows contribute to it, and to its variance ``e^2 = sum w d^2 / W^2``,
-
-        d = v(t1) - v(t),    v(t) = min(r^2, t^2) / mean min(r^2, t^2) - 2 [|r| <= t] / P(t)
-
-    (the delta method). What exceeds e is believed: the result is ``exp(min(max(g, 0), e))``.
-
-    Parameters
-    ----------
-    residual : ndarray of shape (n,)
-        Residuals of the fit, n >= 1.
-    sample_weight : ndarray of shape (n,), default=None
-        Positive weights, which count rows.
-    threshold : float
-        The threshold of the fit, in the units of the residuals.
-    zero : float, default=0.0
-        Residuals of at most this size count as zeros.
-
-    Returns
-    -------
-    float
-        At least 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from robustreg.estimators._delta import doubt_of_choice
-    >>> clean = np.random.default_rng(0).normal(size=100)
-    >>> print([round(doubt_of_choice(clean, threshold=t), 2) for t in (0.4, 1.345, 2.5)])
-    [1.0, 1.0, 1.07]
-    """
-    size = np.minimum(np.abs(residual, dtype=np.float64), SQUARABLE)
-    weight = np.ones(len(size)) if sample_weight is None else sample_weight
-    level = np.array([_joint_level(DEFAULT_DELTA)])
-    usual = float(_joint_thresholds(*_sorted_sums(residual, sample_weight, zero), level)[0])
-    share, gain, own = weight / weight.sum(), 0.0, np.zeros(len(size))
-    for sign, limit in ((1.0, usual), (-1.0, threshold)):
-        square, inside = np.minimum(size, limit) ** 2, (size > zero) & (size <= limit)
-        mean, part = float(share @ square), float(share @ inside)
-        if not (mean > 0.0 and part > 0.0):
-            return 1.0
-        gain += sign * float(np.log(mean / part**2))
-        own += sign * (square / mean - 2.0 * inside / part)
-    error = float(np.sqrt(share @ own**2 / weight.sum()))
-    return float(np.exp(min(max(gain, 0.0), error)))
 
 
 def has_collapsed(trust: Array, sample_weight: Array | None, *, delta: float, scale: float) -> bool:
@@ -163,11 +106,11 @@ def has_collapsed(trust: Array, sample_weight: Array | None, *, delta: float, sc
         many are off the plane for that to be the scale at 1.345, too.
     """
     out = trust < (min(1.0, delta / REACH) if scale > 0.0 else 1.0)
-    most = HALF if scale > 0.0 else _joint_level(DEFAULT_DELTA)
+    most = HALF if scale > 0.0 else joint_level(DEFAULT_DELTA)
     return float(np.average(out, weights=sample_weight)) > most
 
 
-def _sorted_sums(residual: Array, weight: Array | None, zero: float) -> tuple[Array, Array, Array]:
+def sorted_sums(residual: Array, weight: Array | None, zero: float) -> tuple[Array, Array, Array]:
     """Sorted sizes of the m residuals that are not zeros, and sums for the smallest k of them.
 
     For k = 0, ..., m: the share of the weight beyond these, and their sum of squares over W.
@@ -186,7 +129,7 @@ def _sorted_sums(residual: Array, weight: Array | None, zero: float) -> tuple[Ar
     return size, outside, squares
 
 
-def _joint_thresholds(size: Array, outside: Array, squares: Array, level: Array) -> Array:
+def joint_thresholds(size: Array, outside: Array, squares: Array, level: Array) -> Array:
     """Thresholds delta sigma(delta) of some deltas; 0 where the joint scale would be 0.
 
     The joint scale makes the mean of min(r^2, t^2) / t^2 equal to 2 kappa / delta^2, and
@@ -204,10 +147,10 @@ def _joint_thresholds(size: Array, outside: Array, squares: Array, level: Array)
 @functools.cache
 def _joint_levels() -> Array:
     """Those of all candidates."""
-    return np.array([_joint_level(delta) for delta in CANDIDATES])
+    return np.array([joint_level(delta) for delta in CANDIDATES])
 
 
 @functools.cache
-def _joint_level(delta: float) -> float:
+def joint_level(delta: float) -> float:
     """2 kappa / delta^2, which falls in delta: rows that weigh less do not keep sigma from 0."""
     return float(2.0 * Huber(delta).kappa / delta**2)

@@ -19,7 +19,7 @@ from robustreg.evaluation.order_statistics import (
 )
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import Block
-from robustreg.evaluation.rows import RowBlocks, of_column
+from robustreg.evaluation.rows import RowBlocks, of_column, only_column
 from robustreg.evaluation.ties import interpolated_share, row_codes, share_of_rank
 from robustreg.solvers._solution import Made, Residuals, Solution
 from robustreg.sources._surveyed import not_here
@@ -78,16 +78,10 @@ def _mad_by_passes(problem: Problem, fit: Solution, residuals: Residuals, centre
 def _readable(problem: Problem, residuals: Residuals) -> tuple[RowBlocks, Value]:
     """Rows that have residuals, and what gives these."""
     if problem.observed.source.in_memory:
-        return of_column(residuals(), problem.weight, problem.n_threads), _only_column
+        return of_column(residuals(), problem.weight, problem.n_threads), only_column
     if not isinstance(residuals, Made):
         raise not_here()
     return residuals.rows, residuals.of_block
-
-
-def _only_column(block: Block) -> Array:
-    """The number that a row has in all of its columns."""
-    found: Array = block.X[:, 0]
-    return found
 
 
 def _median_size(rows: RowBlocks, value: Value, centre: float, removed: float) -> float:

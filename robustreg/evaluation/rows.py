@@ -238,6 +238,12 @@ def of_column(values: Array, weight: Array | None, n_threads: int) -> RowBlocks:
     return unread(source, Targets(Units(1.0, 1.0, 0.0, 1.0, 1.0, 0.0)))
 
 
+def only_column(block: Block) -> Array:
+    """The number that a row of such a table has in all of its columns."""
+    found: Array = block.X[:, 0]
+    return found
+
+
 @dataclass(frozen=True)
 class _Piece:
     """The job that hands back what a function gives for the rows of a block."""

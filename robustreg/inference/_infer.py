@@ -137,7 +137,7 @@ def infer(
     model, X, names = last_step(model, X)
     family = family_of(model, several=True)
     kind = kind_of(family, model, covariance, groups)
-    check_at_hand(model, X, family, kind, groups)
+    check_at_hand(X, family, kind, groups)
     check_scalar(n_resamples, "n_resamples", Integral, min_val=2)
     random = check_random_state(random_state)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robustreg.estimators._delta import doubt_of_choice
+from robustreg.estimators._doubt import doubt_of_choice
 from robustreg.inference._clusters import clustered
 from robustreg.inference._covariance import Covariance, classical, sandwich, score
 from robustreg.inference._good_rows import refuse_other_rows
@@ -74,9 +74,10 @@ def _doubt(fitted: FittedRows) -> float:
     """How much less is known than it seems, because delta was chosen by the rows."""
     loss: Any = fitted.loss
     return doubt_of_choice(
-        fitted.residuals,
-        fitted.counts,
+        fitted.rows,
+        fitted.residual,
         threshold=loss.delta * fitted.point.sigma,
+        unit=fitted.weight_unit,
         zero=fitted.zero_size,
     )
 
