@@ -418,7 +418,8 @@ def test_newton_takes_a_last_step_unseen():
         fun, [0.5], jac=jac, hess=hess, method=semismooth_newton,
         options={"xtol": 0.1, "unseen": True},
     )  # fmt: skip
-    assert fit.success and len(seen) == fit.nfev == 2
+    assert fit.success
+    assert len(seen) == fit.nfev == 2
     # Newton: x - sinh x cosh x, from 0.5 to -0.088 and on to 0.00045
     np.testing.assert_allclose(seen[-1], -0.0876, atol=1e-4)
     np.testing.assert_allclose(fit.x, 4.5e-4, atol=1e-5)
