@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -14,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
 from robustreg.estimators._from_source import fit_source
-from robustreg.estimators._noise import noise_mad, residual_centre
+from robustreg.estimators._judgement import ByInfluence, ByLoss, Judgement, Plane, Weigh, Within
+from robustreg.estimators._noise import Noise, noise_mad, residual_centre
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Coefficients, Problem
@@ -34,8 +33,6 @@ from robustreg.sources._surveyed import SurveyedSource
 NO_PENALTY = ElasticNet()
 #: Fits that have not converged, and what they are of.
 Unfinished = list[tuple[Solution, str]]
-
-OUTLIER_CUTOFF = 2.5  # standard deviations: 1.24 % of clean Gaussian rows
 
 
 class LinearRegressor(LinearEstimator):
@@ -75,8 +72,8 @@ class LinearRegressor(LinearEstimator):
     def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], Unfinished]:
         """The fitted attributes, in passes over rows that are not in memory."""
         problem, solver, fit = self._solve(rows)
-        scale = self._noise_scale(problem, fit, fit.residuals)
-        found = self._of_fit(problem, fit, scale, np.dtype(np.float64)) | {"solver_": solver}
+        noise = self._noise(problem, fit, fit.residuals)
+        found = self._of_fit(problem, fit, noise, np.dtype(np.float64)) | {"solver_": solver}
         return found, [] if fit.converged else [(fit, "")]
 
     def _solve(self, data: Data | SurveyedSource) -> tuple[Problem, str, Solution]:
@@ -163,23 +160,20 @@ class LinearRegressor(LinearEstimator):
     ) -> dict[str, Any]:
         """The fitted attributes, in the user's units and dtype."""
         residual = fit.residuals()
-        scale = self._noise_scale(problem, fit, lambda: residual)
-        centre = residual_centre(problem, lambda: residual)
-        of_rows = Rows(X, y, kept, problem, dtype).attributes(
-            fit,
-            residual,
-            scale,
-            lambda part: self._robustness_weights(problem, fit, part, scale),
-            centre=centre,
-            own=isinstance(fit.residuals, Made),
-        )
-        return self._of_fit(problem, fit, scale, dtype) | of_rows
+        noise = self._noise(problem, fit, lambda: residual)
+        found = self._of_fit(problem, fit, noise, dtype)
+        own = isinstance(fit.residuals, Made)
+        rows = Rows(X, y, kept, problem.n_threads, dtype)
+        return found | rows.attributes(found["_judgement_"], residual, own=own)
 
     def _of_fit(
-        self, problem: Problem, fit: Solution, scale: float, dtype: np.dtype
+        self, problem: Problem, fit: Solution, noise: Noise, dtype: np.dtype
     ) -> dict[str, Any]:
         """What a fit reports of itself, in the user's units and dtype."""
-        return fit_attributes(problem, fit, scale, dtype) | {
+        plane = Plane.of(problem, fit.coef, fit.intercept)
+        weigh = self._weigh(problem, fit, noise.scale)
+        return fit_attributes(problem, fit, noise.scale, dtype) | {
+            "_judgement_": Judgement.of(problem, plane, weigh, noise, dtype),
             "objective_": problem.in_units_of_objective(fit.objective),
             "dual_gap_": problem.in_units_of_objective(fit.gap),
             "n_iter_": fit.n_iter,
@@ -190,21 +184,25 @@ class LinearRegressor(LinearEstimator):
         """Whether the scale that was estimated is 0 though too few rows are on the fit."""
         return False
 
-    def _noise_scale(self, problem: Problem, fit: Solution, residuals: Residuals) -> float:
+    def _noise(self, problem: Problem, fit: Solution, residuals: Residuals) -> Noise:
+        """The noise of a fit, in the problem's units."""
+        centre = residual_centre(problem, residuals)
+        return Noise(centre, self._noise_scale(problem, fit, residuals, centre))
+
+    def _noise_scale(
+        self, problem: Problem, fit: Solution, residuals: Residuals, centre: float
+    ) -> float:
         """Estimate of the noise's standard deviation, in the problem's units."""
         if problem.joint:
             return float(fit.sigma)
-        return noise_mad(problem, fit, residuals)
+        return noise_mad(problem, fit, residuals, centre)
 
-    def _robustness_weights(
-        self, problem: Problem, fit: Solution, residual: Array, scale: float
-    ) -> Array:
-        """``psi(z) / z`` relative to its value at 0, at the scale the loss was given."""
+    def _weigh(self, problem: Problem, fit: Solution, scale: float) -> Weigh:
+        """What gives ``weights_`` of residuals, of noise of a scale."""
         sigma = problem.scale_or(fit.sigma)
         if sigma <= 2.0 * problem.exact:
-            return (np.abs(residual) <= problem.exact).astype(np.float64)
-        weights = problem.loss.weights(residual / sigma)
-        return weights / problem.loss.weights(0.0)
+            return Within(problem.exact)
+        return ByLoss(problem.loss, sigma)
 
 
 class KinkedRegressor(LinearRegressor):
@@ -218,21 +216,15 @@ class KinkedRegressor(LinearRegressor):
             return KINKED_IN_PASSES
         return super()._select(data, loss, scale)
 
-    def _robustness_weights(
-        self, problem: Problem, fit: Solution, residual: Array, scale: float
-    ) -> Array:
-        """Influence over residual, relative to a residual of ``scale`` on the heavier side."""
-        size = np.abs(residual)
+    def _weigh(self, problem: Problem, fit: Solution, scale: float) -> Weigh:
         if scale == 0.0:
-            return (size <= problem.exact).astype(np.float64)
-        low, high = problem.loss.conjugate_domain
-        reach = np.where(residual < 0, -low, high) * (scale / max(-low, high))
-        return np.minimum(1.0, reach / np.maximum(size, reach))
+            return Within(problem.exact)
+        return ByInfluence(*problem.loss.conjugate_domain, scale)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The user's rows and the problem made of them, for what a fit says of each row.
+    """The user's rows, for what a fit says of each of them.
 
     ``kept`` are the rows of positive weight; None means all of them.
     """
@@ -240,49 +232,46 @@ class Rows:
     X: Any
     y: Array
     kept: NDArray[np.intp] | None
-    problem: Problem
+    n_threads: int
     dtype: np.dtype
 
     def attributes(
         self,
-        fit: Solution,
+        judgement: Judgement,
         residual: Array,
-        scale: float,
-        weigh: Callable[[Array], Array],
-        centre: float = 0.0,
+        *,
+        weighed: Array | None = None,
         own: bool = False,
     ) -> dict[str, Any]:
-        """What every fit reports of the rows, the arguments being in the problem's units.
+        """What every fit reports of the rows.
 
         ``residual`` are those that the fit has seen. If they are nobody else's (``own``) the
         weights are written in their place, so that a long table takes no more room than these.
+        ``weighed`` are those of all rows from the plane whose residuals are weighed, if that is
+        another one than the fit.
         """
-        problem, dtype = self.problem, self.dtype
-        residual = self.residuals(fit.coef, fit.intercept, residual)
-        in_place = own and residual.dtype == dtype
-        weights = residual if in_place else np.empty(len(residual), dtype)
+        residual = self.residuals(judgement.plane, residual)
+        if weighed is None:
+            weighed = residual
+        in_place = own and residual.dtype == self.dtype
+        weights = residual if in_place else np.empty(len(residual), self.dtype)
         outliers = np.empty(len(residual), bool)
-        cutoff = max(OUTLIER_CUTOFF * scale, problem.exact)
 
         def fill(part: slice) -> None:
-            outliers[part] = np.abs(residual[part] - centre) > cutoff
-            weights[part] = weigh(residual[part])
+            outliers[part] = judgement.flagged(residual[part])
+            weights[part] = judgement.weigh(weighed[part])
 
-        map_ordered(fill, slices(len(residual)), problem.n_threads)
+        map_ordered(fill, slices(len(residual)), self.n_threads)
         return {"weights_": weights, "outliers_": outliers}
 
-    def residuals(self, coef: Array, intercept: float, residual: Array) -> Array:
+    def residuals(self, plane: Plane, residual: Array) -> Array:
         """The residuals of all rows, those of weight 0 included, in the problem's units.
 
-        Rows that the fit has seen keep the residuals that it has seen, to the last digit. One that
-        it has not seen may be so far off that float64 has no number for it.
+        Rows that the fit has seen keep the residuals that it has seen, to the last digit.
         """
         if self.kept is None:
             return residual
-        with np.errstate(over="ignore", invalid="ignore"):
-            offset = intercept + self.problem.y_offset / self.problem.y_unit
-            found = self.y / self.problem.y_unit - (safe_sparse_dot(self.X, coef) + offset)
-        found[np.isnan(found)] = np.inf
+        found = plane.residuals(self.X, self.y)
         found[self.kept] = residual
         return found
 

@@ -11,6 +11,7 @@ import numpy as np
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
 from robustreg.estimators._delta import DEFAULT_DELTA, choose_delta, has_collapsed
+from robustreg.estimators._noise import Noise
 from robustreg.estimators._scaled import ScaledRegressor
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
@@ -206,7 +207,7 @@ class HuberRegressor(ScaledRegressor):
     def _collapses(self, problem: Problem, fit: Solution, delta: float) -> bool:
         """Whether a joint scale is too small for the residuals of its fit."""
         scale = fit.sigma if _has_scale(problem, fit) else 0.0
-        trust = self._robustness_weights(problem, fit, fit.residual, scale)
+        trust = self._weigh(problem, fit, scale)(fit.residual)
         return has_collapsed(trust, problem.weight, delta=delta, scale=scale)
 
     def _has_collapsed(self, weight: Array | None) -> bool:
@@ -218,9 +219,9 @@ class HuberRegressor(ScaledRegressor):
         return bool(self.delta != "auto")
 
     def _of_fit(
-        self, problem: Problem, fit: Solution, scale: float, dtype: np.dtype
+        self, problem: Problem, fit: Solution, noise: Noise, dtype: np.dtype
     ) -> dict[str, Any]:
-        found = super()._of_fit(problem, fit, scale, dtype)
+        found = super()._of_fit(problem, fit, noise, dtype)
         delta = problem.loss.delta  # type: ignore[attr-defined]
         if problem.scale is not None and not isinstance(self.scale, str):
             delta *= problem.scale * problem.y_unit / self.scale  # 1 unless chosen

@@ -109,7 +109,9 @@ class L2Regressor(LinearRegressor):
     def _takes_source(self) -> bool:
         return True
 
-    def _noise_scale(self, problem: Problem, fit: Solution, residuals: Residuals) -> float:
+    def _noise_scale(
+        self, problem: Problem, fit: Solution, residuals: Residuals, centre: float
+    ) -> float:
         scale = math.sqrt(fit.psi_square)  # psi is the residual
         if math.isnan(scale):
             scale = root_mean_square(residuals(), problem.weight)

@@ -13,9 +13,11 @@ from numpy.random import RandomState
 from robustreg._arrays import SUMMED
 from robustreg._compat import Interval
 from robustreg.estimators._base import Rows, fit_attributes
+from robustreg.estimators._judgement import Plane, Within
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
     in_user_units,
+    judged,
     solution_of,
 )
 from robustreg.losses import Squared
@@ -151,7 +153,7 @@ class LTSRegressor(SubsamplingRegressor):
         raw, shares, objective = lts_estimate(sample, covered / size.total)
         edge = float(np.abs(raw.residual[shares > 0.0]).max())
         raw_scale = trimmed_scale(size, objective, covered, edge)
-        fit, scale, reach = raw, raw_scale, max(edge, size.zero)
+        fit, scale, reach = raw, raw_scale, edge + size.zero
         if self.reweight:
             reach = max(CUTOFF * raw_scale, size.zero)
             kept = np.abs(raw.residual) <= reach
@@ -160,12 +162,12 @@ class LTSRegressor(SubsamplingRegressor):
             largest = float(np.max(np.abs(fit.residual), where=within > 0.0, initial=0.0))
             squares = float(within @ np.square(fit.residual))
             scale = reweighted_scale(size, float(within.sum()), squares, largest, covered)
-        distance = np.abs(rows.residuals(*sample.coefficients(raw), raw.residual))
         reweighted = solution_of(sample, Squared(), fit, objective)
-        found = _reported(sample, raw, raw_scale, reweighted, scale, covered, rows.dtype)
-        found |= rows.attributes(reweighted, reweighted.residuals(), scale, np.zeros_like)
+        found = _reported(sample, raw, raw_scale, reweighted, scale, reach, covered, rows.dtype)
+        judgement = found["_judgement_"]
+        distance = np.abs(rows.residuals(judgement.weighed, raw.residual))
+        found |= rows.attributes(judgement, reweighted.residuals(), weighed=distance)
         found |= {
-            "weights_": (distance <= reach).astype(rows.dtype),
             "support_": distance <= edge,
         }
         return found, (replace(raw, scale=max(edge, reach)),)  # of the rows that count
@@ -178,14 +180,16 @@ class LTSRegressor(SubsamplingRegressor):
         raw = lts_in_passes(whole, covered)
         objective = whole.largest * raw.square
         raw_scale = trimmed_scale(size, objective, covered, raw.edge)
-        fit, scale = raw.fit, raw_scale
+        fit, scale, reach = raw.fit, raw_scale, raw.edge + size.zero
         if self.reweight and raw_scale > 0.0:  # or else these rows are the plane's
-            fit, kept = reweighted_in_passes(whole, raw.fit, max(CUTOFF * raw_scale, size.zero))
+            reach = max(CUTOFF * raw_scale, size.zero)
+            fit, kept = reweighted_in_passes(whole, raw.fit, reach)
             within, squares = whole.largest * kept.squares.weight, kept.squares.square
             scale = reweighted_scale(size, within, whole.largest * squares, kept.largest, covered)
         reweighted = solution_of(whole.sample, Squared(), fit, objective)
         dtype = np.dtype(np.float64)
-        found = _reported(whole.sample, raw.fit, raw_scale, reweighted, scale, covered, dtype)
+        sample, start = whole.sample, raw.fit
+        found = _reported(sample, start, raw_scale, reweighted, scale, reach, covered, dtype)
         return found, (raw,)
 
 
@@ -195,13 +199,20 @@ def _reported(
     raw_scale: float,
     reweighted: Solution,
     scale: float,
+    reach: float,
     covered: float,
     dtype: np.dtype,
 ) -> dict[str, Any]:
-    """What a fit reports but for the rows, in the user's units and dtype."""
+    """What a fit reports but for the rows, in the user's units and dtype.
+
+    Rows count up to a reach from the raw fit: as far as the last one that counts, and whatever
+    differs from it by no more than 0, or as far as reweighting goes.
+    """
     problem = sample.problem
     coef, intercept = in_user_units(sample, raw, dtype)
+    plane = Plane.of(problem, *sample.coefficients(raw))
     return fit_attributes(problem, reweighted, scale, dtype) | {
+        "_judgement_": judged(problem, reweighted, Within(reach), scale, dtype, weighed=plane),
         "objective_": problem.in_squared_units_of_y(reweighted.objective),
         "raw_coef_": coef,
         "raw_intercept_": intercept,

@@ -272,7 +272,7 @@ class MRegressor(ScaledRegressor):
             return sample, (start, self._descend(sample, loss, start))
 
         sample, (start, fit) = estimated(self, data, estimate)
-        rows = Rows(X, y, kept, sample.problem, dtype)
+        rows = Rows(X, y, kept, n_threads, dtype)
         scale = fit.scale if self.scale in ("joint", "s") else _mad_of(sample, fit)
         found = attributes_of(sample, rows, loss, fit, scale)
         coef, intercept = in_user_units(sample, start, dtype)

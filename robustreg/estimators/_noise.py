@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,13 @@ from robustreg.sources._surveyed import not_here
 FEW = 2**16  # rows
 
 
+class Noise(NamedTuple):
+    """The noise of a fit, in the problem's units."""
+
+    centre: float
+    scale: float
+
+
 def residual_centre(problem: Problem, residuals: Residuals) -> float:
     """Where the noise of a fit is centred: at 0, except for quantiles other than the median."""
     low, high = problem.loss.conjugate_domain
@@ -37,9 +44,8 @@ def residual_centre(problem: Problem, residuals: Residuals) -> float:
     return median(*_readable(problem, residuals))
 
 
-def noise_mad(problem: Problem, fit: Solution, residuals: Residuals) -> float:
+def noise_mad(problem: Problem, fit: Solution, residuals: Residuals, centre: float = 0.0) -> float:
     """MAD of a fit's residuals, in the problem's units; 0 where most are exactly fitted."""
-    centre = residual_centre(problem, residuals)
     mad = _mad_at_hand if _at_hand(problem) else _mad_by_passes
     scale = mad(problem, fit, residuals, centre)
     return scale if scale > problem.exact else 0.0

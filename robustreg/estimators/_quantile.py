@@ -13,6 +13,7 @@ from robustreg._arrays import Array
 from robustreg._compat import StrOptions
 from robustreg._numbers import real_array, real_values
 from robustreg.estimators._base import KinkedRegressor, Unfinished, rows_that_count, start_from
+from robustreg.estimators._judgement import Judgement
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss, Quantile
@@ -188,8 +189,8 @@ class QuantileRegressor(KinkedRegressor):
             return found | {"quantiles_": check_quantile(self.quantile)}, unfinished
 
         def attributes(problem: Problem, fit: Solution) -> dict[str, Any]:
-            scale = self._noise_scale(problem, fit, fit.residuals)
-            return self._of_fit(problem, fit, scale, np.dtype(np.float64))
+            noise = self._noise(problem, fit, fit.residuals)
+            return self._of_fit(problem, fit, noise, np.dtype(np.float64))
 
         return self._several(rows, attributes)
 
@@ -201,6 +202,7 @@ class QuantileRegressor(KinkedRegressor):
         losses = tuple(Quantile(level) for level in levels)
         solver = self._select(data, losses[0], 1.0)
         attributes: dict[str, Array] = {}
+        judgements: dict[int, Judgement] = {}
         unfinished: Unfinished = []
         session, start = None, None
         for index in np.argsort(levels):  # neighbours start from each other
@@ -211,6 +213,7 @@ class QuantileRegressor(KinkedRegressor):
             start = fit.start
             found = of_fit(problem, fit)
             del found["loss_"]  # there is a tuple of them
+            judgements[int(index)] = found.pop("_judgement_")
             for name, value in found.items():
                 one = np.asarray(value)
                 if name not in attributes:
@@ -221,7 +224,13 @@ class QuantileRegressor(KinkedRegressor):
             if not fit.converged:
                 unfinished.append((fit.without_residuals(), f" at quantile {levels[index]:g}"))
         converged = bool(attributes.pop("converged_").all())
-        of_all = {"loss_": losses, "converged_": converged, "solver_": solver, "quantiles_": levels}
+        of_all = {
+            "loss_": losses,
+            "converged_": converged,
+            "solver_": solver,
+            "quantiles_": levels,
+            "_judgement_": tuple(judgements[index] for index in range(len(levels))),
+        }
         return attributes | of_all, unfinished
 
     def _own_start(self, problem: Problem, index: int, levels: Array) -> Coefficients | None:

@@ -21,6 +21,8 @@ from robustreg._compat import Interval
 from robustreg._validation import check_finite
 from robustreg.estimators._base import Rows, fit_attributes, levels_to_the_user, rows_that_count
 from robustreg.estimators._from_source import OF_ROWS, fit_source
+from robustreg.estimators._judgement import ByLoss, Judgement, Plane, Weigh, Within
+from robustreg.estimators._noise import Noise
 from robustreg.estimators._predictor import LinearEstimator
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem, Source
@@ -81,7 +83,7 @@ class SubsamplingRegressor(LinearEstimator):
         if rows.sample.n == rows.n:
             found = self._of_few(rows)
         else:
-            found = self._of_many(rows, rows.largest_weight, lambda problem: None)
+            found = self._of_many(rows, rows.largest_weight, None)
         return found, []
 
     def _of_few(self, rows: SurveyedSource) -> dict[str, Any]:
@@ -92,28 +94,24 @@ class SubsamplingRegressor(LinearEstimator):
             raise NotFiniteError
 
         def estimate(sample: Sample) -> tuple[dict[str, Any], tuple[Fit, ...]]:
-            return self._estimate(sample, Rows(data.X, data.y, None, sample.problem, float64))
+            return self._estimate(sample, Rows(data.X, data.y, None, rows.n_threads, float64))
 
         found, fits = estimated(self, data, estimate)
         own = {name: value for name, value in found.items() if name not in OF_ROWS}
         return own | {"converged_": have_converged(self, *fits)}
 
-    def _of_many(
-        self, source: Source, largest: float, rows: Callable[[Problem], Rows | None]
-    ) -> dict[str, Any]:
+    def _of_many(self, source: Source, largest: float, rows: Rows | None) -> dict[str, Any]:
         """The fitted attributes of a long table, in passes."""
         whole = in_passes(self, source, largest)
-        found, fits = self._estimate_in_passes(whole, rows(whole.sample.problem))
+        found, fits = self._estimate_in_passes(whole, rows)
         return found | {"converged_": have_converged(self, *(ended.fit for ended in fits))}
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         data, kept = rows_that_count(X, y, weight, n_threads)
-
-        def rows(problem: Problem) -> Rows:
-            return Rows(X, y, kept, problem, dtype)
+        rows = Rows(X, y, kept, n_threads, dtype)
 
         def estimate(sample: Sample) -> tuple[dict[str, Any], tuple[Fit, ...]]:
-            return self._estimate(sample, rows(sample.problem))
+            return self._estimate(sample, rows)
 
         if data.n > self._LONG:
             largest = 1.0 if data.weight is None else float(data.weight.max())
@@ -233,9 +231,8 @@ def attributes_of(
 ) -> dict[str, Any]:
     """What an M-estimate reports, in the user's units and dtype."""
     found = solution_of(sample, loss, fit, mean_loss(sample, loss, fit))
-    weigh = loss_weights(sample, loss, fit.scale)
-    of_rows = rows.attributes(found, found.residuals(), scale, weigh)
-    return _of_fit(rows.problem, found, fit, scale, rows.dtype) | of_rows
+    own = _of_fit(sample, loss, found, fit, scale, rows.dtype)
+    return own | rows.attributes(own["_judgement_"], found.residuals())
 
 
 def attributes_in_passes(
@@ -244,17 +241,19 @@ def attributes_in_passes(
     """The same of a long table; what it says of each row takes another pass."""
     sample, fit, scale = whole.sample, ended.fit, ended.fit.scale
     found = solution_of(sample, loss, fit, scale * ended.mean_rho)
+    dtype = np.dtype(np.float64) if rows is None else rows.dtype
+    own = _of_fit(sample, loss, found, fit, scale, dtype)
     if rows is None:
-        return _of_fit(sample.problem, found, fit, scale, np.dtype(np.float64))
-    weigh = loss_weights(sample, loss, scale)
-    of_rows = rows.attributes(found, whole.residuals(fit), scale, weigh, own=True)
-    return _of_fit(rows.problem, found, fit, scale, rows.dtype) | of_rows
+        return own
+    return own | rows.attributes(own["_judgement_"], whole.residuals(fit), own=True)
 
 
 def _of_fit(
-    problem: Problem, found: Solution, fit: Fit, scale: float, dtype: np.dtype
+    sample: Sample, loss: ResidualLoss, found: Solution, fit: Fit, scale: float, dtype: np.dtype
 ) -> dict[str, Any]:
+    problem, weigh = sample.problem, loss_weights(sample, loss, fit.scale)
     return fit_attributes(problem, found, scale, dtype) | {
+        "_judgement_": judged(problem, found, weigh, scale, dtype),
         "loss_scale_": problem.in_units_of_y(fit.scale),
         "objective_": problem.in_units_of_y(found.objective),
         "n_iter_": fit.steps,
@@ -267,12 +266,22 @@ def in_user_units(sample: Sample, fit: Fit, dtype: np.dtype) -> tuple[NDArray[np
     return in_precision(dtype, *own)
 
 
-def loss_weights(sample: Sample, loss: ResidualLoss, scale: float) -> Callable[[Array], Array]:
+def judged(
+    problem: Problem,
+    found: Solution,
+    weigh: Weigh,
+    scale: float,
+    dtype: np.dtype,
+    weighed: Plane | None = None,
+) -> Judgement:
+    """How an estimate judges rows, ``weighed`` being the plane whose residuals are weighed."""
+    plane = Plane.of(problem, found.coef, found.intercept)
+    return Judgement.of(problem, plane, weigh, Noise(0.0, scale), dtype, weighed)
+
+
+def loss_weights(sample: Sample, loss: ResidualLoss, scale: float) -> Weigh:
     """``psi(z) / z`` relative to its value at 0; at scale 0 what is on the plane counts."""
-    if scale == 0.0:
-        return lambda residual: (np.abs(residual) <= sample.table.zero).astype(np.float64)
-    top = loss.weights(0.0)
-    return lambda residual: loss.weights(residual / scale) / top
+    return Within(sample.table.zero) if scale == 0.0 else ByLoss(loss, scale)
 
 
 @lru_cache(maxsize=64)

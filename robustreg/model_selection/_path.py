@@ -284,7 +284,7 @@ def _columns(
     for fit in fits:
         failed += not fit.converged
         coef, intercept = problem.in_user_units(fit.coef, fit.intercept)
-        scale = problem.in_units_of_y(model._noise_scale(problem, fit, fit.residuals))
+        scale = problem.in_units_of_y(model._noise(problem, fit, fit.residuals).scale)
         gap = problem.in_units_of_objective(fit.gap)
         rows.append((coef, gap, intercept, scale, fit.n_iter))
     if failed:

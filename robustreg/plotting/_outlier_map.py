@@ -16,7 +16,7 @@ from robustreg._arrays import EPS, Array, Mask
 from robustreg._median import mad
 from robustreg._numbers import real_values
 from robustreg.diagnostics._distances import MAX_SAMPLES, TRUSTED, measure
-from robustreg.estimators._base import OUTLIER_CUTOFF
+from robustreg.estimators._judgement import OUTLIER_CUTOFF
 from robustreg.evaluation.units import EXACT
 from robustreg.plotting._axes import merge_style, one_axes, show_literally
 

@@ -14,7 +14,7 @@ from robustreg._arrays import SUMMED, Array, Index, Mask
 from robustreg._compat import method_params
 from robustreg._median import mad
 from robustreg._validation import check_finite
-from robustreg.estimators._base import OUTLIER_CUTOFF
+from robustreg.estimators._judgement import OUTLIER_CUTOFF
 from robustreg.inference.conformal._folds import Pair
 
 

@@ -29,7 +29,8 @@ from scipy.special import betainc, ndtr
 
 from robustreg._arrays import SUMMED, Array, Index
 from robustreg._numbers import as_number
-from robustreg.estimators._base import OUTLIER_CUTOFF, levels_to_the_user
+from robustreg.estimators._base import levels_to_the_user
+from robustreg.estimators._judgement import OUTLIER_CUTOFF
 
 #: Share of clean Gaussian rows whose scores are not beyond 2.5 scales.
 GAUSSIAN_SHARE = float(2.0 * ndtr(OUTLIER_CUTOFF) - 1.0)

@@ -48,6 +48,7 @@ OF_EACH = (  # attributes of a fit of several quantiles that have one entry for 
     "objective_",
     "dual_gap_",
     "n_iter_",
+    "_judgement_",
 )
 
 
