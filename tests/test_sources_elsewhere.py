@@ -208,6 +208,94 @@ def test_predictions_of_frames_have_their_index(folder):
     assert predicted.compute().index.equals(frame.compute().index)
 
 
+# --- what fits say of each row
+
+
+@pytest.mark.parametrize("name", [*SCANS, *PAIRS])
+@pytest.mark.parametrize(
+    ("model", "dtype"),
+    [(HuberRegressor(), "float64"), (QuantileRegressor([0.9, 0.1, 0.5]), "float32")],
+)
+def test_rows_are_judged_as_those_of_the_arrays(name, model, dtype, folder):
+    fitted = clone(model).fit(*table(dtype))
+    given = rows(name, folder / dtype)
+    weights, outliers = fitted.robustness_weights(*given), fitted.flag_outliers(*given)
+    for judged, known in ((weights, fitted.weights_), (outliers, fitted.outliers_)):
+        assert (name in LAZY) == dask.is_dask_collection(judged)
+        own, of_frame = values_of(judged), name in ("dask-parquet", "dask-pandas")
+        promised = {*judged.dtypes} if of_frame and known.ndim == 2 else {judged.dtype}
+        assert promised == {own.dtype} == {known.dtype}
+        known = known.T if of_frame else known
+        np.testing.assert_allclose(own, known, rtol=0, atol=1e-12 if dtype == "float64" else 1e-6)
+
+
+@pytest.mark.parametrize("index", [None, pd.RangeIndex(5, 5 + 3 * N, 3, name="home")])
+def test_judgements_of_frames_stand_beside_their_rows(index, folder):
+    frame = as_frame(*table())
+    frame = frame if index is None else frame.set_index(index)
+    model = HuberRegressor().fit(frame[NAMES], frame["y"])
+    for lazy in (dd.from_pandas(frame, npartitions=6), dd.from_pandas(frame[frame["a"] > 0], 4)):
+        weights = model.robustness_weights(lazy[NAMES], lazy["y"])
+        assert weights.divisions == lazy.divisions
+        beside = lazy.assign(weight=weights)
+        own = beside[beside["weight"] < 0.5].compute()
+        known = model.robustness_weights(own[NAMES], own["y"])
+        np.testing.assert_allclose(own["weight"], known, rtol=0, atol=1e-12)
+        good = lazy[~model.flag_outliers(lazy[NAMES], lazy["y"])].compute()
+        assert 0 < len(good) < len(lazy)
+        assert not model.flag_outliers(good[NAMES], good["y"]).any()
+
+
+def test_judgements_of_many_files(tmp_path):
+    """Of which Dask reads the more at a time the fewer columns are asked for."""
+    X, y = contaminated(n=600, p=30)
+    frame = pd.DataFrame(X, columns=[f"c{j}" for j in range(30)]).assign(y=y)
+    for k in range(12):
+        frame.iloc[50 * k : 50 * k + 50].to_parquet(tmp_path / f"{k:02}.parquet")
+    lazy = dd.read_parquet(tmp_path)
+    for names in ([*frame.columns[:-1]], ["c0"]):
+        model = HuberRegressor().fit(frame[names], y)
+        weights = model.robustness_weights(lazy[names], lazy["y"])
+        np.testing.assert_allclose(weights.compute(), model.weights_, rtol=0, atol=1e-12)
+        beside = lazy.assign(weight=weights)[["weight", "c3"]].compute()
+        np.testing.assert_allclose(beside["weight"], model.weights_, rtol=0, atol=1e-12)
+
+
+def refuses(*_, **__):
+    raise AssertionError("something was computed")
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_judgements_and_predictions_are_lazy(name, folder):
+    X, y = rows(name, folder / "float64")
+    model = HuberRegressor().fit(*table()[:2])
+    with dask.config.set(scheduler=refuses):
+        for found in (model.robustness_weights(X, y), model.flag_outliers(X, y), model.predict(X)):
+            assert dask.is_dask_collection(found)
+            if hasattr(X, "divisions"):
+                assert found.divisions == X.divisions
+            else:
+                np.testing.assert_array_equal(found.chunks[0], X.chunks[0])
+
+
+@pytest.mark.parametrize("method", ["robustness_weights", "flag_outliers"])
+def test_rows_that_cannot_be_judged(method, folder):
+    model = HuberRegressor().fit(*table()[:2])
+    X, y = spoilt(set_to(np.nan))
+    message = "NaN or infinity, the first one in partition 7 .* row 33 of it, column 2"
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(X, y).compute()
+    X, y = spoilt(set_to(np.nan, 1))
+    with pytest.raises(ValueError, match="Partition 7 of the source has NaN or infinity in y"):
+        getattr(model, method)(X, y).compute()
+    with pytest.raises(ValueError, match="y must have an entry for each of the 1000 rows of X, go"):
+        getattr(model, method)(X, y[:7])
+    with pytest.raises(ValueError, match=r"y must have an entry .* 1000 rows .* got shape"):
+        getattr(model, method)(of_zarr(folder / "float64")[0], y[:7].compute())
+    with pytest.raises(ValueError, match="y must be given beside X"):
+        getattr(model, method)(X)
+
+
 # --- what is not served is refused, and nothing is gathered in silence
 
 

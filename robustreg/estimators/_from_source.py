@@ -73,12 +73,7 @@ def fit_source(model: FitsInPasses, source: RowSource) -> list[Any]:
 
 def _what_is_not_finite(source: RowSource) -> str:
     """What is wrong with X where sums over it are not finite, and where."""
-    where = source.total(FindNotFinite()).where
-    if where is None:
+    found = source.total(FindNotFinite())
+    if found.where is None:
         return "X holds values so large that their squares overflow (beyond about 1e150)."
-    index, row, column = where
-    name = "" if source.names is None else f" ({source.names[column]!r})"
-    return (
-        f"X holds NaN or infinity, the first one in partition {index} of the source: row {row} of "
-        f"it, column {column}{name}."
-    )
+    return str(found.told(source.names))

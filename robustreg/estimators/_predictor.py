@@ -27,17 +27,22 @@ from robustreg._linalg.factors import OutOfRangeError
 from robustreg._numbers import real_values
 from robustreg._parallel import one_blas_thread
 from robustreg._validation import check_finite, check_weights
+from robustreg.estimators._judgement import OfRows
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.solvers import solver_names
 from robustreg.sources import RowSource
-from robustreg.sources._dispatch import columns_of, is_source, predicted, source_of
-from robustreg.sources._per_row import Line, SumSquares
+from robustreg.sources._array import ArraySource
+from robustreg.sources._dispatch import columns_of, is_source, judged, predicted, source_of
+from robustreg.sources._per_row import Judge, Line, SumSquares
 from robustreg.sources._surveyed import NotInMemoryError
 
 T = TypeVar("T")
 
 FLOATS = (np.float64, np.float32)
-STATE = 1  # counts the kinds of attributes that models have had; pickles of another are refused
+STATE = 2  # counts the kinds of attributes that models have had; pickles of another are refused
+
+#: Attributes with an entry for each row, of fits to rows in memory.
+OF_ROWS = ("weights_", "outliers_")
 
 
 class LinearPredictor(RegressorMixin, Estimator):
@@ -221,6 +226,120 @@ class LinearPredictor(RegressorMixin, Estimator):
             return float(source.total(SumSquares(self._line())).r_squared())
         weight = real_values(sample_weight, "sample_weight")
         return super().score(X, real_values(y, "y"), weight)
+
+    def robustness_weights(self, X: ArrayLike | RowSource, y: ArrayLike | None = None) -> Any:
+        """How far the fit trusts rows, those that it was fitted to or new ones.
+
+        Of the rows of the fit these are ``weights_``, which fits to rows that are not in memory
+        do not have. A row is judged by its residual, whatever the weight that it had in the fit.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
+            Regressors, in memory or not: see :mod:`robustreg.sources`. Of a pipeline whose last
+            step is this model, ``pipe[:-1].transform(X)``.
+        y : array-like of shape (n_samples,)
+            Targets; None beside a RowSource, which has its own.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_quantiles, n_samples)
+            From 0 to 1, as ``weights_``. Of Dask arrays one in the blocks of rows of X, and of
+            Dask data frames a series with their index, or a data frame of n_quantiles columns,
+            to be computed.
+
+        Raises
+        ------
+        ValueError
+            If X or y hold NaN or infinity, or do not belong together.
+
+        See Also
+        --------
+        flag_outliers : Which rows are outliers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from robustreg import HuberRegressor
+        >>> X = np.arange(20.0)[:, None]
+        >>> y = X[:, 0] + np.resize([-0.1, 0.1], 20)
+        >>> model = HuberRegressor().fit(X, y)
+        >>> print(np.abs(model.robustness_weights(X, y) - model.weights_).max() < 1e-12)
+        True
+        >>> print(model.robustness_weights([[5.0], [6.0]], [5.0, 60.0]).round(3))
+        [1.    0.003]
+        """
+        return self._of_rows("weights", X, y)
+
+    def flag_outliers(self, X: ArrayLike | RowSource, y: ArrayLike | None = None) -> Any:
+        """Which rows are outliers, among those of the fit or new ones.
+
+        Of the rows of the fit these are ``outliers_``, which fits to rows that are not in memory
+        do not have: residuals beyond 2.5 ``scale_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
+            Regressors, in memory or not: see :mod:`robustreg.sources`. Of a pipeline whose last
+            step is this model, ``pipe[:-1].transform(X)``.
+        y : array-like of shape (n_samples,)
+            Targets; None beside a RowSource, which has its own.
+
+        Returns
+        -------
+        ndarray of bool, of shape (n_samples,) or (n_quantiles, n_samples)
+            As ``outliers_``. Of Dask arrays one in the blocks of rows of X, and of Dask data frames
+            a series with their index, or a data frame of n_quantiles columns, to be computed.
+
+        Raises
+        ------
+        ValueError
+            If X or y hold NaN or infinity, or do not belong together.
+
+        See Also
+        --------
+        robustness_weights : How far rows are trusted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from robustreg import HuberRegressor
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> X = np.arange(20.0)[:, None]
+        >>> y = X[:, 0] + np.resize([-0.1, 0.1], 20)
+        >>> pipe = make_pipeline(StandardScaler(), HuberRegressor()).fit(X, y)
+        >>> print(pipe[-1].flag_outliers(pipe[:-1].transform([[5.0], [6.0]]), [5.0, 60.0]))
+        [False  True]
+        """
+        return self._of_rows("outliers", X, y)
+
+    def _of_rows(self, name: str, X: Any, y: Any) -> Any:
+        """What the judgement of the fit says of rows."""
+        check_is_fitted(self)
+        of_rows = OfRows(self._judgement_, name)
+        source = source_of(X, y, None)
+        if source is not None:
+            self._check_columns(X)
+            return judged(of_rows, X, source)
+        X, y = real_values(X, "X"), real_values(y, "y")
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=FLOATS, y_numeric=True, reset=False
+        )
+        y = np.asarray(y, dtype=np.float64)
+        with one_blas_thread() as n_threads:
+            rows = ArraySource(_as_float(X), y, None, n_threads)
+            return rows.total(Judge(of_rows)).joined().T
+
+    def __getattr__(self, name: str) -> Any:
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in OF_ROWS and "n_passes_" in self.__dict__:
+            message = (
+                f"This {type(self).__name__} has no {name}, with an entry for each row: it was "
+                "fitted to rows that are not in memory. robustness_weights(X, y) and "
+                "flag_outliers(X, y) say how far rows are trusted, and which are outliers."
+            )
+        raise AttributeError(message, name=name, obj=self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -17,6 +17,8 @@ from robustreg._numbers import NUMERIC, is_elsewhere, real_values
 from robustreg.sources._base import FAN_IN, Job, in_order
 from robustreg.sources._per_row import Line
 
+INDEX = "index"  # a column that holds the index of a frame
+
 
 @dataclass(frozen=True)
 class DaskSource(ABC):
@@ -57,6 +59,14 @@ class DaskSource(ABC):
     @abstractmethod
     def _results(self, job: Job) -> list[Any]:
         """What the job returns of each partition, to be computed."""
+
+    @abstractmethod
+    def of_rows(self, job: Job, count: int | None, dtype: np.dtype) -> Any:
+        """What a job finds of every row, to be computed, in the partitions of X.
+
+        Of an array an array with rows along its last axis, of a frame a series, or a frame of
+        ``count`` columns, with its index.
+        """
 
 
 class DaskArrays(DaskSource):
@@ -100,6 +110,22 @@ class DaskArrays(DaskSource):
         take = delayed(_only_entry, pure=False)
         return [take(part) for part in found.to_delayed().ravel()]
 
+    def of_rows(self, job: Job, count: int | None, dtype: np.dtype) -> Any:
+        """As of the base class."""
+        import dask.array as da
+
+        rows = self.X.chunks[0]
+        found = da.map_blocks(
+            _rows_of_blocks,
+            self.X,
+            self.y[:, None],
+            job=job,
+            dtype=dtype,
+            meta=np.empty((0, 0), dtype=dtype),
+            chunks=(rows, (count or 1,)),
+        )
+        return found[:, 0] if count is None else found.T
+
 
 class DaskFrames(DaskSource):
     """Partitions of data frames, in which rows belong together by their order, not their index.
@@ -139,14 +165,33 @@ class DaskFrames(DaskSource):
         take = delayed(_only_entry, pure=False)
         return [take(part) for part in found.to_delayed()]
 
+    def of_rows(self, job: Job, count: int | None, dtype: np.dtype) -> Any:
+        """As of the base class."""
+        import pandas as pd
+
+        index = self.X._meta.index
+        meta = pd.DataFrame(np.empty((0, count or 1), dtype)).assign(**{INDEX: index})
+        found = self._parts.map_partitions(_rows_of_frame, job=job, meta=meta)
+        if self.X.known_divisions:
+            found = found.set_index(INDEX, sorted=True, divisions=self.X.divisions)
+        else:
+            found = found.map_partitions(pd.DataFrame.set_index, INDEX)
+        found = found.rename_axis(index=index.name)
+        return found[0].rename(None) if count is None else found
+
     @cached_property
     def _table(self) -> Any:
+        """The same, read in the partitions that its columns ask for."""
+        return self._parts.optimize()
+
+    @property
+    def _parts(self) -> Any:
         """X, y and weights as one frame."""
         parts = [part for part in (self.X, self.y, self.weight) if part is not None]
         table, *others = (_numbered(part, f"{k}.") for k, part in enumerate(parts))
         for other in others:
-            table = table.assign(**{name: other[name] for name in other.columns})
-        return table.optimize()
+            table = table.assign(**{name: other[name] for name in other.columns if name != INDEX})
+        return table
 
 
 def dask_source(X: Any, y: Any, weight: Any) -> DaskSource:
@@ -181,23 +226,28 @@ def predicted_lazily(line: Line, X: Any) -> Any:
     """Predictions of the rows of X: of an array an array, of a frame a series with its index."""
     import dask.array as da
 
-    several = np.ndim(line.intercept) == 1
+    count = len(line.intercept) if np.ndim(line.intercept) else None
     if isinstance(X, da.Array):
         X = _in_whole_rows(X)
-        if several:
-            count = len(line.intercept)
+        if count is not None:
             return X.map_blocks(line, chunks=(X.chunks[0], (count,)), dtype=np.float64)
         return X.map_blocks(line, drop_axis=1, dtype=np.float64)
-    return X.map_partitions(_predicted, line, meta=_predicted(X.head(1), line).iloc[:0])
+    meta = _beside_index(X._meta, np.empty((0, count or 1)), count)
+    return X.map_partitions(_predicted, line, count, meta=meta)
 
 
-def _predicted(frame: Any, line: Line) -> Any:
+def _predicted(frame: Any, line: Line, count: int | None) -> Any:
     """Predictions of the rows of a frame, with its index."""
+    return _beside_index(frame, line(frame.to_numpy(dtype=np.float64, na_value=np.nan)), count)
+
+
+def _beside_index(frame: Any, found: Array, count: int | None) -> Any:
+    """What was found of the rows of a frame, with its index: a series, or a frame of columns."""
     import pandas as pd
 
-    found = line(frame.to_numpy(dtype=np.float64, na_value=np.nan))
-    kind = pd.DataFrame if found.ndim == 2 else pd.Series
-    return kind(found, index=frame.index)
+    if count is None:
+        return pd.Series(found.ravel(), index=frame.index)
+    return pd.DataFrame(found, index=frame.index)
 
 
 def _in_whole_rows(X: Any) -> Any:
@@ -261,19 +311,24 @@ def _check_dtypes(name: str, labels: Sequence[Any], dtypes: Sequence[Any]) -> No
 
 
 def _numbered(part: Any, prefix: str) -> Any:
-    """A frame, or a series as one, whose columns and rows have numbers, and which counts these."""
+    """A frame, or a series as one, whose columns and rows have numbers, and which counts these.
+
+    Its index is a column.
+    """
     import pandas as pd
 
     frame = part.to_frame() if part.ndim == 1 else part
     dtypes = {f"{prefix}{j}": dtype for j, dtype in enumerate(frame.dtypes)} | {prefix: np.intp}
     meta = pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in dtypes.items()})
+    meta[INDEX] = frame._meta.index
     numbered = frame.map_partitions(_with_numbers, prefix=prefix, meta=meta, enforce_metadata=False)
     return numbered.clear_divisions()
 
 
 def _with_numbers(frame: Any, prefix: str) -> Any:
     columns = [f"{prefix}{j}" for j in range(frame.shape[1])]
-    return frame.set_axis(columns, axis=1).reset_index(drop=True).assign(**{prefix: len(frame)})
+    beside = {prefix: len(frame), INDEX: frame.index}
+    return frame.set_axis(columns, axis=1).reset_index(drop=True).assign(**beside)
 
 
 def _of_blocks(X: Any, y: Any, *weight: Any, job: Job, block_id: tuple[int, ...]) -> Any:
@@ -284,12 +339,30 @@ def _of_blocks(X: Any, y: Any, *weight: Any, job: Job, block_id: tuple[int, ...]
     return found
 
 
+def _rows_of_blocks(X: Any, y: Any, job: Job, block_id: tuple[int, ...]) -> Any:
+    """What a job finds of every row of a block, in columns."""
+    found = _done(job, X, [y[:, 0]], block_id[0]).joined()
+    return found.reshape(len(found), -1)
+
+
+def _rows_of_frame(table: Any, job: Job, partition_info: dict[str, Any]) -> Any:
+    """What a job finds of every row of a partition, beside a column that holds the index."""
+    import pandas as pd
+
+    found = _on_frame(table, job, partition_info["number"]).joined()
+    return pd.DataFrame(found).assign(**{INDEX: table[INDEX]})
+
+
 def _of_frame(table: Any, job: Job, partition_info: dict[str, Any]) -> Any:
     """A job on a partition, in a frame that Dask can hand on."""
     import pandas as pd
 
+    return pd.DataFrame({"sums": [_on_frame(table, job, partition_info["number"])]})
+
+
+def _on_frame(table: Any, job: Job, index: int) -> Any:
+    """A job on a partition of X, y and weights side by side."""
     counts = [table[name] for name in table.columns if name.endswith(".")]
-    index = partition_info["number"]
     if any((count != len(table)).any() for count in counts):
         raise ValueError(
             f"Partition {index} of X has other rows than that of y or sample_weight: take all of "
@@ -300,7 +373,7 @@ def _of_frame(table: Any, job: Job, partition_info: dict[str, Any]) -> Any:
     X = table[columns].to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
     beside = [name for name in ("1.0", "2.0") if name in table.columns]
     own = [table[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in beside]
-    return pd.DataFrame({"sums": [_done(job, X, own, index)]})
+    return _done(job, X, own, index)
 
 
 def _done(job: Job, X: Any, of_rows: list[Array], index: int) -> Any:

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from robustreg._numbers import is_dask, is_elsewhere, is_lazy_frame
 from robustreg.sources._base import RowSource
-from robustreg.sources._per_row import Line, Predict
+from robustreg.sources._per_row import JudgeUnseen, Line, Predict
 from robustreg.sources._surveyed import NotInMemoryError
 
 
@@ -65,6 +65,17 @@ def columns_of(X: Any) -> tuple[int, Sequence[str] | None]:
         return int(X.shape[1]), None if names is None else [*names]
     source = _made_of(X, None, None) if is_elsewhere(X) else X
     return source.n_columns, source.names
+
+
+def judged(of_rows: Any, X: Any, source: Any) -> Any:
+    """What is said of rows that are not in memory, X and its source: of Dask to be computed.
+
+    Arrays have rows along their last axis, data frames along their first.
+    """
+    job = JudgeUnseen(of_rows, source.n_columns, source.names)
+    if is_dask(X):
+        return source.of_rows(job, of_rows.count, of_rows.dtype)
+    return source.total(job).joined().T
 
 
 def predicted(line: Line, X: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array
 from robustreg.sources._spread import Spread
+from robustreg.sources._surveyed import FindNotFinite, checked
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,38 @@ class Predict:
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Pieces:
         return Pieces({index: self.line(np.asarray(X))})
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The job that says something of every row and its target.
+
+    Attributes
+    ----------
+    of_rows : callable
+        Gives it of X and y, shape (m,) or (m, k).
+    """
+
+    of_rows: Callable[[Any, Array], Array]
+
+    def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Pieces:
+        return Pieces({index: self.of_rows(X, y)})
+
+
+@dataclass(frozen=True)
+class JudgeUnseen:
+    """The same of rows that nobody has looked at yet."""
+
+    of_rows: Callable[[Any, Array], Array]
+    n_columns: int
+    names: Sequence[str] | None
+
+    def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Pieces:
+        X, y, _ = checked(X, y, None, self.n_columns, index)
+        found = FindNotFinite()(X, y, None, index)
+        if found.where is not None:
+            raise ValueError(found.told(self.names))
+        return Pieces({index: self.of_rows(X, y)})
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Survey:
     n_columns: int
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Surveyed:
-        own_X, own_y, own_weight = _checked(X, y, weight, self.n_columns, index)
+        own_X, own_y, own_weight = checked(X, y, weight, self.n_columns, index)
         n = len(own_y)
         own_weight = np.ones(n) if own_weight is None else own_weight
         keys = np.random.default_rng([SEED, index]).random(n)
@@ -117,6 +117,16 @@ class NotFinite:
 
     def __add__(self, other: NotFinite) -> NotFinite:
         return other if self.where is None else self
+
+    def told(self, names: Sequence[str] | None) -> str:
+        """What to say of it."""
+        assert self.where is not None
+        index, row, column = self.where
+        name = "" if names is None else f" ({names[column]!r})"
+        return (
+            f"X holds NaN or infinity, the first one in partition {index} of the source: row {row} "
+            f"of it, column {column}{name}."
+        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ class _Checked:
     largest: float | None  # None: all weights are alike
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> _Part:
-        own_X, own_y, own_weight = _checked(X, y, weight, self.n_columns, index)
+        own_X, own_y, own_weight = checked(X, y, weight, self.n_columns, index)
         if len(own_y) != self.counts.get(index):
             raise ValueError(
                 f"Partition {index} of the source has {len(own_y)} rows of positive weight, and "
@@ -329,7 +339,7 @@ def _mark(y: Array) -> int:
     return int(np.ascontiguousarray(y).view(np.uint64).sum())
 
 
-def _checked(
+def checked(
     X: Any, y: Any, weight: Any, n_columns: int, index: int
 ) -> tuple[Array, Array, Array | None]:
     """The rows of positive weight of a partition, as arrays of floating-point numbers."""
