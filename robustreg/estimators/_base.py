@@ -25,9 +25,11 @@ from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss
 from robustreg.penalties import ElasticNet, Penalty
-from robustreg.solvers import KINKED_IN_PASSES, SOLVERS, select_solver, share_of_zeros
+from robustreg.solvers import KINKED_IN_PASSES, SOLVERS, select_solver
 from robustreg.solvers._solution import Made, Residuals, Solution
+from robustreg.solvers.programme.sparse_dual import zeros_of
 from robustreg.sources import RowSource
+from robustreg.sources._array import block_rows
 from robustreg.sources._surveyed import SurveyedSource
 
 NO_PENALTY = ElasticNet()
@@ -108,8 +110,8 @@ class LinearRegressor(LinearEstimator):
     @staticmethod
     def _zeros(data: Data | SurveyedSource, loss: ConvexLoss) -> float:
         """The share of zeros in X, where solvers ask for it: of smooth losses, if it is sparse."""
-        if isinstance(data, Data) and (loss.homogeneity == 1 or sparse.issparse(data.X)):
-            return share_of_zeros(data.X)
+        if isinstance(data, Data) and (loss.homogeneity == 1 or data.source.is_sparse):
+            return zeros_of(data.source)
         return 0.0
 
     def _own_penalty(self) -> Penalty | None:
@@ -271,8 +273,14 @@ class Rows:
         """
         if self.kept is None:
             return residual
-        found = plane.residuals(self.X, self.y)
+        found = np.empty(len(self.y))
         found[self.kept] = residual
+        left_out = np.ones(len(self.y), dtype=bool)
+        left_out[self.kept] = False
+        index = np.flatnonzero(left_out)
+        for part in slices(len(index)):
+            some = index[part]
+            found[some] = plane.residuals(self.X[some], self.y[some])
         return found
 
 
@@ -294,11 +302,17 @@ def fit_attributes(
 def rows_that_count(
     X: Any, y: Array, weight: Array | None, n_threads: int
 ) -> tuple[Data, NDArray[np.intp] | None]:
-    """The rows of positive weight, and which these are (None: all)."""
+    """The rows of positive weight, and which these are (None: all).
+
+    Those of a long dense table are picked from it in blocks, as they are read.
+    """
     if weight is None or weight.all():
         return Data(X, y, weight, n_threads), None
     kept = np.flatnonzero(weight)
-    return Data(X[kept], y[kept], weight[kept], n_threads), kept
+    y, weight = y[kept], weight[kept]
+    if sparse.issparse(X) or len(kept) <= block_rows(len(kept), X.shape[1]):
+        return Data(X[kept], y, weight, n_threads), kept
+    return Data(X, y, weight, n_threads, kept), kept
 
 
 def start_from(

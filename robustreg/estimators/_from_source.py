@@ -13,7 +13,9 @@ from robustreg.evaluation.reading import NotFiniteError
 from robustreg.sources import Job, RowSource
 from robustreg.sources._surveyed import FindNotFinite, SurveyedSource, survey
 
-OF_ROWS = ("weights_", "outliers_", "support_")  # attributes with an entry for each row
+#: Attributes with an entry for each row: those that any rows can be judged by, and all.
+JUDGED = ("weights_", "outliers_")
+OF_ROWS = (*JUDGED, "support_")
 T = TypeVar("T")
 
 

@@ -27,6 +27,7 @@ from robustreg._linalg.factors import OutOfRangeError
 from robustreg._numbers import real_values
 from robustreg._parallel import one_blas_thread
 from robustreg._validation import check_finite, check_weights
+from robustreg.estimators._from_source import JUDGED
 from robustreg.estimators._judgement import OfRows
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.solvers import solver_names
@@ -40,9 +41,6 @@ T = TypeVar("T")
 
 FLOATS = (np.float64, np.float32)
 STATE = 2  # counts the kinds of attributes that models have had; pickles of another are refused
-
-#: Attributes with an entry for each row, of fits to rows in memory.
-OF_ROWS = ("weights_", "outliers_")
 
 
 class LinearPredictor(RegressorMixin, Estimator):
@@ -333,7 +331,7 @@ class LinearPredictor(RegressorMixin, Estimator):
 
     def __getattr__(self, name: str) -> Any:
         message = f"{type(self).__name__!r} object has no attribute {name!r}"
-        if name in OF_ROWS and "n_passes_" in self.__dict__:
+        if name in JUDGED and "n_passes_" in self.__dict__:
             message = (
                 f"This {type(self).__name__} has no {name}, with an entry for each row: it was "
                 "fitted to rows that are not in memory. robustness_weights(X, y) and "

@@ -188,8 +188,8 @@ def _without_rounding(objective: Objective, slope: Array, balanced: Array) -> Ar
     if not rows.source.in_memory:
         return slope  # which columns are constant is not known
     none = np.flatnonzero(~live)
-    X = rows.source.X
-    constant = (X[:, none] == X[0, none]).all(axis=0)
+    X = rows.source.columns(none)
+    constant = (X[0] == X).all(axis=0)
     slope = np.where(live, balanced, slope)
     slope[none[constant]] = 0.0
     return slope

@@ -56,7 +56,7 @@ def nearly_orthonormal(problem: Problem) -> Chosen | None:
     rows, n, p = _read(problem), problem.n, problem.p
     if not (rows.source.in_memory and rows.single):
         return None
-    X = rows.source.X
+    X = rows.source.table
     if X.strides[1] != X.itemsize:  # products with blocks of columns take four times as long
         return None
     if problem.penalty.is_none:

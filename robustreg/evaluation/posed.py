@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from robustreg._arrays import Array
+from robustreg._arrays import Array, Index
+from robustreg._cached import cached_property
 from robustreg._median import MAD_FACTOR
 from robustreg.evaluation.order_statistics import Deviation, Target, median
 from robustreg.evaluation.problem import Problem, Source, observed_in
@@ -29,10 +30,16 @@ from robustreg.sources._surveyed import NotInMemoryError, SurveyedSource
 class Data:
     """The rows of positive weight that a fit sees, and the threads it may use."""
 
-    X: Any  # (n, p)
+    table: Any  # (m, p)
     y: Array  # (n,)
     weight: Array | None  # (n,), None for ones
     n_threads: int
+    kept: Index | None = None  # (n,) which rows of a dense table these are; None: all
+
+    @classmethod
+    def of(cls, source: ArraySource) -> Data:
+        """The rows of a source."""
+        return cls(source.table, source.y, source.weight, source.n_threads, source.kept)
 
     @property
     def n(self) -> int:
@@ -42,12 +49,18 @@ class Data:
     @property
     def n_columns(self) -> int:
         """Columns of X."""
-        return int(self.X.shape[1])
+        return int(self.table.shape[1])
 
     @property
+    def X(self) -> Any:  # noqa: N802
+        """Regressors of all rows at once, as of the source."""
+        return self.source.X
+
+    @cached_property
     def source(self) -> ArraySource:
         """The rows, with weights that are shares of the largest."""
-        return ArraySource(self.X, self.y, relative(self.weight), self.n_threads)
+        weight = relative(self.weight)
+        return ArraySource(self.table, self.y, weight, self.n_threads, kept=self.kept)
 
 
 def _units_of_some(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from robustreg._arrays import EPS, SMALLEST, TINY, Array, Index, Mask
 from robustreg.evaluation.limits import (
@@ -218,7 +217,7 @@ class Problem:
         if not faint.any():
             return False
         columns = np.flatnonzero(faint.reshape(-1, self.p).any(axis=0))
-        largest = float(abs(self.X[:, columns]).max())
+        largest = float(abs(self._rows.columns(columns)).max())
         return largest * (SMALLEST / self.y_unit) > self.exact
 
     def in_units_of_y(self, value: float) -> float:
@@ -293,7 +292,8 @@ class Problem:
             observed,
             source=replace(
                 source,
-                X=source.X[index],
+                table=source.pick(index),
+                kept=None,
                 y=source.y[index],
                 weight=None if source.weight is None else source.weight[index],
             ),
@@ -315,8 +315,7 @@ class Problem:
 
     def columns(self, index: Any) -> Problem:
         """The same problem with some of the columns only."""
-        sparse = issparse(self.X)
-        return self.with_regressors(self.X[:, index] if sparse else np.take(self.X, index, axis=1))
+        return self.with_regressors(self._rows.columns(index))
 
     @property
     def _rows(self) -> ArraySource:
@@ -328,7 +327,7 @@ class Problem:
 
     def with_regressors(self, X: Any) -> Problem:
         """The same problem with another X."""
-        source = replace(self._rows, X=X)
+        source = replace(self._rows, table=X, kept=None)
         return replace(self, observed=replace(self.observed, source=source))
 
     def with_weight(self, weight: Array | None) -> Problem:

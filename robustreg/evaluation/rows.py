@@ -12,7 +12,7 @@ from robustreg._arrays import Array, Index, Mask
 from robustreg._cached import cached_property
 from robustreg.evaluation.reading import Block, Reading
 from robustreg.evaluation.units import Targets, Units
-from robustreg.sources._array import ArraySource, rows_of
+from robustreg.sources._array import ArraySource, Picked, rows_of
 from robustreg.sources._surveyed import SurveyedSource
 
 ROOM = 8  # numbers of a row
@@ -73,6 +73,7 @@ class _Blocks:
 
     def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> Any:
         start, n = self.starts[index], len(y)
+        whole = self.size >= n and not isinstance(X, Picked)
         sums: Any = None
         for first in range(0, n, self.size):
             part = slice(first, min(first + self.size, n))
@@ -80,7 +81,7 @@ class _Blocks:
             own = self.job(
                 Block(
                     self.reading,
-                    self.reading.read(X if self.size >= n else rows_of(X, part)),
+                    self.reading.read(X if whole else rows_of(X, part)),
                     target,
                     None if weight is None else weight[part],
                     slice(start + part.start, start + part.stop),
@@ -152,7 +153,7 @@ class RowBlocks(Reading):
     def take(self, index: Index) -> Block:
         """Some rows of a table in memory, as they are read."""
         source = self.observed.source
-        X = source.X[index] if self.sparse else np.take(source.X, index, axis=0)
+        X = source.pick(index)
         weight = None if source.weight is None else source.weight[index]
         return Block(self, self.read(X), self.observed.targets(source.y[index]), weight, index)
 

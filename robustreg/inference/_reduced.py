@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import RandomState
-from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from robustreg._arrays import Array, Index
@@ -37,12 +36,9 @@ class Kept(NamedTuple):
         data = fitted.data
         if isinstance(data, SurveyedSource):
             return with_columns(data, self.columns)
-        X = data.X
-        if not len(self.columns):
-            X = np.zeros((data.n, 1))
-        elif len(self.columns) < X.shape[1]:
-            some = sparse.issparse(X)
-            X = X[:, self.columns] if some else np.take(X, self.columns, axis=1)
+        if len(self.columns) == data.n_columns:
+            return data
+        X = data.source.columns(self.columns) if len(self.columns) else np.zeros((data.n, 1))
         return Data(X, data.y, data.weight, data.n_threads)
 
     @property

@@ -96,7 +96,7 @@ class FittedRows:
             if source.sample.n < source.n:
                 return source
             source = source.sample
-        return Data(source.X, source.y, source.weight, source.n_threads)
+        return Data.of(source)
 
     @property
     def knows_all(self) -> bool:

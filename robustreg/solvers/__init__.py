@@ -48,9 +48,10 @@ from robustreg.solvers.programme.dual import linprog, linprog_in
 from robustreg.solvers.programme.interior import interior_in, interior_point
 from robustreg.solvers.programme.reduction import reduced, reduced_in
 from robustreg.solvers.programme.session import ProgrammeSession, SolveIn
-from robustreg.solvers.programme.sparse_dual import share_of_zeros, simplex, simplex_in
+from robustreg.solvers.programme.sparse_dual import share_of_zeros, simplex, simplex_in, zeros_of
 from robustreg.solvers.programme.sparse_session import SparseSession, sparse_interior
 from robustreg.solvers.smooth import NewtonSession, lbfgs, newton
+from robustreg.sources._array import ArraySource
 
 __all__ = [
     "SOLVERS",
@@ -320,13 +321,14 @@ def select_solver(
 
 def absolute_solver(problem: Problem) -> str:
     """Name of the solver for absolute deviations without a penalty in a problem."""
-    if not problem.observed.source.in_memory:
+    source = problem.observed.source
+    if not isinstance(source, ArraySource):
         return KINKED_IN_PASSES
     return select_solver(
         "absolute",
         n_features=problem.p,
         n_samples=problem.n,
-        zeros=share_of_zeros(problem.X),
+        zeros=zeros_of(source),
         scale=1.0,
     )
 

@@ -176,7 +176,7 @@ def null_result(problem: Problem) -> Solution:
     """
     source = problem.observed.source
     # the sums below look at rows that are not in memory
-    if source.in_memory and not (source.is_sparse or np.isfinite(source.X).all()):
+    if source.in_memory and not (source.is_sparse or np.isfinite(source.table).all()):
         raise NotFiniteError
     fit = finished("y is constant.")
     none = Coefficients(np.zeros(problem.p), 0.0, 0.0)

@@ -299,6 +299,19 @@ class SurveyedSource:
         raise not_here()
 
     @property
+    def table(self) -> NoReturn:
+        """No table."""
+        raise not_here()
+
+    def pick(self, index: Any) -> NoReturn:
+        """Regressors of no rows."""
+        raise not_here()
+
+    def columns(self, index: Any) -> NoReturn:
+        """No columns."""
+        raise not_here()
+
+    @property
     def y(self) -> NoReturn:
         """No y."""
         raise not_here()

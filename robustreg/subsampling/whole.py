@@ -163,10 +163,11 @@ class _FillResiduals:
 
     def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> int:
         (coef, intercept), start = self.line, self.starts[index]
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = self.targets(y) - (product(X, coef) + intercept)
-        found[np.isnan(found)] = np.inf
-        self.out[start : start + len(y)] = found
+        for part in slices(len(y)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                found = self.targets(y[part]) - (product(rows_of(X, part), coef) + intercept)
+            found[np.isnan(found)] = np.inf
+            self.out[start + part.start : start + part.stop] = found
         return 0
 
 
@@ -256,7 +257,7 @@ def with_rows(data: Data, X: Array, y: Array) -> Data:
     weight = data.weight
     if weight is not None:
         weight = np.append(weight, np.full(len(y), weight.mean()))
-    return replace(data, X=np.vstack([data.X, X]), y=np.append(data.y, y), weight=weight)
+    return Data(np.vstack([data.X, X]), np.append(data.y, y), weight, data.n_threads)
 
 
 def whole_table(source: Source, sample: Sample, largest: float) -> WholeTable:
@@ -291,15 +292,16 @@ class _FindStrays:
     size: Array  # (p,): of what rows of the sample are off it
 
     def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> _Strays:
-        found = _Strays(X[:0], y[:0])
-        for part in slices(len(y), max(64, BLOCK_ENTRIES // X.shape[1])):
+        found = _Strays(np.zeros((0, len(self.size))), y[:0])
+        for part in slices(len(y), max(64, BLOCK_ENTRIES // len(self.size))):
+            rows = rows_of(X, part)
             with np.errstate(over="ignore", invalid="ignore"):
-                off = X[part] - self.coordinates.origin
+                off = rows - self.coordinates.origin
                 q = product(off, self.coordinates.basis)
                 lost = np.abs(off - product(q, self.back))
                 terms = ROUNDED * product(np.abs(q), np.abs(self.back))
             outside = np.flatnonzero((lost > OUTSIDE * self.size + terms).any(axis=1))[:STRAYS]
-            found = found + _Strays(X[part][outside], y[part][outside])
+            found = found + _Strays(rows[outside], y[part][outside])
         return found
 
 

@@ -266,7 +266,7 @@ def _at_zero(
 ) -> tuple[Array, Array]:
     """Residuals of some rows by predictions from X = 0, and what rounding may leave of them."""
     rows, coef = objective.rows, found.coef
-    X, y = rows.source.X[index], rows.observed.targets(rows.source.y[index])
+    X, y = rows.source.pick(index), rows.observed.targets(rows.source.y[index])
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.abs(y) + abs(X) @ np.abs(coef) + abs(found.intercept)
         return y - X @ coef - found.intercept, LAST_PLACES * EPS * size

@@ -24,6 +24,7 @@ from robustreg.solvers.programme.interior import interior_in
 from robustreg.solvers.programme.rows import Streamed, penalty_rows
 from robustreg.solvers.programme.session import ProgrammeSession
 from robustreg.solvers.programme.vertex import descents, vertex
+from robustreg.sources._array import ArraySource
 
 OPTIMAL_GAP = 1e-10  # relative gap of a vertex that is the optimum
 SURVEYED = 1000  # rows that tell how many zeros there are
@@ -46,6 +47,13 @@ def share_of_zeros(X: Any) -> float:
         return 1.0 - X.nnz / max(1, X.shape[0] * X.shape[1])
     part = X[:: max(1, X.shape[0] // SURVEYED)]
     return 1.0 - np.count_nonzero(part) / max(1, part.size)
+
+
+def zeros_of(source: ArraySource) -> float:
+    """The share of zeros in the X of a source."""
+    if source.is_sparse:
+        return share_of_zeros(source.table)
+    return share_of_zeros(source.every(max(1, source.n // SURVEYED))[0])
 
 
 def simplex(
