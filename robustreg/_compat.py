@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -113,25 +114,39 @@ def metric_by_column(scorer: Any, params: dict[str, Any]) -> Callable[[Array, Ar
 
 # What scikit-learn's ``fit_context`` looks for after a fit, also after one that failed.
 CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+# Where callbacks of an estimator are, and what it is a part of the fit of.
+_HEARD_BY = ("_skl_callbacks", "_parent_callback_ctx")
 
 
 class Tasks:
-    """The parts of a long fit, announced to the estimator's callbacks where there are any."""
+    """The parts of a long fit, announced to the estimator's callbacks where there are any.
 
-    def __init__(self, estimator: CallbackSupportMixin, count: int, X: Any, y: Any) -> None:
+    ``count`` is how many there will be; None: nobody knows. That a callback asks for an end is
+    not heeded: half a fit has no certificate.
+    """
+
+    def __init__(self, estimator: CallbackSupportMixin, count: int | None, X: Any, y: Any) -> None:
         self.estimator, self.data, self.context = estimator, {"X": X, "y": y}, None
         self.lock = Lock()
-        if hasattr(estimator, "_init_callback_context"):
+        if any(name in vars(estimator) for name in _HEARD_BY):
             self.context = estimator._init_callback_context(max_subtasks=count)
             self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def done(self, name: str) -> None:
         """One part is done. May be called from any thread."""
-        if self.context is not None:
-            with self.lock:
-                part = self.context.subcontext(task_name=name)
-                part.call_on_fit_task_begin(estimator=self.estimator)
-                part.call_on_fit_task_end(estimator=self.estimator)
+        with self.lock, self.part(name):
+            pass
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """A part, from its beginning to its end."""
+        if self.context is None:
+            yield
+            return
+        part = self.context.subcontext(task_name=name)
+        part.call_on_fit_task_begin(estimator=self.estimator)
+        yield
+        part.call_on_fit_task_end(estimator=self.estimator)
 
     def end(self) -> None:
         """All parts are done."""

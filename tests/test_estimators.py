@@ -111,6 +111,7 @@ BAD_PARAMETERS = {
     "max_iter": [0, -1, 1.5, np.inf, "one", None],
     "tol": NUMBERS_ABOVE_0,
     "warm_start": ["no", None, 2],
+    "verbose": [-1, 1.5, "one", None],
     "penalty": ["lasso", 0.5],
     "quantile": [0, 1, -0.1, 2, np.nan, True, "a", None, [], [0.5, 0.5], [0.1, 1], [[0.5]]],
     "crossing": ["sort", None, True],

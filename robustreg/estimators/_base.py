@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
 from robustreg._parallel import map_ordered, slices
-from robustreg.estimators._from_source import fit_source
+from robustreg.estimators._from_source import Passes, fit_source
 from robustreg.estimators._judgement import ByInfluence, ByLoss, Judgement, Plane, Weigh, Within
 from robustreg.estimators._noise import Noise, noise_mad, residual_centre
 from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
@@ -28,7 +28,6 @@ from robustreg.penalties import ElasticNet, Penalty
 from robustreg.solvers import KINKED_IN_PASSES, SOLVERS, select_solver
 from robustreg.solvers._solution import Made, Residuals, Solution
 from robustreg.solvers.programme.sparse_dual import zeros_of
-from robustreg.sources import RowSource
 from robustreg.sources._array import block_rows
 from robustreg.sources._surveyed import SurveyedSource
 
@@ -44,6 +43,7 @@ class LinearRegressor(LinearEstimator):
         **LinearPredictor._parameter_constraints,
         "alpha": [Interval(Real, 0.0, None, closed="left")],
         "warm_start": ["boolean"],
+        "verbose": ["verbose"],
     }
 
     @abstractmethod
@@ -65,7 +65,7 @@ class LinearRegressor(LinearEstimator):
         """Whether sums over the rows are all that a fit needs, whatever its solver."""
         return False
 
-    def _fit_source(self, source: RowSource) -> None:
+    def _fit_source(self, source: Passes) -> None:
         if not self._takes_source():
             super()._fit_source(source)
         for fit, of in fit_source(self, source):

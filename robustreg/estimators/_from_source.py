@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from robustreg._compat import Tasks
 from robustreg._linalg.factors import OutOfRangeError
 from robustreg._parallel import one_blas_thread
 from robustreg.evaluation.reading import NotFiniteError
@@ -26,17 +28,34 @@ class FitsInPasses(Protocol):
         """The fitted attributes, and what has not converged."""
 
 
-class Counted:
-    """A source that counts how often it is read."""
+class Passes:
+    """A source that counts how often it is read, and says so to whoever wants to know.
 
-    def __init__(self, source: RowSource) -> None:
-        self.source, self.passes = source, 0
+    ``name`` is that of the model in lines that are printed; None: none are.
+    """
+
+    def __init__(self, source: RowSource, tasks: Tasks, name: str | None) -> None:
+        self.source, self.tasks, self.name, self.count = source, tasks, name, 0
         self.n_columns, self.names = source.n_columns, source.names
+
+    @property
+    def kind(self) -> str:
+        """What sort of source it is."""
+        return type(self.source).__name__
 
     def total(self, job: Job) -> Any:
         """As of the source."""
-        self.passes += 1
-        return self.source.total(job)
+        self.count += 1
+        began = perf_counter()
+        with self.tasks.part(f"pass {self.count}"):
+            found = self.source.total(job)
+        self.say(f"pass {self.count}: {perf_counter() - began:.2f} s")
+        return found
+
+    def say(self, what: str) -> None:
+        """Print a line about the fit, if that is wanted."""
+        if self.name is not None:
+            print(f"[{self.name}] {what}", flush=True)  # noqa: T201 - asked for
 
 
 def with_survey(source: RowSource, work: Callable[[SurveyedSource], T]) -> T:
@@ -52,7 +71,7 @@ def with_survey(source: RowSource, work: Callable[[SurveyedSource], T]) -> T:
             ) from None
 
 
-def fit_source(model: FitsInPasses, source: RowSource) -> list[Any]:
+def fit_source(model: FitsInPasses, source: Passes) -> list[Any]:
     """Fit a model in passes over a source; what it would say of each row is left out.
 
     Returns what has not converged.
@@ -62,15 +81,23 @@ def fit_source(model: FitsInPasses, source: RowSource) -> list[Any]:
         found, unfinished = model._from_rows(rows)
         return found | {"_n_given": rows.n_given}, unfinished
 
-    counted = Counted(source)
-    found, unfinished = with_survey(counted, fitted)
+    found, unfinished = with_survey(source, fitted)
     for name in (*OF_ROWS, "feature_names_in_"):  # of an earlier fit
         model.__dict__.pop(name, None)
-    found["n_passes_"] = counted.passes
+    found["n_passes_"] = source.count
     if source.names is not None:
         found["feature_names_in_"] = np.asarray(source.names, dtype=object)
     model.__dict__.update(found, n_features_in_=source.n_columns)
+    source.say(_how_it_ended(found))
     return unfinished
+
+
+def _how_it_ended(found: dict[str, Any]) -> str:
+    """Whether a fit, or all fits of several quantiles, converged, and what bounds say of that."""
+    how = "converged" if np.all(found["converged_"]) else "not converged"
+    value = float(np.max(found["objective_"]))
+    gap = f", dual gap {float(np.max(found['dual_gap_'])):.1e}" if "dual_gap_" in found else ""
+    return f"{how} in {found['n_passes_']} passes: objective {value:.6g}{gap}"
 
 
 def _what_is_not_finite(source: RowSource) -> str:

@@ -62,6 +62,8 @@ class HuberRegressor(ScaledRegressor):
         step of noticeable length is left.
     warm_start : bool, default=False
         Start from the previous solution.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -169,6 +171,7 @@ class HuberRegressor(ScaledRegressor):
         max_iter: int = 100,
         tol: float = 1e-7,
         warm_start: bool = False,
+        verbose: int = 0,
     ) -> None:
         self.delta = delta
         self.alpha = alpha
@@ -180,6 +183,7 @@ class HuberRegressor(ScaledRegressor):
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.verbose = verbose
 
     def _get_loss(self) -> ConvexLoss:
         return Huber(DEFAULT_DELTA if self.delta == "auto" else float(self.delta))

@@ -40,6 +40,8 @@ class L1Regressor(KinkedRegressor):
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
         Start from the previous solution, where the solver can use one.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -111,6 +113,7 @@ class L1Regressor(KinkedRegressor):
         max_iter: int = 100_000,
         tol: float = 1e-7,
         warm_start: bool = False,
+        verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -120,6 +123,7 @@ class L1Regressor(KinkedRegressor):
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.verbose = verbose
 
     def _get_loss(self) -> ConvexLoss:
         return Absolute()

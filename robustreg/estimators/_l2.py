@@ -37,6 +37,8 @@ class L2Regressor(LinearRegressor):
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
         Start an iterative solver from the previous solution.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -93,6 +95,7 @@ class L2Regressor(LinearRegressor):
         max_iter: int = 100,
         tol: float = 1e-7,
         warm_start: bool = False,
+        verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -102,6 +105,7 @@ class L2Regressor(LinearRegressor):
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.verbose = verbose
 
     def _get_loss(self) -> ConvexLoss:
         return HalfSquared()

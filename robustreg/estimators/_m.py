@@ -96,6 +96,8 @@ class MRegressor(ScaledRegressor):
         Random subsets of rows that the search for an S-estimate starts from.
     random_state : int, RandomState instance or None, default=None
         Determines these subsets. Convex losses use neither, except for ``scale="s"``.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -167,6 +169,7 @@ class MRegressor(ScaledRegressor):
         warm_start: bool = False,
         n_subsamples: int = 500,
         random_state: int | RandomState | None = None,
+        verbose: int = 0,
     ) -> None:
         self.loss = loss
         self.alpha = alpha
@@ -181,6 +184,7 @@ class MRegressor(ScaledRegressor):
         self.warm_start = warm_start
         self.n_subsamples = n_subsamples
         self.random_state = random_state
+        self.verbose = verbose
 
     def _takes_sparse(self) -> bool:
         return self.scale != "s" and not self._redescends()

@@ -18,8 +18,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from robustreg._arrays import Array, one_entry_each
 from robustreg._compat import (
     CALLBACK_STATE,
+    CallbackSupportMixin,
     Estimator,
     Interval,
+    Tasks,
     fit_context,
     validate_parameters,
 )
@@ -27,7 +29,7 @@ from robustreg._linalg.factors import OutOfRangeError
 from robustreg._numbers import real_values
 from robustreg._parallel import one_blas_thread
 from robustreg._validation import check_finite, check_weights
-from robustreg.estimators._from_source import JUDGED
+from robustreg.estimators._from_source import JUDGED, Passes
 from robustreg.estimators._judgement import OfRows
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.solvers import solver_names
@@ -345,8 +347,10 @@ class LinearPredictor(RegressorMixin, Estimator):
         return tags
 
 
-class LinearEstimator(LinearPredictor, ABC):
+class LinearEstimator(CallbackSupportMixin, LinearPredictor, ABC):
     """A linear model that is fitted to all rows at once; concrete ones say how."""
+
+    verbose = 0  # of those that have no such parameter
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -382,18 +386,21 @@ class LinearEstimator(LinearPredictor, ABC):
         with self._unchanged_on_error():
             self._check_parameters()
             source = source_of(X, y, sample_weight)
-            for name in ("n_passes_", "_n_given"):  # of an earlier fit
-                self.__dict__.pop(name, None)
+            for earlier in ("n_passes_", "_n_given"):  # of another fit
+                self.__dict__.pop(earlier, None)
+            tasks = Tasks(self, 0 if source is None else None, X, y)
             if source is None:
                 self._with_data(X, y, sample_weight, self._fit)
             else:
-                self._fit_source(source)
+                name = type(self).__name__ if self.verbose else None
+                self._fit_source(Passes(source, tasks, name))
+            tasks.end()
         return self
 
-    def _fit_source(self, source: RowSource) -> None:
+    def _fit_source(self, source: Passes) -> None:
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
-            f"{self!r} needs all rows in memory, and was given a {type(source).__name__}: load "
+            f"{self!r} needs all rows in memory, and was given a {source.kind}: load "
             "them into arrays. HuberRegressor can do without with a number for delta, and "
             "MRegressor with a convex loss, at another scale than an S-estimate's and without a "
             "penalty of its own; SRegressor, MMRegressor, LTSRegressor, L2Regressor, L1Regressor "

@@ -65,6 +65,8 @@ class QuantileRegressor(KinkedRegressor):
         A fit has converged when ``dual_gap_ <= tol * objective_`` (and rounding).
     warm_start : bool, default=False
         Start from the previous solution, where the solver can use one.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -149,6 +151,7 @@ class QuantileRegressor(KinkedRegressor):
         max_iter: int = 100_000,
         tol: float = 1e-7,
         warm_start: bool = False,
+        verbose: int = 0,
     ) -> None:
         self.quantile = quantile
         self.alpha = alpha
@@ -160,6 +163,7 @@ class QuantileRegressor(KinkedRegressor):
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.verbose = verbose
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -20,7 +20,7 @@ from robustreg._arrays import SUMMED, Array, in_precision
 from robustreg._compat import Interval
 from robustreg._validation import check_finite
 from robustreg.estimators._base import Rows, fit_attributes, levels_to_the_user, rows_that_count
-from robustreg.estimators._from_source import OF_ROWS, fit_source
+from robustreg.estimators._from_source import OF_ROWS, Passes, fit_source
 from robustreg.estimators._judgement import ByLoss, Judgement, Plane, Weigh, Within
 from robustreg.estimators._noise import Noise
 from robustreg.estimators._predictor import LinearEstimator
@@ -30,7 +30,6 @@ from robustreg.evaluation.reading import NotFiniteError
 from robustreg.losses import LOSSES, ResidualLoss, tuning_constant
 from robustreg.solvers._ended import Ended
 from robustreg.solvers._solution import Solution, known
-from robustreg.sources import RowSource
 from robustreg.sources._surveyed import NotInMemoryError, SurveyedSource, not_here
 from robustreg.subsampling.descent import Fit
 from robustreg.subsampling.estimates import Sample, make_sample, mean_loss
@@ -75,7 +74,7 @@ class SubsamplingRegressor(LinearEstimator):
         """The same in passes; nothing is said of each row unless these are at hand."""
         raise not_here()
 
-    def _fit_source(self, source: RowSource) -> None:
+    def _fit_source(self, source: Passes) -> None:
         fit_source(self, source)
 
     def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], list[Any]]:
