@@ -652,3 +652,26 @@ def test_a_fit_leaves_nothing_for_the_collector(model):
         assert held() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("model", [HuberRegressor(), MRegressor(), HuberRegressor(alpha=0.1)])
+def test_a_warm_start_saves_passes(model):
+    """Of the rows of the last fit none but the survey, and the one that certifies it."""
+    X, y = table(n=20_000)
+    cold = clone(model).fit(Guarded(X, y, edges=(12_500,)))
+    passes = cold.n_passes_
+    warm = clone(cold).set_params(warm_start=True).fit(X[:15_000], y[:15_000])
+    assert_same(warm.fit(Guarded(X, y, edges=(12_500,))), cold)
+    assert warm.n_passes_ <= passes
+    assert_same(warm.fit(Guarded(X, y, edges=(12_500,))), cold)
+    needed = 4 if model.alpha else 2  # the unit of a penalty takes two
+    assert warm.n_passes_ == needed < passes
+
+
+@pytest.mark.parametrize("far", [1e3, 1e9])
+def test_a_warm_start_far_away_ends_where_a_cold_one_does(far):
+    X, y = table(n=20_000)
+    source = Guarded(X, y, edges=(12_500,))
+    cold = HuberRegressor().fit(source)
+    warm = HuberRegressor(warm_start=True).fit(X, far * y[::-1])
+    assert_same(warm.fit(source), cold)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from robustreg._arrays import Array
+from robustreg._linalg.factors import length
 from robustreg.evaluation.choice import for_smooth, of_sample
 from robustreg.evaluation.hessian import curvature_to_start_from
 from robustreg.evaluation.objective import Objective, make_objective
@@ -42,18 +43,34 @@ class Pilot:
     tracked: Piloted | None  # None where the sample does not speak for all rows
 
 
-def pilot_of(problem: Problem, max_iter: int) -> Pilot | None:
-    """The pilot of a problem, where there are many rows."""
+def pilot_of(problem: Problem, max_iter: int, start: Coefficients | None = None) -> Pilot | None:
+    """The pilot of a problem, where there are many rows.
+
+    A start that was given, of a fit to other rows perhaps, is taken for the sample's fit where it
+    is as near to that as the fit to all rows is: it may be much nearer to the latter.
+    """
     found = _sampled(problem, max_iter, ROWS_PER_COLUMN)
     if found is None:
         return None
     sample, theta = found
+    if start is not None:
+        given = sample.objective.pack(start)
+        if length(given - theta) <= _error(sample, theta, problem.n):
+            theta = given
     tracked, own = None, None
     if not has_tiny_scale(problem):
         own = of_sample(problem, sample.objective.coordinates)
     if own is not None:
         tracked = Piloted(make_objective(problem, (own, None)), theta, sample.hessian(theta))
     return Pilot(sample.objective.found(theta), theta, tracked)
+
+
+def _error(sample: Tracked, theta: Array, n: int) -> float:
+    """How far the fit to a sample of n rows may be from that to all of them: twice what it is."""
+    own = sample.objective
+    m = own.rows.n
+    drawn = 2.0 * math.sqrt(len(theta) * (1.0 / m - 1.0 / max(n, m)))
+    return own.scale_at(theta) * (drawn + PILOT_XTOL * math.sqrt(len(theta) / m))
 
 
 def start_by_pilot(problem: Problem, max_iter: int) -> Coefficients | None:

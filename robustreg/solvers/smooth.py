@@ -108,12 +108,14 @@ class NewtonSession(Session):
         if tracked is not None:
             tracked.go_on_with(tracked.objective.of(problem.loss, problem.penalty))
         else:
-            if start is None:
-                pilot = pilot_of(problem, max_iter)
-                fit = None if pilot is None else self._piloted(problem, pilot, limits)
+            # of rows elsewhere a sample saves the pass in which all have second moments
+            wanted = not (self.begun or problem.observed.source.in_memory)
+            pilot = pilot_of(problem, max_iter, start) if start is None or wanted else None
+            if pilot is not None:
+                fit = self._piloted(problem, pilot, limits)
                 if fit is not None:
                     return fit
-                start = None if pilot is None else pilot.start
+                start = pilot.start
             tracked = self._opened(problem)
         if first:
             return solved_in(problem, tracked, start, limits, minimise_newton)
