@@ -25,6 +25,7 @@ INFERENCE = ROOT / "examples" / "inference.py"
 LOSSES = ROOT / "examples" / "losses.py"
 BOOSTING = ROOT / "examples" / "boosting.py"
 NETWORK = ROOT / "examples" / "network.py"
+OUT_OF_CORE = ROOT / "examples" / "out_of_core.py"
 PICTURES = sorted((ROOT / "docs" / "images").glob("*.png"))
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -532,3 +533,21 @@ def test_readme_shows_what_the_demo_prints(quickstart):
             assert float(cell) == pytest.approx(factor * number, abs=0.51 * 10**-digits)
     l2, huber, _ = row(text, "held-out median |error| (carat)")
     assert f"The median error of least squares is {l2 / huber:.1f} times Huber's here." in readme
+
+
+def test_out_of_core_fits_a_table_larger_than_its_memory(tmp_path):
+    done = start(OUT_OF_CORE, TMPDIR=str(tmp_path))
+    assert not done.returncode, done.stderr
+    assert not [*tmp_path.iterdir()]  # the table is gone
+    size, truth, *fits = done.stdout.splitlines()
+    assert size.startswith("1250000 rows in a file of 200 MB")
+    assert ("within 100 MB of memory" in size) == (sys.platform == "linux")
+    slopes = [[float(word) for word in re.findall(r"-?\d+\.\d*", line)] for line in (truth, *fits)]
+    assert [line.partition(":")[0].strip() for line in fits] == [
+        "L2Regressor",
+        "HuberRegressor",
+        "L1Regressor",
+    ]
+    off = [abs(own[0] - slopes[0][0]) for own in slopes[1:]]
+    assert off[0] > 2.0
+    assert max(off[1:]) < 0.5
