@@ -12,6 +12,8 @@ from sklearn.base import clone
 from robustreg import (
     HuberRegressor,
     L2Regressor,
+    LTSRegressor,
+    MMRegressor,
     MRegressor,
     QuantileRegressor,
 )
@@ -19,7 +21,7 @@ from robustreg.diagnostics import robust_distances
 from robustreg.inference import infer
 from robustreg.metrics import mean_huber_loss
 from robustreg.model_selection import huber_path
-from robustreg.sources import RowSource, scan_dataset, scan_parquet
+from robustreg.sources import RowSource, _surveyed, scan_dataset, scan_parquet
 
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
@@ -181,6 +183,26 @@ def test_standard_errors_are_those_of_the_arrays(name, folder):
         np.testing.assert_allclose(found.standard_errors, expected.standard_errors, rtol=1e-9)
         assert found.scale_error == pytest.approx(expected.scale_error, rel=1e-9)
     assert found.names == ("intercept", *(NAMES if name in NAMED else ("x0", "x1", "x2")))
+
+
+@pytest.mark.parametrize("name", [*SCANS, *PAIRS])
+@pytest.mark.parametrize(("weighted", "dtype"), [(False, "float64"), (True, "float32")])
+def test_high_breakdown_in_passes(name, weighted, dtype, folder, monkeypatch):
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", N // 2)
+    X, y, weight = table(dtype)
+    given = [X.astype(np.float64), y, *([weight] if weighted else [])]
+    expected = MMRegressor(n_subsamples=50, random_state=0).fit(*given)
+    source = rows(name, folder / dtype, weighted)
+    found = MMRegressor(n_subsamples=50, random_state=0).fit(*source)
+    near = {"rtol": 0, "atol": 1e-9 * expected.scale_}
+    np.testing.assert_allclose(found.coef_, expected.coef_, **near)
+    np.testing.assert_allclose(found.initial_coef_, expected.initial_coef_, **near)
+    assert found.scale_ == pytest.approx(expected.scale_, rel=1e-9)
+    assert found.n_passes_ <= 11
+    trimmed = LTSRegressor(n_subsamples=50, random_state=0)
+    objective = trimmed.fit(*source).objective_
+    assert trimmed.n_passes_ <= 16
+    assert objective == pytest.approx(trimmed.fit(*given).objective_, rel=2e-2)
 
 
 def test_predictions_of_several_quantiles(folder):
