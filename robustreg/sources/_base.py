@@ -95,8 +95,8 @@ def tree_sum(parts: Iterable[Sums]) -> Sums:
     """The sum of parts, in an order that their number alone decides.
 
     Eight at a time are added to one, eight of these to another, and so on. Whoever adds in this
-    order gets the same digits wherever the parts come from. No more than eight parts of each level
-    are held at a time.
+    order gets the same digits wherever the parts come from. Of each level no more than a sum is
+    held.
 
     Parameters
     ----------
@@ -119,25 +119,41 @@ def tree_sum(parts: Iterable[Sums]) -> Sums:
     >>> tree_sum(range(100))
     4950
     """
-    levels: list[list[Any]] = [[]]
+    levels: list[_Level] = []
     for part in parts:
-        levels[0].append(part)
-        for k, level in enumerate(levels):
-            if len(level) < FAN_IN:
+        carried: Any = part
+        for level in levels:
+            level.add(carried)
+            if level.count < FAN_IN:
                 break
-            if k + 1 == len(levels):
-                levels.append([])
-            levels[k + 1].append(in_order(level))
-            level.clear()
-    above: list[Any] = []
+            carried = level.taken()
+        else:
+            levels.append(_Level(carried))
+    total: Any = None
     for level in levels:  # what is left of a level is a part of the next one
-        if above:
-            level = [*level, *above]
-        above = [in_order(level)] if level else []
-    if not above:
+        if level.count:
+            total = level.sum if total is None else level.sum + total
+    if total is None:
         raise ValueError("tree_sum needs at least one part, got none.")
-    total: Sums = above[0]
-    return total
+    found: Sums = total
+    return found
+
+
+class _Level:
+    """The sum of the parts that have come to a level of the tree, and how many these are."""
+
+    def __init__(self, part: Any) -> None:
+        self.sum, self.count = part, 1
+
+    def add(self, part: Any) -> None:
+        """One part more."""
+        self.sum = part if not self.count else self.sum + part
+        self.count += 1
+
+    def taken(self) -> Any:
+        """The sum, which goes on to the next level."""
+        found, self.sum, self.count = self.sum, None, 0
+        return found
 
 
 def in_order(parts: Sequence[Any]) -> Any:
