@@ -6,7 +6,7 @@ from _cases import DEFAULTS, HIGH, clean
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from robustreg import HuberRegressor, L2Regressor, QuantileRegressor
+from robustreg import HuberRegressor, L2Regressor, MMRegressor, QuantileRegressor
 from robustreg.estimators._from_source import _how_it_ended
 from robustreg.sources import tree_sum
 
@@ -115,7 +115,9 @@ def test_an_interrupt_in_a_pass_leaves_the_model_as_it_was(passes):
     assert vars(model) == before
 
 
-@pytest.mark.parametrize("model", [HuberRegressor(), QuantileRegressor([0.3, 0.5])])
+@pytest.mark.parametrize(
+    "model", [HuberRegressor(), QuantileRegressor([0.3, 0.5]), MMRegressor(random_state=0)]
+)
 def test_a_line_for_every_pass(model, capsys):
     clone(model).fit(Parts(*clean()))
     clone(model).set_params(verbose=1).fit(*clean())

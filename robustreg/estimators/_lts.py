@@ -53,6 +53,8 @@ class LTSRegressor(SubsamplingRegressor):
         Iterations on all rows at most.
     random_state : int, RandomState instance or None, default=None
         Determines the subsets. Pass an int for reproducible fits.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -138,6 +140,7 @@ class LTSRegressor(SubsamplingRegressor):
         fit_intercept: bool = True,
         max_iter: int = 200,
         random_state: int | RandomState | None = None,
+        verbose: int = 0,
     ) -> None:
         self.support_fraction = support_fraction
         self.reweight = reweight
@@ -145,6 +148,7 @@ class LTSRegressor(SubsamplingRegressor):
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         table = sample.table

@@ -56,6 +56,8 @@ class MMRegressor(SubsamplingRegressor):
         Iterations on all rows at most, of the S-estimate and of the M-estimate each.
     random_state : int, RandomState instance or None, default=None
         Determines the subsets. Pass an int for reproducible fits.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -136,6 +138,7 @@ class MMRegressor(SubsamplingRegressor):
         fit_intercept: bool = True,
         max_iter: int = 200,
         random_state: int | RandomState | None = None,
+        verbose: int = 0,
     ) -> None:
         self.loss = loss
         self.efficiency = efficiency
@@ -144,6 +147,7 @@ class MMRegressor(SubsamplingRegressor):
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         loss = tuned(self.loss, efficiency=self.efficiency)

@@ -350,7 +350,7 @@ class LinearPredictor(RegressorMixin, Estimator):
 class LinearEstimator(CallbackSupportMixin, LinearPredictor, ABC):
     """A linear model that is fitted to all rows at once; concrete ones say how."""
 
-    verbose = 0  # of those that have no such parameter
+    verbose: int
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -53,6 +53,8 @@ class SRegressor(SubsamplingRegressor):
         Iterations on all rows at most.
     random_state : int, RandomState instance or None, default=None
         Determines the subsets. Pass an int for reproducible fits.
+    verbose : int, default=0
+        Above 0, a fit to rows that are not in memory prints a line for every pass over them.
 
     Attributes
     ----------
@@ -132,6 +134,7 @@ class SRegressor(SubsamplingRegressor):
         fit_intercept: bool = True,
         max_iter: int = 200,
         random_state: int | RandomState | None = None,
+        verbose: int = 0,
     ) -> None:
         self.loss = loss
         self.breakdown_point = breakdown_point
@@ -139,6 +142,7 @@ class SRegressor(SubsamplingRegressor):
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     def _estimate(self, sample: Sample, rows: Rows) -> tuple[dict[str, Any], tuple[Fit, ...]]:
         loss = tuned(self.loss, breakdown_point=self.breakdown_point)

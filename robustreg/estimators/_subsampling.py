@@ -59,6 +59,7 @@ class SubsamplingRegressor(LinearEstimator):
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def _takes_sparse(self) -> bool:
