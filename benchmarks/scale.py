@@ -25,13 +25,22 @@ import numpy as np
 from _common import about_machine, table
 from _on_disk import OPEN, write
 
-from robustreg import HuberRegressor, L1Regressor, L2Regressor, QuantileRegressor
+from robustreg import (
+    HuberRegressor,
+    L1Regressor,
+    L2Regressor,
+    LTSRegressor,
+    MMRegressor,
+    QuantileRegressor,
+)
 
 FITS = {
     "L2": L2Regressor,
     "Huber": HuberRegressor,
     "L1": L1Regressor,
     "quantile 0.9": lambda: QuantileRegressor(0.9),
+    "MM": lambda: MMRegressor(random_state=0),
+    "LTS": lambda: LTSRegressor(random_state=0),
 }
 
 

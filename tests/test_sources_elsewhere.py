@@ -138,7 +138,7 @@ SCANS = {
     "csv": lambda folder, weight: of_dataset(folder, "t.csv", weight),
 }
 NAMED = {"parquet", "filtered", "csv", "polars", "dask-parquet", "dask-pandas"}
-LAZY = {name for name in PAIRS if name.startswith("dask")}
+LAZY = [name for name in PAIRS if name.startswith("dask")]
 
 
 def rows(name, folder, weighted=False):
