@@ -42,8 +42,6 @@ MODELS = {
     "huber-signs": HuberRegressor(positive=True),
 }
 IN_MEMORY = [
-    HuberRegressor("auto"),
-    HuberRegressor("auto", scale="mad"),
     MRegressor(scale="s"),
     MRegressor("bisquare"),
     MRegressor(penalty=ElasticNet(0.1)),

@@ -8,10 +8,14 @@ outliers. Such a delta is not chosen.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 
 from robustreg._arrays import SQUARABLE, SUMMED, Array
+from robustreg.evaluation.order_statistics import Value
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.rows import RowBlocks
 from robustreg.losses import Huber
 from robustreg.scale import MAD_FACTOR
 
@@ -21,6 +25,7 @@ SHARPNESS = 20
 # A scale that is in order has half of the rows within this many of it: twice the Gaussian's.
 REACH = 2.0 / MAD_FACTOR
 HALF = 0.5 + SUMMED  # of the weight, but for rounding
+SETTLED, MAX_STEPS = 1e-12, 30  # a step of thresholds that is none, and how many there are
 DEFAULT_DELTA = 1.345  # 95 % efficient at the Gaussian
 
 
@@ -73,17 +78,99 @@ def choose_delta(
     else:
         threshold = CANDIDATES * scale
     rows = np.searchsorted(size, threshold, side="right")
-    inside = 1.0 - outside[rows]
-    usable = (threshold > zero) & (squares[rows] > 0.0) & (inside > 0.0)
+    near = None
     if scale is None:
-        near = np.searchsorted(size, REACH * threshold / CANDIDATES, side="right")
-        usable &= outside[near] <= HALF
+        near = outside[np.searchsorted(size, REACH * threshold / CANDIDATES, side="right")]
+    return _chosen(threshold, squares[rows], outside[rows], near, zero)
+
+
+def choose_delta_in_passes(
+    rows: RowBlocks, size: Size, *, scale: float | None = None, zero: float = 0.0
+) -> float | None:
+    """The same from passes over rows that nobody holds: one for a given scale, else some.
+
+    A threshold t of a joint scale is the root of ``sum min(r^2, s) / W - level s`` in s = t^2,
+    which is concave and piecewise linear: Newton's steps from where it is in a sample fall to
+    it, and end there.
+    """
+    if scale is not None:
+        fixed = CANDIDATES * scale
+        return _chosen(fixed, *_sums_at(rows, size, fixed, zero), None, zero)
+    level, block = _joint_levels(), rows.every(1)
+    threshold = joint_thresholds(*sorted_sums(size(block), block.weight, zero), level)
+    threshold[threshold == 0.0] = SQUARABLE
+    for _ in range(MAX_STEPS):
+        near = REACH * threshold / CANDIDATES
+        both = np.append(threshold, near)
+        squares, outside = (part.reshape(2, -1) for part in _sums_at(rows, size, both, zero))
+        rest = level - outside[0]
+        square = np.divide(squares[0], rest, out=np.full_like(rest, np.inf), where=rest > 0.0)
+        moved = np.minimum(np.sqrt(square), SQUARABLE)
+        if (np.abs(moved - threshold) <= SETTLED * threshold).all():
+            break
+        threshold = moved
+    return _chosen(threshold, squares[0], outside[0], outside[1], zero)
+
+
+def share_beyond(rows: RowBlocks, size: Size, limit: float) -> float:
+    """The share of the weight whose residuals are larger than a limit, by a pass."""
+    return float(_sums_at(rows, size, np.array([limit]), -1.0)[1][0])
+
+
+def _chosen(
+    threshold: Array, squares: Array, outside: Array, near: Array | None, zero: float
+) -> float | None:
+    """The mean of the candidates, given the sums at their thresholds; None where none will do."""
+    inside = 1.0 - outside
+    usable = (threshold > zero) & (squares > 0.0) & (inside > 0.0)
+    if near is not None:
+        usable &= near <= HALF
     if not usable.any():
         return None
-    rows, threshold, inside = rows[usable], threshold[usable], inside[usable]
-    variance = (squares[rows] + threshold**2 * outside[rows]) / inside**2
+    outside, threshold, inside = outside[usable], threshold[usable], inside[usable]
+    variance = (squares[usable] + threshold**2 * outside) / inside**2
     share = (variance / variance.min()) ** -SHARPNESS
     return float(np.average(CANDIDATES[usable], weights=share))
+
+
+def _sums_at(rows: RowBlocks, size: Size, limit: Array, zero: float) -> tuple[Array, Array]:
+    """Mean of the squares of what is above zero and up to limits, and the share of what is not."""
+    edges = np.unique(limit)
+    at = np.searchsorted(edges, limit)
+    sums: Array = rows.sum(_UpTo(size, edges, zero))
+    weight, squares = np.cumsum(sums, axis=1) / rows.total
+    return squares[at], np.maximum(weight[-1] - weight[at], 0.0)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The sizes of residuals in some unit, as far as they have squares."""
+
+    value: Value
+    unit: float
+
+    @property
+    def products_only(self) -> bool:
+        """As of the residuals."""
+        return getattr(self.value, "products_only", False)
+
+    def __call__(self, block: Block) -> Array:
+        return np.minimum(np.abs(self.value(block)) / self.unit, SQUARABLE)
+
+
+@dataclass(frozen=True)
+class _UpTo:
+    """The job that sums weights, and weighted squares, between limits in ascending order."""
+
+    size: Size
+    edges: Array
+    zero: float
+
+    def __call__(self, block: Block) -> Array:
+        size = self.size(block)
+        weight = block.weighted((size > self.zero).astype(np.float64))
+        between, count = np.searchsorted(self.edges, size), len(self.edges) + 1
+        return np.stack([np.bincount(between, each, count) for each in (weight, weight * size**2)])
 
 
 def has_collapsed(trust: Array, sample_weight: Array | None, *, delta: float, scale: float) -> bool:
@@ -106,8 +193,12 @@ def has_collapsed(trust: Array, sample_weight: Array | None, *, delta: float, sc
         many are off the plane for that to be the scale at 1.345, too.
     """
     out = trust < (min(1.0, delta / REACH) if scale > 0.0 else 1.0)
-    most = HALF if scale > 0.0 else joint_level(DEFAULT_DELTA)
-    return float(np.average(out, weights=sample_weight)) > most
+    return float(np.average(out, weights=sample_weight)) > most_beyond(scale)
+
+
+def most_beyond(scale: float) -> float:
+    """The most weight beyond 1.35 scales, or off the plane of a scale of 0, that is in order."""
+    return HALF if scale > 0.0 else joint_level(DEFAULT_DELTA)
 
 
 def sorted_sums(residual: Array, weight: Array | None, zero: float) -> tuple[Array, Array, Array]:

@@ -10,8 +10,17 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
-from robustreg.estimators._delta import DEFAULT_DELTA, choose_delta, has_collapsed
-from robustreg.estimators._noise import Noise
+from robustreg.estimators._delta import (
+    DEFAULT_DELTA,
+    REACH,
+    Size,
+    choose_delta,
+    choose_delta_in_passes,
+    has_collapsed,
+    most_beyond,
+    share_beyond,
+)
+from robustreg.estimators._noise import Noise, readable
 from robustreg.estimators._scaled import ScaledRegressor
 from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
@@ -211,6 +220,11 @@ class HuberRegressor(ScaledRegressor):
     def _collapses(self, problem: Problem, fit: Solution, delta: float) -> bool:
         """Whether a joint scale is too small for the residuals of its fit."""
         scale = fit.sigma if _has_scale(problem, fit) else 0.0
+        if not problem.observed.source.in_memory:
+            rows, value = readable(problem, fit.residuals)
+            limit = max(delta, REACH) * scale if scale else problem.exact
+            beyond = share_beyond(rows, Size(value, 1.0), limit)
+            return beyond > most_beyond(scale)
         trust = self._weigh(problem, fit, scale)(fit.residual)
         return has_collapsed(trust, problem.weight, delta=delta, scale=scale)
 
@@ -220,7 +234,7 @@ class HuberRegressor(ScaledRegressor):
         return has_collapsed(self.weights_, weight, delta=self.delta_, scale=self.scale_)
 
     def _takes_source(self) -> bool:
-        return bool(self.delta != "auto")
+        return True
 
     def _of_fit(
         self, problem: Problem, fit: Solution, noise: Noise, dtype: np.dtype
@@ -242,6 +256,9 @@ def _delta_of_residuals(problem: Problem, fit: Solution) -> float | None:
     # in which residuals have squares: those of rows brought in may be far beyond the spread of y
     unit = max(fit.sigma, problem.spread) if problem.scale is None else problem.scale
     scale, zero = None if problem.joint else 1.0, problem.exact / unit
+    if not problem.observed.source.in_memory:
+        rows, value = readable(problem, fit.residuals)
+        return choose_delta_in_passes(rows, Size(value, unit), scale=scale, zero=zero)
     return choose_delta(fit.residual / unit, problem.weight, scale=scale, zero=zero)
 
 

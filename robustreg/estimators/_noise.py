@@ -41,7 +41,7 @@ def residual_centre(problem: Problem, residuals: Residuals) -> float:
         return 0.0
     if _at_hand(problem):
         return weighted_median(residuals(), problem.weight)
-    return median(*_readable(problem, residuals))
+    return median(*readable(problem, residuals))
 
 
 def noise_mad(problem: Problem, fit: Solution, residuals: Residuals, centre: float = 0.0) -> float:
@@ -71,7 +71,7 @@ def _mad_at_hand(problem: Problem, fit: Solution, residuals: Residuals, centre: 
 
 
 def _mad_by_passes(problem: Problem, fit: Solution, residuals: Residuals, centre: float) -> float:
-    rows, value = _readable(problem, residuals)
+    rows, value = readable(problem, residuals)
     on_fit = np.zeros(0, dtype=np.intp) if fit.on_fit is None else fit.on_fit
     zeroed = _Zeroed(value, problem.exact, on_fit)
     zeros: _ZeroRows = rows.sum(_FindZeros(zeroed))
@@ -81,7 +81,7 @@ def _mad_by_passes(problem: Problem, fit: Solution, residuals: Residuals, centre
     return MAD_FACTOR * _median_size(rows, zeroed, centre, removed)
 
 
-def _readable(problem: Problem, residuals: Residuals) -> tuple[RowBlocks, Value]:
+def readable(problem: Problem, residuals: Residuals) -> tuple[RowBlocks, Value]:
     """Rows that have residuals, and what gives these."""
     if problem.observed.source.in_memory:
         return of_column(residuals(), problem.weight, problem.n_threads), only_column

@@ -401,10 +401,8 @@ class LinearEstimator(CallbackSupportMixin, LinearPredictor, ABC):
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
             f"{self!r} needs all rows in memory, and was given a {source.kind}: load "
-            "them into arrays. HuberRegressor can do without with a number for delta, and "
-            "MRegressor with a convex loss, at another scale than an S-estimate's and without a "
-            "penalty of its own; SRegressor, MMRegressor, LTSRegressor, L2Regressor, L1Regressor "
-            "and QuantileRegressor always can."
+            "them into arrays. So it is with cross-validation, and with MRegressor of a redescending "
+            "loss, of the scale of an S-estimate or a penalty of its own; others can do without."
         )
 
     @abstractmethod
