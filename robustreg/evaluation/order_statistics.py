@@ -130,9 +130,9 @@ def at_ranks(x: Array, weight: Array | None, ranks: Array) -> Array:
     """The smallest values of a sample with so much weight at or below them, where it is at hand."""
     if weight is None:
         index = np.clip(np.ceil(ranks).astype(np.intp) - 1, 0, len(x) - 1)
-        found = np.empty(len(index))
+        found, x = np.empty(len(index)), x.copy()
         for k in np.unique(index)[::-1]:  # one by one is faster, and what is below becomes less
-            x = np.partition(x, k)
+            x.partition(k)
             found[index == k] = x[k]
             x = x[:k]
         return found
