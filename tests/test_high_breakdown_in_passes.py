@@ -8,8 +8,9 @@ from _cases import contaminated
 from _sources import Guarded
 from sklearn.base import clone
 
-from robustreg import LTSRegressor, MMRegressor, SRegressor
+from robustreg import LTSRegressor, MMRegressor, MRegressor, SRegressor
 from robustreg.estimators import _s
+from robustreg.inference import infer
 from robustreg.sources import _surveyed
 from robustreg.subsampling import in_passes
 from robustreg.subsampling.descent import Fit
@@ -347,3 +348,27 @@ def test_long_arrays_on_a_plane(name):
     assert model.scale_ == 0.0
     np.testing.assert_array_equal(model.outliers_, np.abs(y - X @ [1.0, 2.0, -3.0] - 4.0) > 1e-7)
     np.testing.assert_array_equal(model.weights_, ~model.outliers_)
+
+
+@pytest.mark.parametrize("loss", ["bisquare", "log_cosh"])
+@pytest.mark.parametrize("n", [N, SAMPLE - 10])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_m_estimates_at_the_scale_of_an_s_estimate(loss, n, weighted):
+    model, (X, y) = MRegressor(loss, scale="s", random_state=0), table(n)
+    weight = WEIGHTS[:n] if weighted else None
+    found = clone(model).fit(Guarded(X, y, weight, EDGES[:2]))
+    expected = clone(model).fit(X, y, weight)
+    assert vars(expected).keys() - vars(found).keys() == {"weights_", "outliers_"}
+    assert_same(found, expected, X)
+    assert found.n_passes_ <= (14 if n == N else 8)
+    weights = found.robustness_weights(X, y)
+    np.testing.assert_allclose(weights, expected.weights_, atol=1e-9)
+    result = infer(found, Guarded(X, y, weight, EDGES[:2]))
+    errors = infer(expected, X, y, weight).standard_errors
+    np.testing.assert_allclose(result.standard_errors, errors, rtol=1e-8)
+
+
+def test_redescending_m_estimates_at_other_scales_need_all_rows():
+    for scale in ("joint", "mad", 1.0):
+        with pytest.raises(ValueError, match="needs all rows in memory"):
+            MRegressor("bisquare", scale=scale).fit(Guarded(*table(), None, EDGES))

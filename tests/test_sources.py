@@ -42,7 +42,6 @@ MODELS = {
     "huber-signs": HuberRegressor(positive=True),
 }
 IN_MEMORY = [
-    MRegressor(scale="s"),
     MRegressor("bisquare"),
     MRegressor(penalty=ElasticNet(0.1)),
 ]

@@ -12,12 +12,16 @@ from robustreg._arrays import Array
 from robustreg._compat import Interval, StrOptions
 from robustreg._median import residual_mad
 from robustreg.estimators._base import Rows, rows_that_count
+from robustreg.estimators._from_source import OF_ROWS
 from robustreg.estimators._scaled import ScaledRegressor
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
+    attributes_in_passes,
     attributes_of,
+    data_of,
     estimated,
     have_converged,
+    in_passes,
     in_user_units,
     tuned,
 )
@@ -31,6 +35,7 @@ from robustreg.penalties._check import check_once as check_penalty_once
 from robustreg.sources._surveyed import SurveyedSource
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, s_estimate
+from robustreg.subsampling.in_passes import m_estimate_in_passes, s_estimate_in_passes
 
 _OURS = frozenset(LOSSES.values())  # whose tests have checked them
 
@@ -190,7 +195,7 @@ class MRegressor(ScaledRegressor):
         return self.scale != "s" and not self._redescends()
 
     def _takes_source(self) -> bool:
-        return not (self._redescends() or self.scale == "s") and self.penalty is None
+        return self.scale == "s" if self._redescends() else self.penalty is None
 
     def _redescends(self) -> bool:
         kind: type = type(self.loss)
@@ -253,15 +258,37 @@ class MRegressor(ScaledRegressor):
     def _get_scale(self, data: Data | SurveyedSource) -> float | None:
         if self.scale != "s":
             return super()._get_scale(data)
-        assert isinstance(data, Data)
+
+        def scale_of(sample: Sample, fit: Fit) -> float:
+            return (fit.scale or sample.problem.exact or 1.0) * sample.problem.y_unit
 
         def estimate(sample: Sample) -> tuple[float, tuple[Fit, ...]]:
             fit = s_estimate(sample, _start_loss())
-            return (fit.scale or sample.problem.exact or 1.0) * sample.problem.y_unit, (fit,)
+            return scale_of(sample, fit), (fit,)
 
+        if isinstance(data, SurveyedSource):
+            if data.sample.n < data.n:
+                whole = in_passes(self, data, data.largest_weight)
+                start = s_estimate_in_passes(whole, _start_loss()).fit
+                have_converged(self, start)
+                return scale_of(whole.sample, start)
+            data = data_of(data)
         scale, fits = estimated(self, data, estimate)
         have_converged(self, *fits)
         return scale
+
+    def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], list[Any]]:
+        if not self._redescends():
+            return super()._from_rows(rows)
+        if rows.sample.n == rows.n:
+            data, float64 = data_of(rows), np.dtype(np.float64)
+            found = self._descended(data, Rows(data.X, data.y, None, rows.n_threads, float64))
+            return {name: value for name, value in found.items() if name not in OF_ROWS}, []
+        whole = in_passes(self, rows, rows.largest_weight)
+        start = s_estimate_in_passes(whole, _start_loss())
+        ended = m_estimate_in_passes(whole, get_residual_loss(self.loss), start.fit)
+        found = attributes_in_passes(whole, None, get_residual_loss(self.loss), ended)
+        return found | self._started(whole.sample, start.fit, ended.fit, np.dtype(np.float64)), []
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         if not self._redescends():
@@ -269,6 +296,10 @@ class MRegressor(ScaledRegressor):
             super()._fit(X, y, weight, dtype, n_threads)
             return
         data, kept = rows_that_count(X, y, weight, n_threads)
+        self.__dict__.update(self._descended(data, Rows(X, y, kept, n_threads, dtype)))
+
+    def _descended(self, data: Data, rows: Rows) -> dict[str, Any]:
+        """The fitted attributes of a redescending loss."""
         loss = get_residual_loss(self.loss)
 
         def estimate(sample: Sample) -> tuple[Sample, tuple[Fit, ...]]:
@@ -276,19 +307,21 @@ class MRegressor(ScaledRegressor):
             return sample, (start, self._descend(sample, loss, start))
 
         sample, (start, fit) = estimated(self, data, estimate)
-        rows = Rows(X, y, kept, n_threads, dtype)
         scale = fit.scale if self.scale in ("joint", "s") else _mad_of(sample, fit)
         found = attributes_of(sample, rows, loss, fit, scale)
+        return found | self._started(sample, start, fit, rows.dtype)
+
+    def _started(self, sample: Sample, start: Fit, fit: Fit, dtype: np.dtype) -> dict[str, Any]:
+        """What a fit reports of its start, and whether it has come to an end."""
         coef, intercept = in_user_units(sample, start, dtype)
-        self.__dict__.update(
-            found,
-            dual_gap_=np.nan,
-            converged_=have_converged(self, start, fit),
-            solver_="irls",
-            initial_coef_=coef,
-            initial_intercept_=intercept,
-            initial_scale_=sample.problem.in_units_of_y(start.scale),
-        )
+        return {
+            "dual_gap_": np.nan,
+            "converged_": have_converged(self, start, fit),
+            "solver_": "irls",
+            "initial_coef_": coef,
+            "initial_intercept_": intercept,
+            "initial_scale_": sample.problem.in_units_of_y(start.scale),
+        }
 
     def _descend(self, sample: Sample, loss: ResidualLoss, start: Fit) -> Fit:
         """The M-estimate next to the S-estimate."""

@@ -401,9 +401,8 @@ class LinearEstimator(CallbackSupportMixin, LinearPredictor, ABC):
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
             f"{self!r} needs all rows in memory, and was given a {source.kind}: load "
-            "them into arrays. So it is with cross-validation, and with MRegressor where its loss "
-            "redescends, its scale is that of an S-estimate or its penalty your own. Others can do "
-            "without."
+            "them into arrays. So it is with cross-validation, and MRegressor where its penalty is "
+            "your own, or its loss redescends and its scale is not 's'. Others can do without."
         )
 
     @abstractmethod

@@ -88,10 +88,7 @@ class SubsamplingRegressor(LinearEstimator):
 
     def _of_few(self, rows: SurveyedSource) -> dict[str, Any]:
         """The fitted attributes of a source whose sample is all of its rows."""
-        of, float64 = rows.found, np.dtype(np.float64)
-        data = Data(of.X, of.y, None if (of.weight == 1.0).all() else of.weight, rows.n_threads)
-        if not np.isfinite(data.X).all():
-            raise NotFiniteError
+        data, float64 = data_of(rows), np.dtype(np.float64)
 
         def estimate(sample: Sample) -> tuple[dict[str, Any], tuple[Fit, ...]]:
             return self._estimate(sample, Rows(data.X, data.y, None, rows.n_threads, float64))
@@ -120,6 +117,14 @@ class SubsamplingRegressor(LinearEstimator):
                 return
         found, fits = estimated(self, data, estimate)
         self.__dict__.update(found, converged_=have_converged(self, *fits))
+
+
+def data_of(rows: SurveyedSource) -> Data:
+    """The rows of a source whose sample is all of them."""
+    of = rows.found
+    if not np.isfinite(of.X).all():
+        raise NotFiniteError
+    return Data(of.X, of.y, None if (of.weight == 1.0).all() else of.weight, rows.n_threads)
 
 
 def estimated(
