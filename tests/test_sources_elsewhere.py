@@ -21,6 +21,7 @@ from robustreg.diagnostics import robust_distances
 from robustreg.inference import infer
 from robustreg.metrics import mean_huber_loss
 from robustreg.model_selection import huber_path
+from robustreg.penalties import ElasticNet
 from robustreg.sources import RowSource, _surveyed, scan_dataset, scan_parquet
 
 da = pytest.importorskip("dask.array")
@@ -322,7 +323,9 @@ def test_rows_that_cannot_be_judged(method, folder):
 
 
 @pytest.mark.parametrize("name", [*SCANS, *PAIRS])
-@pytest.mark.parametrize("model", [HuberRegressor("auto"), MRegressor("bisquare")], ids=repr)
+@pytest.mark.parametrize(
+    "model", [MRegressor("bisquare"), MRegressor(penalty=ElasticNet(0.1))], ids=["loss", "penalty"]
+)
 def test_who_needs_the_rows_says_so(name, model, folder):
     with pytest.raises(
         ValueError, match=r"needs all rows in memory, and was given a .*: load them"
