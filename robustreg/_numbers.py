@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from robustreg._namespace import is_on_device
+
 NUMERIC = frozenset("fiub")  # kinds of dtypes
 DATES = (np.datetime64, datetime.date, datetime.time)
 DURATIONS = (np.timedelta64, datetime.timedelta)
@@ -49,8 +51,9 @@ def real_values(values: Any, name: str) -> Any:
     Raises
     ------
     ValueError
-        If the values are dates, durations, masked, complex, too large for float64, not numbers, or
-        not in memory.
+        If the values are dates, durations, masked, complex, too large for float64, not numbers,
+        not in memory, or an array of another kind while scikit-learn's ``array_api_dispatch`` says
+        that these stay what they are.
     """
     if type(values) is np.ndarray and values.dtype.kind in NUMERIC:
         return values
@@ -60,6 +63,11 @@ def real_values(values: Any, name: str) -> Any:
         raise ValueError(
             f"{name} must be in memory here, got {_kind(values)}: numpy.asarray({name}), "
             f"{name}.compute() or {name}.collect() loads it."
+        )
+    if is_on_device(values):
+        raise ValueError(
+            f"{name} must be an array of NumPy here, got {_kind(values)}: numpy.asarray({name}) or "
+            f"numpy.asarray({name}.cpu()) makes one."
         )
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):

@@ -16,11 +16,20 @@ from sklearn.exceptions import ConvergenceWarning
 
 from robustreg._arrays import Array, in_precision
 from robustreg._compat import Interval
+from robustreg._namespace import lifted, on_host
 from robustreg._parallel import map_ordered, slices
 from robustreg.estimators._from_source import Passes, fit_source
-from robustreg.estimators._judgement import ByInfluence, ByLoss, Judgement, Plane, Weigh, Within
+from robustreg.estimators._judgement import (
+    ByInfluence,
+    ByLoss,
+    Judgement,
+    OfRows,
+    Plane,
+    Weigh,
+    Within,
+)
 from robustreg.estimators._noise import Noise, noise_mad, residual_centre
-from robustreg.estimators._predictor import LinearEstimator, LinearPredictor
+from robustreg.estimators._predictor import LinearEstimator, LinearPredictor, fits_in
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Coefficients, Problem
 from robustreg.losses import ConvexLoss
@@ -29,6 +38,8 @@ from robustreg.solvers import KINKED_IN_PASSES, SOLVERS, select_solver
 from robustreg.solvers._solution import Made, Residuals, Solution
 from robustreg.solvers.programme.sparse_dual import zeros_of
 from robustreg.sources._array import block_rows
+from robustreg.sources._device import DeviceSource
+from robustreg.sources._dispatch import judged
 from robustreg.sources._surveyed import SurveyedSource
 
 NO_PENALTY = ElasticNet()
@@ -76,6 +87,26 @@ class LinearRegressor(LinearEstimator):
         problem, solver, fit = self._solve(rows)
         noise = self._noise(problem, fit, fit.residuals)
         found = self._of_fit(problem, fit, noise, np.dtype(np.float64)) | {"solver_": solver}
+        return found, [] if fit.converged else [(fit, "")]
+
+    def _has_ridge_at_most(self) -> bool:
+        """Whether no penalty but a ridge is there."""
+        return not (self.positive or (self.alpha and self.l1_ratio))
+
+    def _from_device(
+        self, rows: SurveyedSource, source: DeviceSource
+    ) -> tuple[dict[str, Any], Unfinished]:
+        """The same of rows on a device, where coefficients and what rows have stay."""
+        problem, solver, fit = self._solve(rows)
+        noise = self._noise(problem, fit, fit.residuals)
+        dtype: np.dtype = np.dtype(np.float64)
+        if source.is_single and fits_in(rows.ends, np.dtype(np.float32)):
+            dtype = np.dtype(np.float32)
+        found = self._of_fit(problem, fit, noise, dtype) | {"solver_": solver}
+        found["coef_"] = lifted(found["coef_"], source.X)
+        for name in ("weights", "outliers"):
+            of_rows = OfRows(found["_judgement_"], name)
+            found[f"{name}_"] = judged(of_rows, source.X, rows.source)
         return found, [] if fit.converged else [(fit, "")]
 
     def _solve(self, data: Data | SurveyedSource) -> tuple[Problem, str, Solution]:
@@ -149,7 +180,7 @@ class LinearRegressor(LinearEstimator):
         """The previous solution in the problem's units, for a warm start."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return None
-        return start_from(problem, self.coef_, self.intercept_, self.scale_)
+        return start_from(problem, on_host(self.coef_), self.intercept_, self.scale_)
 
     def _attributes(
         self,

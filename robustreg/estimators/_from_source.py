@@ -13,6 +13,7 @@ from robustreg._linalg.factors import OutOfRangeError
 from robustreg._parallel import one_blas_thread
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.sources import Job, RowSource
+from robustreg.sources._device import DeviceSource
 from robustreg.sources._surveyed import FindNotFinite, SurveyedSource, survey
 
 #: Attributes with an entry for each row: those that any rows can be judged by, and all.
@@ -26,6 +27,11 @@ class FitsInPasses(Protocol):
 
     def _from_rows(self, rows: SurveyedSource) -> tuple[dict[str, Any], list[Any]]:
         """The fitted attributes, and what has not converged."""
+
+    def _from_device(
+        self, rows: SurveyedSource, source: DeviceSource
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """The same of rows on a device."""
 
 
 class Passes:
@@ -72,17 +78,22 @@ def with_survey(source: RowSource, work: Callable[[SurveyedSource], T]) -> T:
 
 
 def fit_source(model: FitsInPasses, source: Passes) -> list[Any]:
-    """Fit a model in passes over a source; what it would say of each row is left out.
+    """Fit a model in passes over a source.
+
+    What it would say of each row is left out, but of rows on a device, where it stays.
 
     Returns what has not converged.
     """
 
     def fitted(rows: SurveyedSource) -> tuple[dict[str, Any], list[Any]]:
-        found, unfinished = model._from_rows(rows)
+        if isinstance(source.source, DeviceSource):
+            found, unfinished = model._from_device(rows, source.source)
+        else:
+            found, unfinished = model._from_rows(rows)
         return found | {"_n_given": rows.n_given}, unfinished
 
     found, unfinished = with_survey(source, fitted)
-    for name in (*OF_ROWS, "feature_names_in_"):  # of an earlier fit
+    for name in {*OF_ROWS, "feature_names_in_"} - found.keys():  # of an earlier fit
         model.__dict__.pop(name, None)
     found["n_passes_"] = source.count
     if source.names is not None:

@@ -236,6 +236,9 @@ class HuberRegressor(ScaledRegressor):
     def _takes_source(self) -> bool:
         return True
 
+    def _takes_device(self) -> bool:
+        return super()._takes_device() and bool(self.delta != "auto")
+
     def _of_fit(
         self, problem: Problem, fit: Solution, noise: Noise, dtype: np.dtype
     ) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array, Mask
+from robustreg._linalg.products import product
+from robustreg._namespace import cast, doubles, is_foreign, namespace_of
 from robustreg.estimators._noise import Noise
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.units import Units
@@ -43,6 +45,8 @@ class Plane:
 
     def residuals(self, X: Any, y: Array) -> Array:
         """Residuals of rows, which may be so far off that float64 has no number for them."""
+        if is_foreign(X):
+            return self.units.of(y) - (product(doubles(X), self.coef) + self.intercept)
         with np.errstate(over="ignore", invalid="ignore"):
             found = self.units.of(y) - (safe_sparse_dot(X, self.coef) + self.intercept)
         found[np.isnan(found)] = np.inf
@@ -56,7 +60,8 @@ class Within:
     reach: float
 
     def __call__(self, residual: Array) -> Array:
-        return (np.abs(residual) <= self.reach).astype(np.float64)
+        within: Array = cast(abs(residual) <= self.reach, residual)
+        return within
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class ByLoss:
 
     def __call__(self, residual: Array) -> Array:
         found: Array = self.loss.weights(residual / self.scale)
-        return found / self.loss.weights(0.0)
+        return found / float(self.loss.weights(0.0))
 
 
 @dataclass(frozen=True)
@@ -137,12 +142,16 @@ class Judgement:
 
     def flagged(self, residual: Array) -> Mask:
         """Which residuals are outliers'."""
-        return np.abs(residual - self.centre) > self.cutoff
+        return abs(residual - self.centre) > self.cutoff
 
     def weights(self, X: Any, y: Array) -> NDArray[np.floating[Any]]:
         """How far rows are trusted, shape (m,)."""
         residual = (self.weighed or self.plane).residuals(X, y)
-        return self.weigh(residual).astype(self.dtype, copy=False)
+        found = self.weigh(residual)
+        if is_foreign(found):
+            xp = namespace_of(found)
+            return xp.astype(found, getattr(xp, self.dtype.name), copy=False)
+        return found.astype(self.dtype, copy=False)
 
     def outliers(self, X: Any, y: Array) -> Mask:
         """Which rows are outliers, shape (m,)."""

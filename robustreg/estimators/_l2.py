@@ -113,6 +113,9 @@ class L2Regressor(LinearRegressor):
     def _takes_source(self) -> bool:
         return True
 
+    def _takes_device(self) -> bool:
+        return self._has_ridge_at_most()
+
     def _noise_scale(
         self, problem: Problem, fit: Solution, residuals: Residuals, centre: float
     ) -> float:

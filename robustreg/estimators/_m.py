@@ -197,6 +197,11 @@ class MRegressor(ScaledRegressor):
     def _takes_source(self) -> bool:
         return self.scale == "s" if self._redescends() else self.penalty is None
 
+    def _takes_device(self) -> bool:
+        # a loss of the user's own may be written for NumPy's arrays alone
+        ours = isinstance(self.loss, str) or type(self.loss) in _OURS
+        return super()._takes_device() and self._takes_source() and ours
+
     def _redescends(self) -> bool:
         kind: type = type(self.loss)
         if isinstance(self.loss, str) and self.loss in LOSSES:

@@ -9,6 +9,7 @@ import numpy as np
 
 from robustreg._arrays import SUMMED, Array, Index
 from robustreg._median import MAD_FACTOR, residual_mad, weighted_median
+from robustreg._namespace import is_foreign, namespace_of, on_host
 from robustreg.evaluation.order_statistics import (
     Deviation,
     Value,
@@ -114,8 +115,16 @@ class _Zeroed:
         """As of the residuals."""
         return getattr(self.value, "products_only", False)
 
+    @property
+    def on_device(self) -> bool:
+        """As of the residuals."""
+        return getattr(self.value, "on_device", False)
+
     def __call__(self, block: Block) -> Array:
-        residual = self.value(block).copy()
+        residual = self.value(block)
+        if is_foreign(residual):  # of a smooth loss, whose solvers name no rows
+            return namespace_of(residual).where(abs(residual) <= self.exact, 0.0, residual)
+        residual = residual.copy()
         residual[np.abs(residual) <= self.exact] = 0.0
         residual[block.among(self.on_fit)] = 0.0
         return residual
@@ -145,14 +154,36 @@ class _FindZeros:
 
     value: _Zeroed
 
+    @property
+    def on_device(self) -> bool:
+        """As of the residuals."""
+        return self.value.on_device
+
     def __call__(self, block: Block) -> _ZeroRows:
         zero = self.value(block) == 0.0
+        if is_foreign(zero):
+            return _zeros_on_device(block, zero)
         index = np.flatnonzero(zero)
         weight: Array = np.ones(len(index))
         heaviest = 1.0
         if block.weight is not None:
             weight, heaviest = block.weight[index], float(block.weight[~zero].max(initial=0.0))
         return _ZeroRows(index + block.place.start, weight, row_codes(block.X[index]), heaviest)
+
+
+def _zeros_on_device(block: Block, zero: Any) -> _ZeroRows:
+    """The same of rows on a device, of which those that the fit passes through come back."""
+    xp = namespace_of(zero)
+    found = xp.nonzero(zero)[0]
+    index = on_host(found)
+    if len(index) > FEW:  # most rows lie on a plane
+        raise not_here()
+    codes = row_codes(on_host(xp.take(block.X, found, axis=0)))
+    if block.weight is None:
+        return _ZeroRows(index + block.place.start, np.ones(len(index)), codes, 1.0)
+    heaviest = float(xp.max(xp.where(zero, 0.0, block.weight)))
+    weight = on_host(xp.take(block.weight, found, axis=0))
+    return _ZeroRows(index + block.place.start, weight, codes, heaviest)
 
 
 def _interpolated(problem: Problem, fit: Solution, zeros: _ZeroRows) -> float:

@@ -26,6 +26,7 @@ from robustreg._compat import (
     validate_parameters,
 )
 from robustreg._linalg.factors import OutOfRangeError
+from robustreg._namespace import describe, device_of, is_foreign, is_on_device
 from robustreg._numbers import real_values
 from robustreg._parallel import one_blas_thread
 from robustreg._validation import check_finite, check_weights
@@ -35,6 +36,7 @@ from robustreg.evaluation.reading import NotFiniteError
 from robustreg.solvers import solver_names
 from robustreg.sources import RowSource
 from robustreg.sources._array import ArraySource
+from robustreg.sources._device import DeviceSource
 from robustreg.sources._dispatch import columns_of, is_source, judged, predicted, source_of
 from robustreg.sources._per_row import Judge, Line, SumSquares
 from robustreg.sources._surveyed import NotInMemoryError
@@ -82,6 +84,10 @@ class LinearPredictor(RegressorMixin, Estimator):
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+
+    def _takes_device(self) -> bool:
+        """Whether a fit takes arrays that are not NumPy's, and leaves them where they are."""
+        return False
 
     def _takes_sparse(self) -> bool:
         """Whether a fit takes sparse X; predictions do in any case."""
@@ -133,7 +139,7 @@ class LinearPredictor(RegressorMixin, Estimator):
         """``work(X, y, weight, dtype, n_threads)`` on validated data."""
         name = type(self).__name__
         data, target = self._read(X, y)
-        dtype = data.dtype if _fits(target, data.dtype) else np.dtype(np.float64)
+        dtype = data.dtype if fits_in(target, data.dtype) else np.dtype(np.float64)
         weight = None if sample_weight is None else check_weights(sample_weight, data)
         left_out = weight is not None and not weight.all()  # rows that no sum will see
         if sparse.issparse(data):
@@ -166,9 +172,11 @@ class LinearPredictor(RegressorMixin, Estimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            ``X @ coef_ + intercept_``; of Dask collections one, to be computed.
+            ``X @ coef_ + intercept_``; of Dask collections one, to be computed, of rows on a device
+            an array there.
         """
         check_is_fitted(self)
+        self._check_kind(X, "predict")
         if is_source(X):
             self._check_columns(X)
             return predicted(self._line(), X)
@@ -189,6 +197,20 @@ class LinearPredictor(RegressorMixin, Estimator):
             raise ValueError(
                 f"The columns of X must be those of the fit, in their order: {[*fitted]}, got "
                 f"{[*names]}."
+            )
+
+    def _check_kind(self, X: Any, method: str) -> None:
+        """Rows must be arrays of the kind that the fit was given, and where these were."""
+        coef, here = self._line().coef, is_on_device(X)
+        if not here and type(coef) is np.ndarray:
+            return
+        fitted, given = _place_of(coef), _place_of(X) if here else "an array of NumPy"
+        if fitted != given:
+            raise ValueError(
+                f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace "
+                f"and the same device as those passed to fit(): the fit is that of {fitted}, and "
+                f"this is {given} (of which kind arrays are is looked at where scikit-learn's "
+                f"array_api_dispatch is on)."
             )
 
     def _line(self) -> Line:
@@ -223,6 +245,7 @@ class LinearPredictor(RegressorMixin, Estimator):
         if source is not None:
             check_is_fitted(self)
             self._check_columns(source)
+            self._check_kind(X, "score")
             return float(source.total(SumSquares(self._line())).r_squared())
         weight = real_values(sample_weight, "sample_weight")
         return super().score(X, real_values(y, "y"), weight)
@@ -344,6 +367,7 @@ class LinearPredictor(RegressorMixin, Estimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self._takes_sparse()
+        tags.array_api_support = self._takes_device()
         return tags
 
 
@@ -386,6 +410,14 @@ class LinearEstimator(CallbackSupportMixin, LinearPredictor, ABC):
         with self._unchanged_on_error():
             self._check_parameters()
             source = source_of(X, y, sample_weight)
+            if isinstance(source, DeviceSource) and not self._takes_device():
+                raise NotInMemoryError(
+                    f"{self!r} needs arrays of NumPy, and was given a {describe(X)}: "
+                    "numpy.asarray(X) or numpy.asarray(X.cpu()) makes one. On a device "
+                    "L2Regressor, HuberRegressor with a number for delta, and MRegressor with a "
+                    "smooth convex loss of this package are fitted, without a penalty or with a "
+                    "ridge, at a joint scale or a number."
+                )
             for earlier in ("n_passes_", "_n_given"):  # of another fit
                 self.__dict__.pop(earlier, None)
             tasks = Tasks(self, 0 if source is None else None, X, y)
@@ -410,12 +442,19 @@ class LinearEstimator(CallbackSupportMixin, LinearPredictor, ABC):
         """Fit the model to validated data."""
 
 
+def _place_of(array: Any) -> str:
+    """What an array is, and where."""
+    if not is_foreign(array):
+        return "an array of NumPy"
+    return f"a {describe(array)} on the device {device_of(array)}"
+
+
 def _as_float(X: Any) -> Any:
     """X as ``validate_data`` returns it; sparse frames come in the dtypes of their columns."""
     return X if X.dtype in FLOATS else X.astype(np.float64)
 
 
-def _fits(y: Array, dtype: np.dtype) -> bool:
+def fits_in(y: Array, dtype: np.dtype) -> bool:
     """Whether predictions of y can be made in a precision."""
     return dtype == np.float64 or float(np.abs(y).max()) < float(np.finfo(dtype).max)
 

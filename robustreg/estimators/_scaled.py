@@ -31,6 +31,9 @@ class ScaledRegressor(LinearRegressor):
         if not isinstance(self.scale, str) and not math.isfinite(self.scale):
             raise ValueError(f"scale must be finite, got {self.scale!r}.")
 
+    def _takes_device(self) -> bool:
+        return self._has_ridge_at_most() and self.scale not in ("mad", "s")
+
     def _get_scale(self, data: Data | SurveyedSource) -> float | None:
         if self.scale == "joint":
             return None

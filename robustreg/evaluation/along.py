@@ -26,6 +26,7 @@ class SlopeAlong:
     change: Point
     t: float
     products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         dr = Fitted(self.change.beta, self.change.intercept)(block)
@@ -34,10 +35,8 @@ class SlopeAlong:
         with np.errstate(over="ignore", invalid="ignore"):
             z -= self.t * dr
             z /= self.point.sigma + self.t * self.change.sigma
-            psi, conjugate = self.loss.psi(z), self.loss.conjugate_of_psi(z)
-            if block.weight is None:
-                return np.array([psi @ dr, conjugate.sum()])
-            return np.array([(block.weight * psi) @ dr, block.weight @ conjugate])
+            along = float(block.weighted(self.loss.psi(z)) @ dr)
+            return np.array([along, block.total(self.loss.conjugate_of_psi(z))])
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Times:
     point: Point
     change: Point
     products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         z = standardised(block, self.point)
@@ -57,7 +57,7 @@ class Times:
         along /= self.point.sigma
         if block.weight is not None:
             along *= block.weight
-        return np.append(slopes_of(block, along), along @ z)
+        return np.append(slopes_of(block, along), float(along @ z))
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class AfterStep:
     point: Point
     change: Point
     products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         z = standardised(block, self.point)

@@ -179,8 +179,8 @@ def _largest_leverage(own: Coordinates) -> float:
 
 
 def is_small(rows: RowBlocks, entries: int) -> bool:
-    """Whether rows are dense and few enough for sums in twice the working precision."""
-    return rows.n * rows.p <= entries and not rows.sparse
+    """Whether rows are dense, in memory, and few enough for sums in twice the precision."""
+    return rows.n * rows.p <= entries and not rows.sparse and rows.source.in_memory
 
 
 def _read(problem: Problem, standardise: bool = False) -> RowBlocks:

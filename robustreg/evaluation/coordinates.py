@@ -21,7 +21,7 @@ from robustreg.evaluation.moments import Moments, weighted_gram
 from robustreg.evaluation.problem import Coefficients
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
-from robustreg.evaluation.sums import Fitted, SlopesOf
+from robustreg.evaluation.sums import Fitted, SlopesOf, TotalOf
 from robustreg.evaluation.whitening import MIN_RCOND, Unformed
 
 MAX_PRODUCTS = 500  # products with a Gram matrix that is too large to form
@@ -177,6 +177,8 @@ class Coordinates:
 
     def average(self, values: Array) -> float:
         """Weighted mean over the rows."""
+        if not self.rows.source.in_memory:
+            return float(self.rows.sum(TotalOf(values))) / self.rows.total
         weight = self.rows.weight
         return float(values.sum() if weight is None else weight @ values) / self.rows.total
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from robustreg._arrays import EPS, Array, Mask
 from robustreg._linalg.products import product
+from robustreg._namespace import between, is_foreign, namespace_of, on_host, sum_of
 from robustreg.evaluation.reading import Block, NotFiniteError, Reading, copied_rows
 from robustreg.evaluation.rows import RowBlocks
 
@@ -46,6 +47,7 @@ class _SecondMoments:
     limit: float | None
     products_only: ClassVar[bool] = True
     square: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> _SecondSums:
         reading, weight, target = block.reading, block.weight, block.target
@@ -58,10 +60,10 @@ class _SecondMoments:
             if self.limit is None:
                 return _SecondSums(gram, cross)
             if self.limit < np.inf:
-                target = np.clip(target, -self.limit, self.limit)
-            weighted = target if weight is None else weight * target
-            cross[-1] = weighted.sum()
-            cross[:-1] = product(weighted, block.X) - cross[-1] * reading.offset
+                target = between(target, -self.limit, self.limit)
+            weighted = block.weighted(target)
+            cross[-1] = sum_of(weighted)
+            cross[:-1] = on_host(product(weighted, block.X)) - cross[-1] * reading.offset
         return _SecondSums(gram, cross)
 
 
@@ -123,17 +125,20 @@ class _ColumnSums:
     """The job that sums w a and ``w a^2``, shape (2, p)."""
 
     products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
-        weight = np.ones(block.X.shape[0]) if block.weight is None else block.weight
+        xp = namespace_of(block.target)
+        weight = xp.ones_like(block.target) if block.weight is None else block.weight
         with np.errstate(over="ignore", invalid="ignore"):
             return np.array(first_and_second(block, weight))
 
 
 def first_and_second(block: Block, weight: Array) -> tuple[Array, Array]:
     """``sum w a`` and ``sum w a^2`` of the columns of a block, a = A - offset."""
-    offset, total, sums = block.reading.offset, weight.sum(), product(weight, block.X)
-    squares = product(weight, squared(block.X))
+    offset, total = block.reading.offset, sum_of(weight)
+    sums = on_host(product(weight, block.X))
+    squares = on_host(product(weight, squared(block.X)))
     return sums - total * offset, squares - 2 * offset * sums + total * offset**2
 
 
@@ -162,8 +167,12 @@ def weighted_gram(
 ) -> Array:
     """``sum w [a, 1][a, 1]'`` over a block, a = A - offset or ``basis'(A - offset)``.
 
-    w must not be negative, unless rows are sparse and near enough to 0 to be summed as they are.
+    w must not be negative, unless rows are sparse and near enough to 0 to be summed as they are, or
+    on a device.
     """
+    if is_foreign(block):
+        part = rows.centred(block)
+        return gram_on_device(part if basis is None else product(part, basis), weight)
     if basis is None and rows.as_read:
         return about(_gram_as_read(block, weight, single), rows.offset)
     part = rows.centred(block)
@@ -199,6 +208,8 @@ def _minus_outer(matrix: Array, left: Array, right: Array) -> None:
 
 def _gram_as_read(block: Any, weight: Array | None, single: bool) -> Array:
     """``sum w [A, 1][A, 1]'`` over a block."""
+    if is_foreign(block):
+        return gram_on_device(block, weight)
     if isinstance(block, np.ndarray) and not single:
         return _dense_gram(block, weight)
     ones = np.ones(block.shape[0]) if weight is None else weight
@@ -222,6 +233,15 @@ def _dense_gram(block: Array, weight: Array | None) -> Array:
         gram += product(part.T, part)
         side += product(own, part)
     return bordered(gram, side, float(n) if weight is None else weight.sum())
+
+
+def gram_on_device(part: Any, weight: Any) -> Array:
+    """``sum w [a, 1][a, 1]'`` of rows a on a device, where it is summed, in double precision."""
+    xp = namespace_of(part)
+    other = part if weight is None else weight[:, None] * part
+    total = float(part.shape[0]) if weight is None else sum_of(weight)
+    linear = on_host(xp.sum(other, axis=0))
+    return bordered(on_host(xp.matrix_transpose(part) @ other), linear, total)
 
 
 def bordered(matrix: Array, side: Array, corner: float) -> Array:
@@ -249,6 +269,8 @@ def squared(block: Any) -> Any:
     """The squares of all entries; of a CSR matrix the indices are shared."""
     if isinstance(block, np.ndarray):
         return np.square(block)
+    if is_foreign(block):
+        return block * block
     data = np.square(block.data)
     return type(block)((data, block.indices, block.indptr), shape=block.shape, copy=False)
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from robustreg._arrays import SUMMED, Array
+from robustreg._namespace import is_foreign, namespace_of, on_host
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 
@@ -48,6 +49,7 @@ class Target:
     """The targets of rows, as values of these."""
 
     products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         return block.target
@@ -65,9 +67,14 @@ class Deviation:
         """As of the values."""
         return getattr(self.value, "products_only", False)
 
+    @property
+    def on_device(self) -> bool:
+        """As of the values."""
+        return getattr(self.value, "on_device", False)
+
     def __call__(self, block: Block) -> Array:
         off = self.value(block) - self.center
-        return np.abs(off, out=off)
+        return abs(off) if is_foreign(off) else np.abs(off, out=off)
 
 
 def order_statistics(rows: RowBlocks, value: Value, ranks: Array) -> Array:
@@ -284,6 +291,11 @@ class _Look:
         """As of the values."""
         return getattr(self.value, "products_only", False)
 
+    @property
+    def on_device(self) -> bool:
+        """As of the values."""
+        return getattr(self.value, "on_device", False)
+
     def __call__(self, block: Block) -> _Looked:
         x = self.value(block)
         return _Looked(tuple(_look(x, block.weight, *bracket) for bracket in self.brackets))
@@ -291,7 +303,19 @@ class _Look:
 
 def _look(x: Array, weight: Array | None, low: float, high: float) -> _Inside:
     lower = x < low
+    if is_foreign(x):
+        return _look_on_device(x, weight, lower, ~lower & (x <= high))
     inside = np.flatnonzero(~lower & (x <= high))
     if weight is None:
         return _Inside(float(np.count_nonzero(lower)), x[inside], np.ones(len(inside)))
     return _Inside(float(weight[lower].sum()), x[inside], weight[inside])
+
+
+def _look_on_device(x: Any, weight: Any, lower: Any, inside: Any) -> _Inside:
+    """The same of values on a device, of which those inside come back."""
+    xp = namespace_of(x)
+    weight = xp.ones_like(x) if weight is None else weight
+    index = xp.nonzero(inside)[0]
+    values, own = xp.take(x, index, axis=0), xp.take(weight, index, axis=0)
+    below = float(weight @ xp.astype(lower, x.dtype))
+    return _Inside(below, on_host(values), on_host(own))

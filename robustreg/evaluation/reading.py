@@ -15,6 +15,7 @@ import numpy as np
 
 from robustreg._arrays import Array, Index, Mask
 from robustreg._cached import cached_property
+from robustreg._namespace import doubles, is_foreign, lifted, sum_of
 from robustreg.sources._array import WIDE
 
 LONG_ROW = 1024  # entries a vectorised loop over a row should have
@@ -114,13 +115,17 @@ class Reading:
         if self._converts:
             data = (X.data - self.base[X.indices]) / self.unit[X.indices]
             return type(X)((data, X.indices, X.indptr), shape=X.shape, copy=False)
+        if is_foreign(X):
+            X = doubles(X)
         if self.explicit:
             with np.errstate(over="ignore"):  # the sums over X find out
-                return (X - self.centre) / self.unit
+                return (X - lifted(self.centre, X)) / lifted(self.unit, X)
         return X
 
     def centred(self, block: Any, index: Index | None = None) -> Array:
         """Dense copy of some rows of a block, centred; meant for a block's worth of rows."""
+        if is_foreign(block):
+            return block - lifted(self.offset, block)
         if self.sparse:
             part = (block if index is None else block[index]).toarray()
         else:  # take is twice as fast as indexing
@@ -151,7 +156,10 @@ def copied_rows(n: int, p: int, item: int) -> int:
 
 
 class Block(NamedTuple):
-    """Rows of a table as they are read: m of them, with p columns."""
+    """Rows of a table as they are read: m of them, with p columns.
+
+    X, target and weight may all be on a device, in double precision.
+    """
 
     reading: Reading
     X: Any  # (m, p) dense or CSR, in the units of the reading
@@ -162,6 +170,10 @@ class Block(NamedTuple):
     def weighted(self, values: Array) -> Array:
         """Values of the rows times their weights; the values themselves where these are ones."""
         return values if self.weight is None else self.weight * values
+
+    def total(self, values: Array) -> float:
+        """The sum of values of the rows times their weights."""
+        return sum_of(values) if self.weight is None else float(self.weight @ values)
 
     def among(self, index: Index) -> Index:
         """Where some rows of the table, in ascending order, are in the block; none in a sample."""

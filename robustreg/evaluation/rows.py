@@ -10,10 +10,11 @@ import numpy as np
 
 from robustreg._arrays import Array, Index, Mask
 from robustreg._cached import cached_property
+from robustreg._namespace import is_foreign, on_host
 from robustreg.evaluation.reading import Block, Reading
 from robustreg.evaluation.units import Targets, Units
 from robustreg.sources._array import ArraySource, Picked, rows_of
-from robustreg.sources._surveyed import SurveyedSource
+from robustreg.sources._surveyed import SurveyedSource, not_here
 
 ROOM = 8  # numbers of a row
 ROWS_PER_COLUMN = 2  # of blocks that sums of p x p numbers are made of
@@ -72,11 +73,15 @@ class _Blocks:
     job: Callable[[Block], Any]
 
     def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> Any:
-        start, n = self.starts[index], len(y)
-        whole = self.size >= n and not isinstance(X, Picked)
+        start, n, size = self.starts[index], y.shape[0], self.size
+        if is_foreign(X):
+            if not getattr(self.job, "on_device", False):
+                raise not_here()
+            size = n  # of rows that are on a device a partition is a block
+        whole = size >= n and not isinstance(X, Picked)
         sums: Any = None
-        for first in range(0, n, self.size):
-            part = slice(first, min(first + self.size, n))
+        for first in range(0, n, size):
+            part = slice(first, min(first + size, n))
             target = y[part] if self.targets is None else self.targets(y[part])
             own = self.job(
                 Block(
@@ -184,7 +189,8 @@ class RowBlocks(Reading):
         """The sum over all blocks of what a job returns of each: one pass over X.
 
         A job may have attributes that say what blocks it likes: ``products_only`` where nothing is
-        made of sparse rows but products, ``square`` where what it returns is p x p.
+        made of sparse rows but products, ``square`` where what it returns is p x p, ``on_device``
+        where rows may be on a device.
         """
         whole = self._whole
         if whole is not None:
@@ -251,8 +257,13 @@ class _Piece:
 
     function: Callable[[Block], Array]
 
+    @property
+    def on_device(self) -> bool:
+        """As of the function."""
+        return getattr(self.function, "on_device", False)
+
     def __call__(self, block: Block) -> list[Array]:
-        return [self.function(block)]
+        return [on_host(self.function(block))]
 
 
 @dataclass(frozen=True)

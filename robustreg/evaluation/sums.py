@@ -15,6 +15,7 @@ import numpy as np
 from robustreg._arrays import Array, Index
 from robustreg._linalg.precise import precise_residual, precise_slopes
 from robustreg._linalg.products import product
+from robustreg._namespace import is_foreign, lifted, namespace_of, on_host, sum_of
 from robustreg.evaluation.moments import weighted_gram
 from robustreg.evaluation.reading import Block, copied_rows
 from robustreg.losses import ConvexLoss
@@ -144,43 +145,45 @@ class Evaluate:
         """Whether nothing is made of sparse rows but products with them."""
         return self.brought is None or self.brought.basis is None
 
+    @property
+    def on_device(self) -> bool:
+        """Whether rows may be on a device, which has no more than double precision."""
+        return not self.precise
+
     def __call__(self, block: Block) -> Sums:
         beta, intercept, _ = self.point
         return self.from_residual(block, residual_of(block, beta, intercept, self.precise))
 
     def from_residual(self, block: Block, residual: Array) -> Sums:
         """The same, from the residuals of the block, which are overwritten."""
-        loss, weight, offset = self.loss, block.weight, block.reading.offset
-        z = np.divide(residual, self.point.sigma, out=residual)
+        loss, offset = self.loss, block.reading.offset
+        z = residual
+        z /= self.point.sigma
         psi = loss.psi(z)
         weighted = block.weighted(psi)
         psi_psi = float(weighted @ psi)
         if loss.quadratic_conjugate:
             conjugate = psi_psi / (2.0 * loss.curvature)
         else:
-            values = loss.conjugate_of_psi(z)
-            conjugate = float(values.sum() if weight is None else weight @ values)
+            conjugate = block.total(loss.conjugate_of_psi(z))
         if self.precise:
             total, psi_a = precise_slopes(weighted, block.X, offset)
         else:
-            total = float(weighted.sum())
-            psi_a = product(weighted, block.X) - total * offset
+            total = sum_of(weighted)
+            psi_a = on_host(product(weighted, block.X)) - total * offset
         psi_z = float(weighted @ z)
         curved = None if self.brought is None else self._curved(block, z, self.brought)
         return Sums(conjugate, total, psi_psi, psi_z, psi_a, curved)
 
     def _curved(self, block: Block, z: Array, brought: Brought) -> Curved:
         """Sums of psi', and the change of a Gram matrix by the rows whose psi' is another."""
-        bend, weight, offset = held(self.loss, z), block.weight, block.reading.offset
+        bend = held(self.loss, z)
         gram = _change(block, bend, brought.bend.of(block, self.precise), brought)
-        curve_z, curve_zz = np.zeros(block.reading.p + 1), 0.0
+        curve_z: Array = np.zeros(block.reading.p + 1)
+        curve_zz = 0.0
         if self.joint:
-            curve = bend * z
-            if weight is not None:
-                curve *= weight
-            curve_z[-1] = curve.sum()
-            curve_z[:-1] = product(curve, block.X) - curve_z[-1] * offset
-            curve_zz = float(curve @ z)
+            curve = block.weighted(bend * z)
+            curve_z, curve_zz = slopes_of(block, curve), float(curve @ z)
         return Curved(curve_z, curve_zz, gram, bend if brought.one_block else None)
 
 
@@ -205,6 +208,9 @@ class Keeping:
 
 def _change(block: Block, bend: Array, before: Array | float, brought: Brought) -> Array | None:
     """Change of the psi'-weighted Gram matrix of [a, 1]; None where no psi' is another."""
+    if is_foreign(bend):  # on a device, picking rows costs more than it saves
+        change = block.weighted(bend - before)
+        return weighted_gram(block.reading, block.X, change, brought.basis)
     if brought.basis is None and isinstance(before, float) and before == 0.0:  # all of it
         return weighted_gram(block.reading, block.X, block.weighted(bend), single=brought.single)
     index = np.flatnonzero(bend != before)
@@ -246,8 +252,10 @@ def held(loss: ConvexLoss, z: Array) -> Array:
     """The psi' of rows that a Gram matrix has of them: a function of z, up to 0.4 % exact.
 
     Exact where psi' is constant between kinks, else of so many digits that most rows keep it as
-    a fit settles.
+    a fit settles. (On a device, where all rows are summed anew, it has all digits.)
     """
+    if is_foreign(z):
+        return loss.psi_prime(z)
     bend = np.asarray(loss.psi_prime(z), dtype=np.float64)
     if loss.smoothness < 2:
         return bend
@@ -260,7 +268,10 @@ def residual_of(block: Block, beta: Array, intercept: float, precise: bool = Fal
     if precise:
         return precise_residual(block.target, block.X, offset, beta, intercept)
     fitted = product(block.X, beta)
-    found: Array = np.subtract(block.target, fitted, out=fitted)
+    if is_foreign(fitted):
+        found: Any = block.target - fitted
+    else:
+        found = np.subtract(block.target, fitted, out=fitted)
     found -= intercept - float(offset @ beta)
     return found
 
@@ -281,6 +292,11 @@ class Residual:
     precise: bool
     products_only: ClassVar[bool] = True
 
+    @property
+    def on_device(self) -> bool:
+        """As of an evaluation."""
+        return not self.precise
+
     def __call__(self, block: Block) -> Array:
         return residual_of(block, self.beta, self.intercept, self.precise)
 
@@ -292,6 +308,7 @@ class Fitted:
     beta: Array
     intercept: float
     products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
         found: Array = product(block.X, self.beta)
@@ -305,17 +322,30 @@ class SlopesOf:
 
     nu: Array
     products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
-        nu = self.nu[block.place]
+        nu = lifted(self.nu[block.place], block.X)
         return slopes_of(block, block.weighted(nu))
+
+
+@dataclass(frozen=True)
+class TotalOf:
+    """The job that sums ``w values`` for a value of every row."""
+
+    values: Array
+    products_only: ClassVar[bool] = True
+    on_device: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> float:
+        return block.total(lifted(self.values[block.place], block.X))
 
 
 def slopes_of(block: Block, weighted: Array) -> Array:
     """``sum weighted [a, 1]`` over a block."""
     sums = np.empty(block.reading.p + 1)
-    sums[-1] = weighted.sum()
-    sums[:-1] = product(weighted, block.X) - sums[-1] * block.reading.offset
+    sums[-1] = sum_of(weighted)
+    sums[:-1] = on_host(product(weighted, block.X)) - sums[-1] * block.reading.offset
     return sums
 
 
@@ -325,9 +355,9 @@ class GramOf:
 
     bend: Bend
     basis: Array | None
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
-        weight = np.broadcast_to(self.bend.of(block), block.target.shape)
-        if block.weight is not None:
-            weight = block.weight * weight
+        ones = namespace_of(block.target).ones_like(block.target)
+        weight = block.weighted(self.bend.of(block) * ones)
         return weighted_gram(block.reading, block.X, weight, self.basis)

@@ -10,6 +10,7 @@ import numpy as np
 
 from robustreg._arrays import EPS, TINY, Array, Index, root_mean_square
 from robustreg._median import mad, weighted_median
+from robustreg._namespace import between
 from robustreg.evaluation.limits import (
     out_of_range,
     penalty_in_range,
@@ -130,9 +131,7 @@ class Targets:
     def __call__(self, y: Array) -> Array:
         """Some targets, as a fit sees them."""
         found = self.units.of(y)
-        if self.limit < math.inf:
-            np.clip(found, -self.limit, self.limit, out=found)
-        return found
+        return between(found, -self.limit, self.limit) if self.limit < math.inf else found
 
     def brought_in(self, y: Array) -> tuple[Index, Array]:
         """The rows that are cut off, and by how much."""

@@ -14,7 +14,9 @@ from scipy.linalg import lapack, qr
 
 from robustreg._arrays import EPS, Array, Index
 from robustreg._linalg.factors import OutOfRangeError, cholesky_factor, eigh, svd
-from robustreg.evaluation.moments import Moments
+from robustreg._linalg.products import product
+from robustreg._namespace import concat, is_foreign, lifted, namespace_of, on_host
+from robustreg.evaluation.moments import Moments, gram_on_device
 from robustreg.evaluation.reading import Block
 from robustreg.evaluation.rows import RowBlocks
 
@@ -171,7 +173,7 @@ def whiten_rows(rows: RowBlocks, ridge: Array) -> tuple[Array, bool]:
     standard deviations, so that coefficients ``T u`` have minimum norm in those units.
     """
     lead = 1 if rows.fit_intercept else 0
-    factor = rows.sum(_triangle_of).factor[lead:, lead:] / np.sqrt(rows.total)
+    factor = rows.sum(_Factorise()).factor[lead:, lead:] / np.sqrt(rows.total)
     factor[:, rows.flat] = 0.0
     spread = np.sqrt((factor**2).sum(axis=0))
     live = np.flatnonzero(spread)
@@ -224,20 +226,31 @@ class _SquaresAlong:
     """The job that sums the second moments of rows along some directions."""
 
     directions: Array  # (p, k)
+    on_device: ClassVar[bool] = True
 
     def __call__(self, block: Block) -> Array:
-        along = block.X @ self.directions - block.reading.offset @ self.directions
+        centre = lifted(block.reading.offset @ self.directions, block.X)
+        along = product(block.X, self.directions) - centre
+        if is_foreign(along):
+            return gram_on_device(along, block.weight)[:-1, :-1]
         return along.T @ (along if block.weight is None else block.weight[:, None] * along)
 
 
-def _triangle_of(block: Block) -> _Triangle:
-    """The triangular factor of the rows ``[1, a]`` of a block, or of a without an intercept."""
-    rows = block.reading.centred(block.X)
-    if block.reading.fit_intercept:
-        rows = np.hstack([np.ones((len(rows), 1)), rows])
-    if block.weight is not None:
-        rows *= np.sqrt(block.weight)[:, None]
-    return _Triangle.of(rows)
+@dataclass(frozen=True)
+class _Factorise:
+    """The job that makes the triangular factor of rows ``[1, a]``, or of a without an intercept."""
+
+    on_device: ClassVar[bool] = True
+
+    def __call__(self, block: Block) -> _Triangle:
+        rows, xp = block.reading.centred(block.X), namespace_of(block.target)
+        if block.reading.fit_intercept:
+            rows = concat([xp.ones_like(block.target)[:, None], rows], axis=1)
+        if block.weight is not None:
+            rows *= xp.sqrt(block.weight)[:, None]
+        if is_foreign(rows):
+            return _Triangle(on_host(xp.linalg.qr(rows)[1]))
+        return _Triangle.of(rows)
 
 
 @dataclass(frozen=True)

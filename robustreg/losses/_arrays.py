@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustreg._numbers import real_array, real_values
-from robustreg.losses._namespace import (
+from robustreg._namespace import (
     as_type,
     constant,
     describe,
@@ -19,6 +18,7 @@ from robustreg.losses._namespace import (
     is_half,
     namespace_of,
 )
+from robustreg._numbers import real_array, real_values
 
 #: NumPy's, in the annotations of formulas that compute with arrays of every kind.
 FloatArray = NDArray[np.floating[Any]]

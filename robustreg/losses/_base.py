@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from robustreg._namespace import as_type
 from robustreg.losses._arrays import (
     REDUCTIONS,
     FloatArray,
@@ -24,7 +25,6 @@ from robustreg.losses._arrays import (
     total_of,
     total_weight,
 )
-from robustreg.losses._namespace import as_type
 
 
 class Loss(ABC):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robustreg._namespace import absolute, at_least, cast, namespace_of
 from robustreg._numbers import as_number
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._namespace import absolute, at_least, cast, namespace_of
 from robustreg.losses._residual import ConvexLoss, check_constant
 
 

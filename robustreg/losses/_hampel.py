@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from robustreg._namespace import at_most, between, cast, namespace_of
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._namespace import at_most, between, cast, namespace_of
 from robustreg.losses._residual import ResidualLoss, check_constant
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from robustreg._namespace import at_least, at_most, between, cast, namespace_of
 from robustreg.losses._arrays import FloatArray
 from robustreg.losses._classical import Absolute
-from robustreg.losses._namespace import at_least, at_most, between, cast, namespace_of
 from robustreg.losses._residual import ConvexLoss, check_constant
 
 # Where r / delta exceeds this, sqrt(1 + (r / delta)^2) equals r / delta in float64, while the

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from robustreg._namespace import as_kind, constant, is_foreign
 from robustreg._numbers import as_number, real_array
-from robustreg.losses._namespace import as_kind, constant, is_foreign
 
 
 def keep_number(loss: Any, name: str, low: float = -math.inf, high: float = math.inf) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robustreg._namespace import at_least, at_most, between, namespace_of
 from robustreg.losses._arrays import FloatArray
-from robustreg.losses._namespace import at_least, at_most, between, namespace_of
 from robustreg.losses._residual import ResidualLoss, check_constant
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
+from robustreg._namespace import between, namespace_of
 from robustreg._numbers import as_number
 from robustreg.losses._arrays import (
     FloatArray,
@@ -26,7 +27,6 @@ from robustreg.losses._arrays import (
     check_residual,
 )
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import between, namespace_of
 from robustreg.losses._quadrature import gaussian_expectation
 
 # Formulas square the tuning constants; between these bounds the squares are in float64's range.

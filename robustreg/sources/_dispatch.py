@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from robustreg._namespace import is_on_device
 from robustreg._numbers import is_dask, is_elsewhere, is_lazy_frame
 from robustreg.sources._base import RowSource
 from robustreg.sources._per_row import JudgeUnseen, Line, Predict
@@ -18,7 +19,12 @@ def is_source(X: Any) -> bool:
     """Whether X is a source of rows, or something that one can be made of."""
     if isinstance(X, np.ndarray) or sparse.issparse(X):
         return False
-    return is_elsewhere(X) or isinstance(X, RowSource)
+    return _is_known(X) or isinstance(X, RowSource)
+
+
+def _is_known(X: Any) -> bool:
+    """Whether X is something that a source can be made of."""
+    return is_on_device(X) or is_elsewhere(X)
 
 
 def source_of(X: Any, y: Any, sample_weight: Any) -> RowSource | None:
@@ -31,7 +37,7 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> RowSource | None:
     """
     if not is_source(X):
         return None
-    if not is_elsewhere(X):
+    if not _is_known(X):
         if y is not None or sample_weight is not None:
             raise ValueError(
                 "y and sample_weight must be None beside a RowSource, which has its own; got "
@@ -63,7 +69,7 @@ def columns_of(X: Any) -> tuple[int, Sequence[str] | None]:
     if is_dask(X):
         names = getattr(X, "columns", None)
         return int(X.shape[1]), None if names is None else [*names]
-    source = _made_of(X, None, None) if is_elsewhere(X) else X
+    source = _made_of(X, None, None) if _is_known(X) else X
     return source.n_columns, source.names
 
 
@@ -75,21 +81,29 @@ def judged(of_rows: Any, X: Any, source: Any) -> Any:
     job = JudgeUnseen(of_rows, source.n_columns, source.names)
     if is_dask(X):
         return source.of_rows(job, of_rows.count, of_rows.dtype)
-    return source.total(job).joined().T
+    found = source.total(job).joined()
+    return found.T if found.ndim > 1 else found
 
 
 def predicted(line: Line, X: Any) -> Any:
-    """Predictions of rows that are not in memory: of Dask to be computed, else an array."""
+    """Predictions of rows that are not in memory: of Dask to be computed, else an array.
+
+    That of rows on a device is there, too.
+    """
     if is_dask(X):
         from robustreg.sources._dask import predicted_lazily
 
         return predicted_lazily(line, X)
-    source = _made_of(X, None, None) if is_elsewhere(X) else X
+    source = _made_of(X, None, None) if _is_known(X) else X
     return source.total(Predict(line)).joined()
 
 
 def _made_of(X: Any, y: Any, sample_weight: Any) -> RowSource:
     """The rows of X, with targets and weights or without."""
+    if is_on_device(X):
+        from robustreg.sources._device import DeviceSource
+
+        return DeviceSource.of(X, y, sample_weight)
     if is_dask(X):
         from robustreg.sources._dask import dask_source
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 
 from robustreg._arrays import Array
+from robustreg._namespace import concat, doubles, is_foreign, namespace_of
 from robustreg.sources._spread import Spread
 from robustreg.sources._surveyed import FindNotFinite, checked
 
@@ -33,7 +34,10 @@ class Line:
     ascending: Any = None
 
     def __call__(self, X: Any) -> Array:
-        """Predictions of shape (m,) or (m, k)."""
+        """Predictions of shape (m,) or (m, k); of rows on a device there, by one target's model."""
+        if is_foreign(X):
+            own = namespace_of(X).astype(X, self.coef.dtype, copy=False)
+            return own @ self.coef + float(self.intercept)
         predicted: Array = safe_sparse_dot(X, self.coef.T) + self.intercept
         if self.ascending is None:
             return predicted
@@ -46,14 +50,14 @@ class Line:
 class Pieces:
     """Arrays with an entry for each row, by the partition that the rows are in."""
 
-    found: dict[int, Array]
+    found: dict[int, Any]
 
     def __add__(self, other: Pieces) -> Pieces:
         return Pieces(self.found | other.found)
 
-    def joined(self) -> Array:
+    def joined(self) -> Any:
         """One array of all rows."""
-        return np.concatenate([self.found[index] for index in sorted(self.found)])
+        return concat([self.found[index] for index in sorted(self.found)])
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,10 @@ class Predict:
     """The job that predicts."""
 
     line: Line
+    on_device: ClassVar[bool] = True
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Pieces:
-        return Pieces({index: self.line(np.asarray(X))})
+        return Pieces({index: self.line(X if is_foreign(X) else np.asarray(X))})
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,11 @@ class JudgeUnseen:
     of_rows: Callable[[Any, Array], Array]
     n_columns: int
     names: Sequence[str] | None
+    on_device: ClassVar[bool] = True
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Pieces:
-        X, y, _ = checked(X, y, None, self.n_columns, index)
+        if not is_foreign(X):
+            X, y, _ = checked(X, y, None, self.n_columns, index)
         found = FindNotFinite()(X, y, None, index)
         if found.where is not None:
             raise ValueError(found.told(self.names))
@@ -123,8 +130,13 @@ class SumSquares:
     """The job that sums them."""
 
     line: Line
+    on_device: ClassVar[bool] = True
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Squares:
+        if is_foreign(X):
+            own = namespace_of(y).ones_like(y) if weight is None else weight
+            off = y - doubles(self.line(X))
+            return Squares(Spread.of(y, own), float(own @ (off * off)))
         y = np.asarray(y, dtype=np.float64)
         w = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=np.float64)
         residual = y - self.line(np.asarray(X)).T

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from robustreg._arrays import Array
+from robustreg._namespace import sum_of
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,10 @@ class Spread:
     @classmethod
     def of(cls, values: Array, weight: Array) -> Spread:
         """That of values with weights, of which all may be 0."""
-        total = float(weight.sum())
+        total = sum_of(weight)
         mean = float(weight @ values) / total if total else 0.0
-        return cls(total, mean, float(weight @ np.square(values - mean)))
+        off = values - mean
+        return cls(total, mean, float(weight @ (off * off)))
 
     def __add__(self, other: Spread) -> Spread:
         if not self.weight or not other.weight:

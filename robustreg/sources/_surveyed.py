@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from robustreg._arrays import TINY, Array
 from robustreg._cached import cached_property
+from robustreg._namespace import at_least, is_foreign, namespace_of
 from robustreg._numbers import NUMERIC
 from robustreg.sources._array import ArraySource, block_rows
 from robustreg.sources._base import RowSource
@@ -133,7 +134,13 @@ class NotFinite:
 class FindNotFinite:
     """The job that looks for the first NaN or infinity in X."""
 
+    on_device: ClassVar[bool] = True
+
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> NotFinite:
+        if is_foreign(X):
+            xp = namespace_of(X)
+            row, column = xp.nonzero(~xp.isfinite(X))
+            return NotFinite((index, int(row[0]), int(column[0])) if row.shape[0] else None)
         found = np.argwhere(~np.isfinite(X))
         return NotFinite((index, *found[0].tolist()) if len(found) else None)
 
@@ -159,8 +166,11 @@ class _Checked:
     counts: dict[int, int]
     marks: dict[int, int]
     largest: float | None  # None: all weights are alike
+    on_device: ClassVar[bool] = True
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> _Part:
+        if is_foreign(X):
+            return self._of_device(X, y, weight, index)
         own_X, own_y, own_weight = checked(X, y, weight, self.n_columns, index)
         if len(own_y) != self.counts.get(index):
             raise ValueError(
@@ -180,6 +190,19 @@ class _Checked:
         elif own_weight is not None:
             own_weight = np.maximum(own_weight / self.largest, TINY)
         return _Part(self.job(own_X, own_y, own_weight, index))
+
+    def _of_device(self, X: Any, y: Any, weight: Any, index: int) -> _Part:
+        """The same with rows on a device, which have been checked, and cannot be others."""
+        if not self.counts[index]:
+            return _Part(None)
+        if self.counts[index] < X.shape[0]:
+            xp = namespace_of(X)
+            kept = xp.nonzero(weight)[0]
+            X, y, weight = (xp.take(one, kept, axis=0) for one in (X, y, weight))
+        own_weight = None
+        if weight is not None and self.largest is not None:
+            own_weight = at_least(weight / self.largest, TINY)
+        return _Part(self.job(X, y, own_weight, index))
 
 
 @dataclass(frozen=True)

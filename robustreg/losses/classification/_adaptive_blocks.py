@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robustreg.losses._namespace import concat, constant, namespace_of
+from robustreg._namespace import concat, constant, namespace_of
 from robustreg.losses.classification._classes import is_class
 
 # Logits at a time, or as many as the layer has weights, if these are more: every block adds to the

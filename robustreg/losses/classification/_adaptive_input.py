@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from robustreg._namespace import cast, is_foreign, namespace_of
 from robustreg._numbers import real_values
 from robustreg.losses._arrays import Shape, as_float_array, floating_dtype, real_arrays
-from robustreg.losses._namespace import cast, is_foreign, namespace_of
 from robustreg.losses.classification._classes import check_labels, is_integral
 
 

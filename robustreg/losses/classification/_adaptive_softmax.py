@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from robustreg._namespace import cast, concat, namespace_of
 from robustreg.losses._arrays import FloatArray, Shape, of_one_kind
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import cast, concat, namespace_of
 from robustreg.losses._parameters import keep_flag, keep_number
 from robustreg.losses.classification._adaptive_blocks import (
     Group,

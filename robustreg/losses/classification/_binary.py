@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from robustreg._namespace import at_least, constant, namespace_of
 from robustreg.losses._arrays import Shape, apply_weight, check_same_shape, check_signs, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import at_least, constant, namespace_of
 from robustreg.losses._parameters import along_last_axis, keep_number, keep_weights
 from robustreg.losses.classification._classes import check_probabilities
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from robustreg._namespace import arange, is_foreign, namespace_of
 from robustreg._numbers import real_values
 from robustreg.losses._arrays import Shape, as_float_array, floating_dtype, of_one_kind
-from robustreg.losses._namespace import arange, is_foreign, namespace_of
 
 # What log-probabilities may be above 0 by for rounding, of half precision for example.
 ABOVE_ZERO = 1e-3

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
+from robustreg._namespace import as_kind, cast, constant, is_foreign, namespace_of
 from robustreg.losses._arrays import Shape, apply_weight, total_of
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import as_kind, cast, constant, is_foreign, namespace_of
 from robustreg.losses._parameters import keep_number, keep_weights
 from robustreg.losses.classification._classes import (
     check_classes,

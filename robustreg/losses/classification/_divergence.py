@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from robustreg._namespace import namespace_of
 from robustreg.losses._arrays import (
     REDUCTIONS,
     Shape,
@@ -15,7 +16,6 @@ from robustreg.losses._arrays import (
     of_one_kind,
 )
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import namespace_of
 from robustreg.losses._parameters import keep_flag
 from robustreg.losses.classification._classes import (
     check_log_probabilities,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from robustreg._namespace import arange, cast, namespace_of
 from robustreg.losses._arrays import Shape, apply_weight, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import arange, cast, namespace_of
 from robustreg.losses.classification._classes import check_classes, check_labels, labels_and_scores
 
 

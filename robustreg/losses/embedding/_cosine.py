@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from robustreg._namespace import at_least, cast, constant, namespace_of, positive_part
 from robustreg.losses._arrays import Shape, apply_weight, check_same_shape, check_signs, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import at_least, cast, constant, namespace_of, positive_part
 from robustreg.losses._parameters import keep_number
 
 # Is added to squared lengths, so that a vector of zeros has a cosine: 0. It is PyTorch's 1e-12, in

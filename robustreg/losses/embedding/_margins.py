@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from robustreg._namespace import cast, namespace_of, positive_part
 from robustreg.losses._arrays import Shape, apply_weight, check_same_shape, check_signs, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import cast, namespace_of, positive_part
 from robustreg.losses._parameters import keep_number
 
 

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from robustreg._namespace import absolute, cast, constant, namespace_of, positive_part
 from robustreg._numbers import as_number
 from robustreg.losses._arrays import Shape, apply_weight, check_same_shape, real_arrays
 from robustreg.losses._base import Loss
-from robustreg.losses._namespace import absolute, cast, constant, namespace_of, positive_part
 from robustreg.losses._parameters import keep_flag, keep_number
 
 

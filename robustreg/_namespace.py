@@ -41,6 +41,18 @@ def device_of(array: Any) -> Any:
     return _compat().device(array)
 
 
+def is_on_device(values: Any) -> bool:
+    """Whether something is a foreign array that is to stay what it is: scikit-learn is told so.
+
+    Without its ``array_api_dispatch`` such arrays become NumPy's, where they can.
+    """
+    if type(values) is np.ndarray or not is_foreign(values):
+        return False
+    from sklearn import get_config
+
+    return bool(get_config()["array_api_dispatch"])
+
+
 def describe(array: Any) -> str:
     """What an array is called in a message, "torch.Tensor" for example."""
     kind = type(array)
@@ -52,10 +64,45 @@ def _compat() -> Any:
         import array_api_compat
     except ImportError as error:
         raise ImportError(
-            "Losses of arrays other than NumPy's need array-api-compat: "
+            "Losses and fits of arrays other than NumPy's need array-api-compat: "
             "pip install robustreg[array-api]."
         ) from error
     return array_api_compat
+
+
+# --- between a device and the host
+
+
+def on_host(array: Any) -> Any:
+    """A foreign array as one of NumPy's: for sums and samples, never for a table."""
+    xp = namespace_of(array)
+    if xp is np:
+        return array
+    if xp.__name__ == "array_api_strict":  # whose devices have no strings
+        return np.asarray(array.to_device(xp.Device("CPU_DEVICE")))
+    return np.asarray(_compat().to_device(array, "cpu"))
+
+
+def lifted(values: Any, like: Any) -> Any:
+    """NumPy's numbers where another array is, in their own precision; beside NumPy's they stay."""
+    xp = namespace_of(like)
+    if xp is np:
+        return values
+    # PyTorch takes neither what is read-only nor what runs backwards
+    return xp.asarray(np.require(values, requirements=("C", "W")), device=device_of(like))
+
+
+def sum_of(values: Any) -> float:
+    """The sum of an array, on the host."""
+    if type(values) is np.ndarray:
+        return float(values.sum())
+    return float(namespace_of(values).sum(values))
+
+
+def doubles(array: Any) -> Any:
+    """A foreign array in double precision, without a copy where it is."""
+    xp = namespace_of(array)
+    return array if array.dtype == xp.float64 else xp.astype(array, xp.float64)
 
 
 # --- what namespaces do not agree on
