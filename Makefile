@@ -34,8 +34,10 @@ SHARE_OUT := --dist worksteal
 # pages agree, who imports whom, and faults of our own arithmetic, which the fuzz, long draws and
 # comparisons with our own references look for. Whatever of the package these run, and whatever it
 # calls of its dependencies, other tests run as well. Of tests with many cases every third is run.
-# Rows elsewhere are left out since the packages that bring them ask for a newer NumPy.
-NOT_OF_VERSIONS := certificate cluster examples fuzz layers lts_factors sessions sources_elsewhere
+# Rows elsewhere are left out since the packages that bring them ask for a newer NumPy, and rows on
+# a device since scikit-learn asks for a newer SciPy.
+NOT_OF_VERSIONS := certificate cluster device examples fuzz layers lts_factors sessions \
+	sources_elsewhere
 # The lower bounds of pyproject.toml as exact versions, "numpy>=1.26" as "numpy==1.26.*".
 LOWER_BOUNDS = $(shell $(PY_MINIMUM) -c 'import tomllib; \
 	needs = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]; \
