@@ -33,11 +33,11 @@ SHARE_OUT := --dist worksteal
 # What the oldest dependencies have no say in, and `make test` has answered: whether examples and
 # pages agree, who imports whom, and faults of our own arithmetic, which the fuzz, long draws and
 # comparisons with our own references look for. Whatever of the package these run, and whatever it
-# calls of its dependencies, other tests run as well. Of tests with many cases every third is run.
+# calls of its dependencies, other tests run as well. Of tests with many cases every fourth is run.
 # Rows elsewhere are left out since the packages that bring them ask for a newer NumPy, and rows on
 # a device since scikit-learn asks for a newer SciPy.
-NOT_OF_VERSIONS := certificate cluster device examples fuzz layers lts_factors sessions \
-	sources_elsewhere
+NOT_OF_VERSIONS := brackets certificate cluster delta_in_passes device examples fuzz \
+	high_breakdown_in_passes layers lts_factors sessions sources_elsewhere sources_trimmed
 # The lower bounds of pyproject.toml as exact versions, "numpy>=1.26" as "numpy==1.26.*".
 LOWER_BOUNDS = $(shell $(PY_MINIMUM) -c 'import tomllib; \
 	needs = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]; \
@@ -57,7 +57,7 @@ test: $(INSTALLED_TEST)  ## run all tests and the examples of the documentation
 
 test-minimum: $(INSTALLED_MINIMUM)  ## run the tests under the oldest supported dependencies
 	$(PYTEST) $(PY_MINIMUM) -m pytest -n $(JOBS) $(SHARE_OUT) tests \
-		$(NOT_OF_VERSIONS:%=--ignore=tests/test_%.py) --one-case-of 3 $(ARGS)
+		$(NOT_OF_VERSIONS:%=--ignore=tests/test_%.py) --one-case-of 4 $(ARGS)
 
 test-cluster: $(INSTALLED_TEST)  ## run the tests on a cluster of two worker processes
 	$(PYTEST) $(PY) -m pytest -m cluster tests/test_cluster.py $(ARGS)
