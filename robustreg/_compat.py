@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import scipy
 from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import minres as scipy_minres
 from sklearn.base import BaseEstimator
@@ -37,8 +38,12 @@ except ImportError:  # before scikit-learn 1.9
         """Stands for scikit-learn's mixin where there are no callbacks."""
 
 
+#: Whether scikit-learn's ``array_api_dispatch`` can be turned on, which asks for a newer SciPy.
+DISPATCHES = bool(np.lib.NumpyVersion(scipy.__version__) >= "1.14.0")
+
 __all__ = [
     "CALLBACK_STATE",
+    "DISPATCHES",
     "CallbackSupportMixin",
     "Estimator",
     "Interval",

@@ -42,7 +42,7 @@ def assert_fixed(found, X, y, weight=None):
     share[order] = np.minimum(weight[order], room)
     assert share @ size**2 == pytest.approx(found.objective_, rel=1e-10)
     rows = np.column_stack([X, np.ones(len(y))]) * np.sqrt(share)[:, None]
-    expected = np.linalg.lstsq(rows, y * np.sqrt(share))[0]
+    expected = np.linalg.lstsq(rows, y * np.sqrt(share), rcond=None)[0]
     np.testing.assert_allclose(
         np.append(found.raw_coef_, found.raw_intercept_), expected, rtol=0, atol=1e-8
     )

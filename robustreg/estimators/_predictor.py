@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from robustreg._arrays import Array, one_entry_each
 from robustreg._compat import (
     CALLBACK_STATE,
+    DISPATCHES,
     CallbackSupportMixin,
     Estimator,
     Interval,
@@ -367,7 +368,7 @@ class LinearPredictor(RegressorMixin, Estimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self._takes_sparse()
-        tags.array_api_support = self._takes_device()
+        tags.array_api_support = DISPATCHES and self._takes_device()
         return tags
 
 
