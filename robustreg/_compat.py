@@ -18,6 +18,7 @@ import numpy as np
 import scipy
 from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import minres as scipy_minres
+from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.metrics._scorer import _Scorer
@@ -167,13 +168,29 @@ class Estimator(BaseEstimator):
     """
 
     def _validate_params(self) -> None:
-        names = self._names_for(type(self).__init__)
-        values = [getattr(self, name) for name in names]
-        kinds = [type(value) for value in values]
-        if PLAIN.issuperset(kinds):
-            self._check_plain(tuple(names), tuple(kinds), tuple(values))
-        else:
+        plain = self._plain()
+        if plain is None:
             super()._validate_params()
+        else:
+            self._check_plain(*plain)
+
+    @property
+    def _title(self) -> str:
+        """The estimator with its parameters, in one line.
+
+        It is kept where they are plain: to print them takes longer than many a covariance matrix.
+        """
+        plain = self._plain()
+        if plain is None:
+            return " ".join(repr(self).split())
+        return self._plain_title(get_config()["print_changed_only"], *plain)
+
+    def _plain(self) -> tuple[tuple[str, ...], tuple[type, ...], tuple[Any, ...]] | None:
+        """The parameters' names, types and values; None if one's object may change."""
+        names = tuple(self._names_for(type(self).__init__))
+        values = tuple(getattr(self, name) for name in names)
+        kinds = tuple(map(type, values))
+        return (names, kinds, values) if PLAIN.issuperset(kinds) else None
 
     @classmethod
     @lru_cache
@@ -181,6 +198,13 @@ class Estimator(BaseEstimator):
         """Check parameters whose values are not to change; only success is remembered."""
         params = dict(zip(names, values, strict=True))
         validate_parameter_constraints(cls._parameter_constraints, params, cls.__name__)
+
+    @classmethod
+    @lru_cache
+    def _plain_title(cls, changed_only: bool, names: Any, kinds: Any, values: Any) -> str:
+        """The title with parameters whose values are not to change, as configured."""
+        params = dict(zip(names, values, strict=True))
+        return " ".join(repr(cls(**params)).split())
 
     @classmethod
     def _get_param_names(cls) -> list[str]:

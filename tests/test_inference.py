@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse, stats
 from scipy.integrate import quad
+from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -352,6 +353,14 @@ def test_a_result_is_small_frozen_and_text():
     assert max(map(len, lines)) <= 79
     assert sum(line.startswith("x") for line in lines) == 20
     assert "covariance HC3, stacked with the scale\n95 % intervals, t with 4979" in str(found)
+
+
+def test_titles_are_those_of_the_parameters_now():
+    model = HuberRegressor(delta=2).fit(X := np.arange(12.0)[:, None], y := np.arange(12.0) % 5)
+    assert infer(model, X, y).title == "HuberRegressor(delta=2)"  # 2 and 2.0 are the same number
+    assert infer(model.set_params(delta=2.0), X, y).title == "HuberRegressor(delta=2.0)"
+    with config_context(print_changed_only=False):
+        assert infer(model, X, y).title == " ".join(repr(model).split())
 
 
 def test_names_come_from_columns_and_long_ones_are_cut():

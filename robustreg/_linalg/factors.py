@@ -85,6 +85,29 @@ def cholesky_factor(matrix: Array, least: float) -> Array | None:
     return factor if rcond >= least else None
 
 
+def inverse_root(matrix: Array, least: float) -> Array | None:
+    """A lower triangular R with R R' the inverse of a positive definite matrix.
+
+    None where the reciprocal condition number is below ``least``. With the order of rows and
+    columns reversed, R is the inverse of the upper Cholesky factor.
+    """
+    factor = cholesky_factor(matrix[::-1, ::-1], least)
+    if factor is None:
+        return None
+    root: Array = lapack.dtrtri(factor)[0][::-1, ::-1]
+    return root
+
+
+def root_of(matrix: Array) -> Array:
+    """An R with R R' a positive semidefinite matrix, which rounding may have made indefinite."""
+    factor = cholesky_factor(matrix, LEAST_PIVOT) if len(matrix) else None
+    if factor is not None:
+        return factor.T
+    values, vectors = np.linalg.eigh(matrix)
+    root: Array = vectors * np.sqrt(np.maximum(values, 0.0))
+    return root
+
+
 def cholesky_solve(matrix: Array, side: Array, least: float = LEAST_PIVOT) -> Array | None:
     """Solve a positive definite system; None where a pivot is below ``least`` of the largest."""
     factor, failed = lapack.dpotrf(matrix)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state, check_scalar
 
 from robustreg._arrays import Array, Mask
-from robustreg._linalg.factors import svd
+from robustreg._linalg.factors import root_of, svd
 from robustreg.estimators._base import levels_to_the_user
 from robustreg.inference._covariance import Covariance
 from robustreg.inference._geometry import Geometry
@@ -167,8 +167,7 @@ def _several(
     """The result of several quantiles, from fits of one each."""
     found, joint = parts_of_several(singles, fitted, asked)
     results = [_one(one, parts, names, asked) for one, parts in zip(singles, found, strict=True)]
-    title = " ".join(repr(model).split())
-    return QuantileInference(model.quantiles_.copy(), tuple(results), title, joint)
+    return QuantileInference(model.quantiles_.copy(), tuple(results), model._title, joint)
 
 
 def _warn(model: Any, parts: Parts, result: Inference, asked: Asked) -> None:
@@ -227,7 +226,7 @@ def _result(model: Any, parts: Parts, columns: list[str] | None) -> Inference:
         r2=parts.r2,
         adjusted_r2=parts.adjusted_r2,
         n_few=parts.n_few,
-        title=" ".join(repr(model).split()),
+        title=model._title,
         warning="" if model.converged_ else _not_converged(model),
         noise=parts.noise,
         geometry=geometry,
@@ -243,12 +242,11 @@ def _not_converged(model: Any) -> str:
 
 
 def _geometry(fitted: FittedRows, found: Covariance) -> Geometry:
-    values, vectors = np.linalg.eigh(found.matrix)
     null, size = _null_space(fitted)
     return Geometry(
         center=fitted.center,
         basis=fitted.basis,
-        root=vectors * np.sqrt(np.maximum(values, 0.0)),
+        root=root_of(found.matrix),
         null=null,
         size=size,
         unknown=found.unknown,

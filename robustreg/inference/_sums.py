@@ -112,7 +112,7 @@ class LeaveOut:
         """That of an R in the K coordinates."""
         lift, last = root, None
         if fitted.has_intercept and root.shape[1] == len(root):
-            lift, last = _turned(root)
+            lift, last = _turned(root) if root[:-1, -1].any() else _lower(root)
             root = lift[:, :-1]
         by_columns = fitted.coordinates.gram_basis is None
         return cls(*in_columns(fitted, root), power, fitted.weight_unit, by_columns, lift, last)
@@ -194,6 +194,13 @@ def _turned(root: Array) -> tuple[Array, float]:
     lift[:, -1] = 0.0
     lift[-1, -1] = square
     return lift, square
+
+
+def _lower(root: Array) -> tuple[Array, float]:
+    """The same of an R whose last column is c e already: that of a triangular one."""
+    lift = root.copy()
+    lift[-1, -1] *= root[-1, -1]
+    return lift, float(lift[-1, -1])
 
 
 def in_columns(fitted: FittedRows, root: Array) -> tuple[Array, Array]:
