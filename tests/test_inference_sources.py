@@ -172,10 +172,10 @@ def test_fits_next_to_the_quantile_by_passes(model, monkeypatch):
     found = infer(model, source, covariance="nid")
     assert_same(results_of(found), results_of(expected))
     assert max(source.jobs) < 5_000
-    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 150)
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 100)
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(400, 60))  # few rows for each column
-    y = X[:, 0] + rng.standard_t(2, size=400)
+    X = rng.normal(size=(250, 100))  # few rows for each column
+    y = X[:, 0] + rng.standard_t(2, size=250)
     with pytest.raises(ValueError, match=r"covariance='nid' .* into arrays, or take .*'kernel'"):
         infer(L1Regressor().fit(X, y), Guarded(X, y, edges=(17,)))
 

@@ -10,7 +10,12 @@ from numpy.testing import assert_array_equal
 from robustreg._arrays import SUMMED
 from robustreg._median import weighted_median
 from robustreg.evaluation import order_statistics as module
-from robustreg.evaluation.order_statistics import Deviation, at_ranks, order_statistics
+from robustreg.evaluation.order_statistics import (
+    Deviation,
+    at_ranks,
+    order_statistics,
+    order_statistics_after,
+)
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.survey import read_rows
 from robustreg.losses import HalfSquared
@@ -110,6 +115,31 @@ def test_several_ranks_take_one_pass(monkeypatch):
     rows = rows_with(np.random.default_rng(2).normal(size=N))
     order_statistics(rows, First(), np.array([0.1, 0.5, 0.5001, 0.75, 1.0]) * N)
     assert passes(rows) == 1
+
+
+@dataclass(frozen=True)
+class Below:
+    """The job that counts values below 0."""
+
+    def __call__(self, block):
+        return int(np.count_nonzero(First()(block) < 0.0))
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("moved", [0, 10, -1000])
+def test_ranks_may_depend_on_a_sum_of_the_same_pass(held, moved, monkeypatch):
+    monkeypatch.setattr(module, "AT_HAND", N if held else 0)
+    x = np.random.default_rng(4).normal(size=N)
+    rows = rows_with(x)
+    found = order_statistics_after(
+        rows,
+        First(),
+        Below(),
+        lambda below: np.array([below, 0.5 * N]) + moved,
+        np.full(2, 0.5 * N),
+    )
+    ranks = np.array([np.count_nonzero(x < 0.0), 0.5 * N]) + moved
+    assert_array_equal(found, by_sorting(x, np.ones(N), ranks))
 
 
 @pytest.mark.usefixtures("in_passes")

@@ -26,7 +26,7 @@ from robustreg import (
 )
 from robustreg.estimators._from_source import _what_is_not_finite
 from robustreg.penalties import ElasticNet
-from robustreg.sources import RowSource, tree_sum
+from robustreg.sources import RowSource, _surveyed, tree_sum
 from robustreg.sources._array import ArraySource, rows_of
 from robustreg.sources._surveyed import survey
 
@@ -447,6 +447,20 @@ def test_a_penalty_in_units_of_all_targets(model):
     assert found.objective_ == pytest.approx(expected.objective_, rel=1e-12)
     assert found.scale_ == pytest.approx(expected.scale_, rel=1e-9)
     assert found.n_passes_ <= 18
+
+
+@pytest.mark.parametrize("quantile", [0.8, 0.95])
+def test_a_small_sample_of_a_skewed_table_takes_no_more_passes(quantile, monkeypatch):
+    """Where rounding the kink off moves the fit by more than the rows that stay open."""
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 1_000)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200_000, 3))
+    y = X @ [1.0, 2.0, 3.0] + rng.exponential(size=len(X))
+    found = QuantileRegressor(quantile).fit(Guarded(X, y, edges=(1, 70_000)))
+    expected = QuantileRegressor(quantile).fit(X, y)
+    assert found.n_passes_ <= 9
+    assert found.objective_ == pytest.approx(expected.objective_, rel=1e-12)
+    assert found.scale_ == pytest.approx(expected.scale_, rel=1e-12)
 
 
 def test_targets_of_which_most_are_alike_have_no_unit_for_a_penalty():

@@ -16,7 +16,7 @@ from robustreg.evaluation.order_statistics import (
     about_half,
     median,
     middle,
-    order_statistics,
+    order_statistics_after,
 )
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import Block
@@ -75,11 +75,22 @@ def _mad_by_passes(problem: Problem, fit: Solution, residuals: Residuals, centre
     rows, value = readable(problem, residuals)
     on_fit = np.zeros(0, dtype=np.intp) if fit.on_fit is None else fit.on_fit
     zeroed = _Zeroed(value, problem.exact, on_fit)
-    zeros: _ZeroRows = rows.sum(_FindZeros(zeroed))
-    removed = 0.0
-    if len(zeros.index):
-        removed = _interpolated(problem, fit, zeros) * float(zeros.weight.sum())
-    return MAD_FACTOR * _median_size(rows, zeroed, centre, removed)
+    total, removed = rows.total, 0.0
+
+    def ranks(zeros: _ZeroRows) -> Array:
+        nonlocal removed
+        if len(zeros.index):
+            removed = _interpolated(problem, fit, zeros) * float(zeros.weight.sum())
+        half = about_half(total - removed)
+        return np.append(half, half + removed)
+
+    # what is removed is as far from the centre as 0 is
+    about = np.tile(about_half(total), 2)
+    sizes = Deviation(zeroed, centre)
+    found = order_statistics_after(rows, sizes, _FindZeros(zeroed), ranks, about)
+    if total - removed <= SUMMED * total:
+        return 0.0
+    return MAD_FACTOR * middle(*np.where(found[:2] < abs(centre), found[:2], found[2:]))
 
 
 def readable(problem: Problem, residuals: Residuals) -> tuple[RowBlocks, Value]:
@@ -89,17 +100,6 @@ def readable(problem: Problem, residuals: Residuals) -> tuple[RowBlocks, Value]:
     if not isinstance(residuals, Made):
         raise not_here()
     return residuals.rows, residuals.of_block
-
-
-def _median_size(rows: RowBlocks, value: Value, centre: float, removed: float) -> float:
-    """The weighted median of the distances to a centre, without some of the weight at value 0."""
-    left = rows.total - removed
-    if left <= SUMMED * rows.total:
-        return 0.0
-    ranks = about_half(left)
-    found = order_statistics(rows, Deviation(value, centre), np.append(ranks, ranks + removed))
-    # what is removed is as far from the centre as 0 is
-    return middle(*np.where(found[:2] < abs(centre), found[:2], found[2:]))
 
 
 @dataclass(frozen=True)

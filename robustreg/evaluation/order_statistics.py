@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +28,7 @@ FEW = 2**10  # rows that it has at least
 AT_HAND = 2**18  # values without weights that are held rather than sampled
 UNSORTED = 2**14  # values from a bracket that are held before they are sorted
 SURE = 4.0  # standard errors of shares of a sample that brackets reach to either side
-MOST = 2**17  # different values of a bracket that are brought back
+MOST = 2**18  # different values of a bracket that are brought back
 NARROWED = 32  # of values that are not all, the next bracket has one in so many to either side
 EVERYWHERE: Bracket = (-math.inf, math.inf)
 
@@ -99,17 +99,61 @@ def order_statistics(rows: RowBlocks, value: Value, ranks: Array) -> Array:
     ndarray of shape (m,)
         A value for each rank.
     """
-    if rows.source.in_memory and (rows.one_block or rows.n <= _few(rows)):
+    if _are_few(rows):
         return at_ranks(rows.collect(value), rows.weight, ranks)
-    found = np.empty(len(ranks))
-    pending = dict(enumerate(_searches(rows, value, ranks)))
+    return _found(rows, value, _searches(rows, value, ranks), None)
+
+
+def order_statistics_after(
+    rows: RowBlocks, value: Value, job: Any, ranks: Callable[[Any], Array], about: Array
+) -> Array:
+    """The same at ranks that the sums of a job tell; as a rule by one pass for both.
+
+    Parameters
+    ----------
+    rows, value
+        As of `order_statistics`.
+    job : callable
+        What is summed.
+    ranks : callable
+        Gives the ranks from its sums.
+    about : ndarray of shape (m,)
+        Ranks that these are near, where the first pass looks.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        A value for each rank.
+    """
+    if _are_few(rows):
+        return at_ranks(rows.collect(value), rows.weight, ranks(rows.sum(job)))
+    searches = _searches(rows, value, about)
+    brackets = _joined([search.bracket for search in searches])
+    both: _Both = rows.sum(_DoBoth(job, _Look(value, brackets)))
+    known = ranks(both.sums)
+    searches = [replace(each, rank=rank) for each, rank in zip(searches, known, strict=True)]
+    return _found(rows, value, searches, both.looked)
+
+
+def _are_few(rows: RowBlocks) -> bool:
+    return rows.source.in_memory and (rows.one_block or rows.n <= _few(rows))
+
+
+def _found(
+    rows: RowBlocks, value: Value, searches: Sequence[_Search], looked: _Looked | None
+) -> Array:
+    """What searches find, by passes; the first look may have been taken already."""
+    found = np.empty(len(searches))
+    pending = dict(enumerate(searches))
     while pending:
         brackets = _joined([search.bracket for search in pending.values()])
-        looked = [each.in_order() for each in rows.sum(_Look(value, brackets)).brackets]
-        ends = [high for _, high in brackets]
+        if looked is None:
+            looked = rows.sum(_Look(value, brackets))
+        inside = [each.in_order() for each in looked.brackets]
+        ends, looked = [high for _, high in brackets], None
         for index, search in list(pending.items()):
             which = int(np.searchsorted(ends, search.bracket[1]))
-            after = search.after(brackets[which], looked[which])
+            after = search.after(brackets[which], inside[which])
             if isinstance(after, _Search):
                 pending[index] = after
             else:
@@ -175,7 +219,8 @@ class _Search:
 
 def _searches(rows: RowBlocks, value: Value, ranks: Array) -> list[_Search]:
     """Between which values of a sample those at ranks are, as far as a random one can tell."""
-    block = rows.every(-(-rows.n // _sampled(rows)))
+    # of rows elsewhere all that were drawn: passes over them are dearer than a larger sample
+    block = rows.every(-(-rows.n // _sampled(rows)) if rows.source.in_memory else 1)
     x = value(block)
     order = np.argsort(x)
     weight = np.ones(len(x)) if block.weight is None else block.weight[order]
@@ -299,6 +344,38 @@ class _Look:
     def __call__(self, block: Block) -> _Looked:
         x = self.value(block)
         return _Looked(tuple(_look(x, block.weight, *bracket) for bracket in self.brackets))
+
+
+@dataclass(frozen=True)
+class _Both:
+    """The sums of a job, and what there is in several brackets."""
+
+    sums: Any
+    looked: _Looked
+
+    def __add__(self, other: _Both) -> _Both:
+        return _Both(self.sums + other.sums, self.looked + other.looked)
+
+
+@dataclass(frozen=True)
+class _DoBoth:
+    """A job that does another one, and looks into brackets."""
+
+    job: Any
+    look: _Look
+
+    @property
+    def products_only(self) -> bool:
+        """Where both do no more."""
+        return self.look.products_only and getattr(self.job, "products_only", False)
+
+    @property
+    def on_device(self) -> bool:
+        """Where both can be done."""
+        return self.look.on_device and getattr(self.job, "on_device", False)
+
+    def __call__(self, block: Block) -> _Both:
+        return _Both(self.job(block), self.look(block))
 
 
 def _look(x: Array, weight: Array | None, low: float, high: float) -> _Inside:

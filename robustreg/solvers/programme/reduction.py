@@ -67,10 +67,15 @@ NEWTON_STEPS = 20
 # to arrive, narrow enough to leave few rows undecided.
 STANDARD_ERRORS = 2.0
 BAND = 3.0
-BIAS = 0.5  # in squares of the width: three times h^2 f' / 6 f, with f the density of residuals
-NARROWER = 0.25  # a width whose bias is more than the band
+BIAS = 1.0  # in squares of the width: six times h^2 f' / 6 f, with f the density of residuals
+NARROWER = 0.25  # a width whose bias is more than the band, or ...
+BIASES = 4.0  # ... so many biases: a step at one width leaves its bias, which the next one covers
+NEAR_ROWS = 100  # for each coordinate, within the width
 SHARPNESS = 30.0  # of penalties' kinks: rounded off, they move all residuals by their width
-ALL_XTOL = 0.1  # length of the last step on all rows, in widths: none is seen to arrive
+# Length of the last step on all rows, in widths: none is seen to arrive. Where a narrower width
+# follows, a step that is no longer than the width will do.
+ALL_XTOL = 0.1
+ROUGH_XTOL = 1.0
 WIDER = 4.0  # the band, after a round with more wrong signs than open rows
 MAX_ROUNDS = 8
 LEAST_SUM = 1e-9  # of the whole weight: that of rows whose sum takes part
@@ -160,6 +165,11 @@ class _Begin(NamedTuple):
     place: Place
     width: float  # of the smoothing there
     band: float
+    near: float  # rows within the width
+
+    def is_biased(self, typical: float) -> bool:
+        """Whether the smoothing moves the fit by more than the band."""
+        return self.band < BIAS * self.width**2 / typical
 
 
 class Passes:
@@ -210,16 +220,23 @@ class Passes:
         design = self.own.of_centred(a)
         return Stored(design, target, weight, low, high, self.total, self.kinks.ridge)
 
-    def smoothed(self, theta: Array, width: float) -> _Begin:
-        """The smoothed fit of all rows for a width, from a theta near by."""
-        rounding = _Rounding(self)
-        theta = Smoothed(rounding, width).minimise(theta, NEWTON_STEPS, ALL_XTOL * width)
+    def smoothed(self, begin: _Begin, xtol: float) -> _Begin:
+        """The smoothed fit of all rows, from a theta near by; steps of so many widths are left."""
+        rounding, width = _Rounding(self), begin.width
+        theta = Smoothed(rounding, width).minimise(begin.theta, NEWTON_STEPS, xtol * width)
         return self.begin(theta, width, rounding.near)
 
-    def begin(self, theta: Array, width: float, near: int) -> _Begin:
+    def narrower(self, begin: _Begin, typical: float) -> _Begin:
+        """The same theta with the next width, within which there are rows enough for a Hessian."""
+        biases = BIASES * BIAS * begin.width**2 / typical
+        enough = begin.width * NEAR_ROWS * self.size / max(begin.near, 1.0)
+        width = min(NARROWER * begin.width, max(biases, enough))
+        return self.begin(begin.theta, width, begin.near * width / begin.width)
+
+    def begin(self, theta: Array, width: float, near: float) -> _Begin:
         """The smoothed fit for a width, within which so many rows are."""
-        share = min(1.0, BAND * float(np.sqrt(self.size / max(near, 1))))
-        return _Begin(theta, self.place(theta), width, share * width)
+        share = min(1.0, BAND * float(np.sqrt(self.size / max(near, 1.0))))
+        return _Begin(theta, self.place(theta), width, share * width, near)
 
     def gathered(self, begin: _Begin) -> Gathered:
         """The rows with residuals within a band, and the sums of the others."""
@@ -282,12 +299,15 @@ def _smoothed_fit(whole: Passes, theta: Array, robust: bool, negligible: float) 
     theta, width = narrowed(sample, theta, NEWTON_STEPS, share, negligible, robust)
     size = np.abs(sample.residuals(theta)[:m])
     typical = max(typical_size(size), negligible)
-    if m < whole.n:
-        begin = whole.smoothed(theta, width)
-    else:
-        begin = whole.begin(theta, width, int(np.count_nonzero(size <= width)))
-    while begin.band < BIAS * begin.width**2 / typical:
-        begin = whole.smoothed(begin.theta, NARROWER * begin.width)
+    near = int(np.count_nonzero(size <= width)) * (whole.n / m)
+    begin = whole.begin(theta, width, near)
+    biased, fitted = begin.is_biased(typical), m == whole.n  # to all rows
+    while biased or not fitted:
+        if fitted:
+            begin = whole.narrower(begin, typical)
+            biased = begin.is_biased(typical)
+        begin = whole.smoothed(begin, ROUGH_XTOL if biased else ALL_XTOL)
+        biased, fitted = biased or begin.is_biased(typical), True
     return begin
 
 
