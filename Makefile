@@ -25,6 +25,10 @@ INSTALLED_TEST := $(VENV)/installed-test-$(VERSION)
 INSTALLED_DEV := $(VENV)/installed-dev-$(VERSION)
 INSTALLED_MINIMUM := $(VENV_MINIMUM)/installed-test-$(VERSION)
 
+# Many tests begin processes of their own. Where compiled modules may not be kept, as some
+# environments ask for, each of these compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The tests run in several processes; one BLAS thread in each is enough.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1
 # Neighbouring tests stay in one process, which makes what they share but once; who has finished
