@@ -7,6 +7,7 @@ from _cases import (
     TABLES,
     UNPENALISED,
     VARIANTS,
+    clean,
     contaminated,
     in_turns,
     is_l1,
@@ -74,6 +75,26 @@ def test_which_solvers_serve_a_cell(cell, expected):
             assert chosen == solver
             served.add(solver)
     assert served == expected
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_takes_single_precision(solver, weighted):
+    X, y = clean(n=300)
+    rng = np.random.default_rng(0)
+    X = (X * (rng.random(X.shape) < 0.3)).astype(np.float32)
+    weight = rng.uniform(0.1, 1.0, size=len(y)) if weighted else None
+    model = HuberRegressor()
+    if solver in HOMOGENEOUS:
+        model = L1Regressor()
+    elif solver == "direct":
+        model = L2Regressor()
+    elif solver == "working_set":
+        model = HuberRegressor(alpha=0.01, l1_ratio=1.0)
+    expected = clone(model).fit(X.astype(np.float64), y, weight)
+    found = model.set_params(solver=solver).fit(X, y, weight)
+    assert found.converged_
+    assert found.objective_ == pytest.approx(expected.objective_, rel=1e-6)
 
 
 @pytest.mark.parametrize(

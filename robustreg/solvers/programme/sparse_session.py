@@ -83,7 +83,7 @@ class SparseSession(Session):
         if not source.in_memory or source.is_sparse:
             return problem
         if self.X is None:
-            self.X = sparse.csr_matrix(problem.X)
+            self.X = sparse.csr_matrix(problem.X, dtype=np.float64)  # as others are
         return problem.with_regressors(self.X)
 
     def _found(self, problem: Problem, max_iter: int, tol: float) -> tuple[Solution, bool] | None:
