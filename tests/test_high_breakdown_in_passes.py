@@ -101,8 +101,8 @@ def test_rows_in_single_precision(name):
 
 def test_passes_over_an_ordinary_table():
     X, y = table()
-    assert fitted("s", X, y)[0].n_passes_ <= 7
-    assert fitted("mm", X, y)[0].n_passes_ <= 10
+    assert fitted("s", X, y)[0].n_passes_ <= 5
+    assert fitted("mm", X, y)[0].n_passes_ <= 7
 
 
 @pytest.mark.parametrize("model", [*MODELS.values(), LTSRegressor(random_state=0)], ids=repr)

@@ -88,10 +88,10 @@ class Equations:
         rho, lever = self.loss._rho_and_lever(z)
         psi = part.weighted(self.loss._psi(z))
         bend = part.weighted(self.loss._weights(z) if place.reweighted else self.loss._psi_prime(z))
-        pull, turn = part.slope(np.array([psi, bend * z]))
+        gram, (pull, turn) = part.products(bend, np.array([psi, bend * z]))
         near = np.abs(residual[part.cut]) <= REJECTED * place.scale
         return Sums(
-            gram=part.gram(bend),
+            gram=gram,
             pull=pull,
             turn=turn,
             rho=part.sum(rho),
@@ -137,10 +137,11 @@ class SumOnPlane:
         residual = part.residuals(self.theta)
         on = part.weighted((np.abs(residual) <= self.zero).astype(np.float64))
         left = on * part.residuals(self.refined)
+        gram, (pull,) = part.products(on, left[None])
         near = np.abs(residual[part.cut]) <= REJECTED * self.zero
         return OnPlane(
-            gram=part.gram(on),
-            pull=part.slope(left),
+            gram=gram,
+            pull=pull,
             off=off_plane(part, residual, self.zero),
             followed=float(np.count_nonzero(near)),
         )

@@ -40,6 +40,7 @@ FOLLOWED = 0.05
 HIGHER = 0.01  # relative: what is not followed any more once the best has ended
 UNCERTAIN = 4.0  # times the square of its last relative change is what a scale may be off
 LONGEST = 0.5  # scales: a Newton step that may be taken
+SHORT = 1e-4  # scales: one from which on steps are those of Newton's method at its best
 SAME = 1e-3  # scales: candidates this near are one
 NEAR_ENOUGH, MOST_STEPS = 1e-3, 100  # relative: how near a scale is known before a descent begins
 
@@ -142,7 +143,7 @@ class Walk:
     value, slack : float
         What the criterion was there, and how uncertain that is.
     mean_rho : float
-        The mean loss where sums were asked for last.
+        The mean loss where sums were asked for last, at the end that of the place.
     ended, converged, exact : bool
         Whether it has come to an end, at a local minimum, at a plane that most rows are on.
     """
@@ -195,16 +196,28 @@ class Walk:
         theta = here.theta + here.scale * change
         place = Place(theta, here.scale * (1.0 + widened))
         # a step that moves nothing is below the rounding of its place, and so would all others be
-        done = size <= XTOL or (place.scale == here.scale and np.array_equal(theta, here.theta))
+        still = place.scale == here.scale and np.array_equal(theta, here.theta)
+        done = self._leaves(size) <= XTOL or still
+        fallen = 0.5 * float(sums.pull @ change) / law.total  # by Newton's parabola
         return replace(
             self,
             place=place,
             before=here,
             last=size,
             steps=self.steps + 1,
+            mean_rho=self.mean_rho - (fallen if done else 0.0),
             ended=done,
             converged=done and minimum,
         )
+
+    def _leaves(self, size: float) -> float:
+        """The size of the step that a Newton step of some size will leave to be taken.
+
+        It is about ``c size^2`` where this one is ``c last^2``, which ten times it is safe from.
+        """
+        if self.before is None or self.before.reweighted or size > SHORT:
+            return size
+        return min(size, 10.0 * size * (size / self.last) ** 2)
 
     def _reweighted(self, sums: Sums) -> Walk:
         law, here = self.law, self.place

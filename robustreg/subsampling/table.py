@@ -19,6 +19,7 @@ from robustreg._median import mad, weighted_median
 from robustreg._parallel import map_ordered, slices
 from robustreg.evaluation.choice import white
 from robustreg.evaluation.limits import out_of_range
+from robustreg.evaluation.moments import bordered
 from robustreg.evaluation.posed import Data, make_problem
 from robustreg.evaluation.problem import Problem
 from robustreg.evaluation.reading import Block
@@ -86,31 +87,19 @@ class Part:
             found -= line[p]
         return found
 
-    def gram(self, weight: Array) -> Array:
-        """``sum weight q q'``."""
-        weighed = weight[:, None] * self.columns
-        inner: Array = product(weighed.T, self.columns)
+    def products(self, weight: Array, pulls: Array) -> tuple[Array, Array]:
+        """``sum weight q q'``, and ``sum pull q`` of several pulls."""
+        columns, p = self.columns, self.columns.shape[1]
+        gram: Array = product((weight[:, None] * columns).T, columns)
         if self.turn is None:
-            return inner
-        size, p = len(self.turn), self.columns.shape[1]
-        bordered = np.empty((size, size))
-        bordered[:p, :p] = inner
-        if size > p:
-            bordered[:p, p] = bordered[p, :p] = product(weight, self.columns)
-            bordered[p, p] = weight.sum()
-        turned: Array = self.turn.T @ bordered @ self.turn
-        return turned
-
-    def slope(self, pull: Array) -> Array:
-        """``sum pull q``, of one or several pulls."""
-        inner: Array = product(pull, self.columns)
-        if self.turn is None:
-            return inner
-        p = self.columns.shape[1]
-        turned: Array = inner @ self.turn[:p]
+            return gram, product(pulls, columns)
+        rows = np.vstack([pulls, weight])  # a product with one more takes next to no time
+        slopes: Array = product(rows, columns)
         if len(self.turn) > p:
-            turned += pull.sum(axis=-1)[..., None] * self.turn[p]
-        return turned
+            total = rows.sum(axis=1)
+            gram = bordered(gram, slopes[-1], float(total[-1]))
+            slopes = np.column_stack([slopes, total])
+        return self.turn.T @ gram @ self.turn, slopes[:-1] @ self.turn
 
 
 @dataclass(frozen=True)

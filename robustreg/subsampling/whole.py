@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,15 @@ class Reader:
         Coefficients and intercept; the targets of the table are what these leave.
     ordinary : ndarray of shape (2, p), or None
         Between which values columns need no change of coordinates row by row; None: they do.
+    looked : bool
+        Whether it is known that all rows are between these.
     """
 
     coordinates: Coordinates
     targets: Targets
     base: tuple[Array, float] | None = None
     ordinary: Array | None = None
+    looked: bool = False
 
     @property
     def m(self) -> int:
@@ -90,6 +93,8 @@ class Reader:
     def _is_ordinary(self, X: Array) -> bool:
         if self.ordinary is None or self.base is not None:
             return False
+        if self.looked:
+            return True
         low, high = self.ordinary
         extremes = _extremes(X)
         return bool((extremes >= low).all() and (extremes <= high).all())
@@ -143,13 +148,33 @@ class _Parts:
     reader: Reader
     job: Callable[[Part], Any]
 
-    def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> Any:
+    def __call__(self, X: Any, y: Array, weight: Array | None, index: int) -> _Found:
         sums: Any = None
-        for part in self.reader.blocks(len(y)):
-            own = None if weight is None else weight[part]
-            found = self.job(self.reader.part(rows_of(X, part), y[part], own))
+        ordinary = True
+        for block in self.reader.blocks(len(y)):
+            own = None if weight is None else weight[block]
+            part = self.reader.part(rows_of(X, block), y[block], own)
+            found, ordinary = self.job(part), ordinary and part.turn is not None
             sums = found if sums is None else sums + found
-        return sums
+        return _Found(sums, ordinary)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Sums over partitions, and whether all of their rows are between the ordinary values."""
+
+    sums: Any
+    ordinary: bool
+
+    def __add__(self, other: _Found) -> _Found:
+        return _Found(self.sums + other.sums, self.ordinary and other.ordinary)
+
+
+@dataclass
+class _Seen:
+    """What passes have found out of all rows, for those that follow."""
+
+    ordinary: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,6 +216,7 @@ class WholeTable:
     sample: Sample
     reader: Reader
     largest: float
+    seen: _Seen = field(default_factory=_Seen)
 
     @property
     def m(self) -> int:
@@ -218,7 +244,15 @@ class WholeTable:
         What is summed is in the weights of :class:`Part`. The job is to be fit to be pickled, and
         ``+`` to leave both sums as they are.
         """
-        return self.source.total(_Parts(self.reader, job))
+        reader = self._reader_of_all if self.seen.ordinary else self.reader
+        found: _Found = self.source.total(_Parts(reader, job))
+        self.seen.ordinary |= found.ordinary
+        return found.sums
+
+    @cached_property
+    def _reader_of_all(self) -> Reader:
+        """That of rows that have been looked at."""
+        return replace(self.reader, looked=True)
 
     def residuals(self, fit: Fit) -> Array:
         """What a fit leaves of the targets of all rows of a table in memory: one pass.
