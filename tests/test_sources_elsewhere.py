@@ -22,7 +22,7 @@ from robustreg.inference import infer
 from robustreg.metrics import mean_huber_loss
 from robustreg.model_selection import huber_path
 from robustreg.penalties import ElasticNet
-from robustreg.sources import RowSource, _surveyed, scan_dataset, scan_parquet
+from robustreg.sources import RowSource, _local, _surveyed, scan_dataset, scan_parquet
 
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
@@ -578,3 +578,38 @@ def test_columns_of_other_names(name, folder):
 def test_what_is_scanned_is_a_source(folder):
     for name in SCANS:
         assert isinstance(SCANS[name](folder / "float64", None), RowSource)
+
+
+class Numbers(_local.LocalSource):
+    """Partitions of one number."""
+
+    n_partitions, partition_bytes = 40, 8
+
+    def read(self, index):
+        return np.full((1, 1), index), np.ones(1), None
+
+    def place(self, index):
+        return f"number {index}"
+
+
+def test_results_that_bring_rows_are_added_at_once(monkeypatch):
+    """Others are small: of those eight for each thread are made before any are added."""
+    made, most = _local.map_ordered, []
+
+    def counted(work, items, n_threads):
+        most.append(len(items) / n_threads)
+        return made(work, items, n_threads)
+
+    class Job:
+        brings_rows = True
+
+        def __call__(self, X, y, weight, index):
+            return X.sum()
+
+    monkeypatch.setattr(_local, "map_ordered", counted)
+    assert Numbers().total(Job()) == sum(range(40))
+    assert max(most) == 1
+    assert _surveyed.Survey.brings_rows
+    monkeypatch.setattr(Job, "brings_rows", False)
+    assert Numbers().total(Job()) == sum(range(40))
+    assert max(most) > 1

@@ -53,7 +53,8 @@ class LocalSource(ABC):
                 error.add_note(f"Partition {index} of the source is {self.place(index)}.")
                 raise
 
-        at_a_time = FAN_IN * n_threads
+        # what brings rows back is added at once, lest many of its results be held
+        at_a_time = n_threads if getattr(job, "brings_rows", False) else FAN_IN * n_threads
         for first in range(0, self.n_partitions, at_a_time):
             indices = range(first, min(first + at_a_time, self.n_partitions))
             yield from map_ordered(work, indices, n_threads)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from robustreg._arrays import TINY, Array
+from robustreg._arrays import TINY, Array, Index
 from robustreg._cached import cached_property
 from robustreg._namespace import at_least, is_foreign, namespace_of
 from robustreg._numbers import NUMERIC
-from robustreg.sources._array import ArraySource, block_rows
+from robustreg.sources._array import ArraySource, block_rows, taken
 from robustreg.sources._base import RowSource
 
 SAMPLE_ROWS, SAMPLE_ENTRIES = 2**16, 2**21  # of the sample that a survey brings back
@@ -63,20 +63,37 @@ class Surveyed:
     def __add__(self, other: Surveyed) -> Surveyed:
         total, least, largest = zip(self.weights, other.weights, strict=True)
         (low, high), (lower, higher) = self.ends, other.ends
-        keys = np.concatenate([self.keys, other.keys])
-        kept = np.sort(np.argsort(keys, kind="stable")[: self.most])
+        own, more = _kept(self.most, self.keys, other.keys)
         return Surveyed(
             {**self.counts, **other.counts},
             {**self.marks, **other.marks},
             (sum(total), min(least), max(largest)),
             (min(low, lower), max(high, higher)),
             self.given + other.given,
-            keys[kept],
-            np.concatenate([self.X, other.X])[kept],
-            np.concatenate([self.y, other.y])[kept],
-            np.concatenate([self.weight, other.weight])[kept],
+            _joined(self.keys, own, other.keys, more),
+            _joined(self.X, own, other.X, more),
+            _joined(self.y, own, other.y, more),
+            _joined(self.weight, own, other.weight, more),
             self.most,
         )
+
+
+def _kept(most: int, *keys: Array) -> list[Index]:
+    """Which entries of some arrays of random numbers are among so many of the least of all."""
+    ends = np.cumsum([0, *map(len, keys)])
+    if ends[-1] <= most:
+        return [np.arange(len(own)) for own in keys]
+    kept = np.sort(np.argpartition(np.concatenate(keys), most)[:most])
+    cuts = np.searchsorted(kept, ends)
+    parts = zip(cuts, cuts[1:], ends, strict=False)
+    return [kept[first:last] - start for first, last, start in parts]
+
+
+def _joined(own: Array, kept: Index, other: Array, more: Index) -> Array:
+    """Some rows of two arrays, without a copy of all of them."""
+    found = np.empty((len(kept) + len(more), *own.shape[1:]), np.result_type(own, other))
+    found[: len(kept)], found[len(kept) :] = own.take(kept, axis=0), other.take(more, axis=0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,7 @@ class Survey:
     """The job that counts rows, and draws some of them: every one is as likely as another."""
 
     n_columns: int
+    brings_rows: ClassVar[bool] = True
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Surveyed:
         own_X, own_y, own_weight = checked(X, y, weight, self.n_columns, index)
@@ -91,7 +109,7 @@ class Survey:
         own_weight = np.ones(n) if own_weight is None else own_weight
         keys = np.random.default_rng([SEED, index]).random(n)
         most = sampled_rows(self.n_columns)
-        drawn = np.sort(np.argsort(keys, kind="stable")[:most])
+        (drawn,) = _kept(most, keys)
         return Surveyed(
             {index: n},
             {index: _mark(own_y)},
@@ -103,7 +121,7 @@ class Survey:
             (float(own_y.min(initial=np.inf)), float(own_y.max(initial=-np.inf))),
             len(y),
             keys[drawn],
-            own_X[drawn],
+            taken(own_X, drawn),
             own_y[drawn],
             own_weight[drawn],
             most,
