@@ -330,6 +330,14 @@ class Problem:
         source = replace(self._rows, table=X, kept=None)
         return replace(self, observed=replace(self.observed, source=source))
 
+    def without_regressors(self) -> Problem:
+        """The same problem with a single column of zeros for X."""
+        source = self.observed.source
+        if isinstance(source, ArraySource):
+            return self.with_regressors(np.zeros((self.n, 1)))
+        observed = replace(self.observed, source=source.without_regressors())
+        return replace(self, observed=observed)
+
     def with_weight(self, weight: Array | None) -> Problem:
         """The same problem with other weights."""
         source = replace(self._rows, weight=weight)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,13 +13,16 @@ from robustreg.evaluation.choice import scaled
 from robustreg.evaluation.moments import column_moments
 from robustreg.evaluation.objective import Objective, make_objective
 from robustreg.evaluation.problem import Coefficients, Problem
+from robustreg.evaluation.reading import Block
+from robustreg.evaluation.sums import Point, slopes_of, standardised
 from robustreg.evaluation.survey import read_rows
-from robustreg.losses import Absolute
+from robustreg.losses import Absolute, ResidualLoss
 from robustreg.penalties import ElasticNet
 from robustreg.penalties._kinks import Kinks
 from robustreg.solvers._plane import least_conjugate
-from robustreg.solvers.null_fit import least_slope_at_quantile, steepest_slope
+from robustreg.solvers.null_fit import least_slope_at_quantile, steepest_of, steepest_slope
 from robustreg.solvers.smooth import newton
+from robustreg.sources._surveyed import not_here
 
 HUGE = 1e9  # a slope that nothing exceeds: those of the loss are of order 1 in units of X's spread
 UNSOLVED = 1e-9  # of the largest slope: what equations leave
@@ -57,17 +61,45 @@ def alpha_for_any_target(problem: Problem) -> float:
 
 def _smooth(problem: Problem) -> float:
     """Largest slope of the null fit of a smooth loss, in units of the problem."""
-    bare = replace(problem.with_regressors(np.zeros((problem.n, 1))), penalty=ElasticNet())
-    null = newton(bare)
+    null = newton(replace(problem.without_regressors(), penalty=ElasticNet()))
     if null.followed:  # which y are far enough to be brought in is for the null fit to say
         return _smooth(problem.within(null.followed))
     objective = make_objective(problem, scaled(problem))
     theta = objective.pack(Coefficients(np.zeros(problem.p), null.intercept, null.sigma))
     if not problem.joint or null.sigma > 0.0:
-        sigma = theta[-1] if problem.scale is None else problem.scale
-        nu = np.asarray(problem.loss.psi(objective.residuals(theta) / sigma))
-        return steepest_slope(objective, nu, up=True)  # the null fit is rounded, too
+        at = objective.unpack(theta)
+        sigma = at[2] if problem.scale is None else problem.scale
+        sums: _Sums = objective.rows.sum(_SumSlopes(problem.loss, Point(at[0], at[1], sigma)))
+        slopes, total = sums.slopes / objective.rows.total, objective.rows.total
+        # the null fit is rounded, too
+        return steepest_of(objective, slopes[:-1], math.sqrt(sums.square / total), up=True)
+    if not problem.observed.source.in_memory:
+        raise not_here()
     return _at_scale_zero(problem, objective, theta)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums of psi over the rows."""
+
+    slopes: Array  # (p + 1,) sum w psi [a, 1]
+    square: float  # sum w psi^2
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(self.slopes + other.slopes, self.square + other.square)
+
+
+@dataclass(frozen=True)
+class _SumSlopes:
+    """The job that sums them at a point."""
+
+    loss: ResidualLoss
+    point: Point
+
+    def __call__(self, block: Block) -> _Sums:
+        psi = self.loss.psi(standardised(block, self.point))
+        weighted = block.weighted(psi)
+        return _Sums(slopes_of(block, weighted), float(weighted @ psi))
 
 
 def _at_scale_zero(problem: Problem, objective: Objective, theta: Array) -> float:

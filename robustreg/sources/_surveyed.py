@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -327,6 +327,11 @@ class SurveyedSource:
         weight = None if sample.weight is None else sample.weight[kept]
         return sample.X[kept], sample.y[kept], weight
 
+    def without_regressors(self) -> SurveyedSource:
+        """The same rows with a single column of zeros for X."""
+        zeros = np.zeros((len(self.found.y), 1))
+        return replace(self, source=_NoRegressors(self.source), found=replace(self.found, X=zeros))
+
     def total(self, job: Callable[..., Any]) -> Any:
         """The sum of a job over all partitions."""
         counts, marks = self.found.counts, self.found.marks
@@ -361,6 +366,29 @@ class SurveyedSource:
     def weight(self) -> NoReturn:
         """No weights."""
         raise not_here()
+
+
+@dataclass(frozen=True)
+class _NoRegressors:
+    """The rows of a source with a single column of zeros for X."""
+
+    source: RowSource
+    n_columns: ClassVar[int] = 1
+    names: ClassVar[None] = None
+
+    def total(self, job: Callable[..., Any]) -> Any:
+        """As of the source."""
+        return self.source.total(_WithoutRegressors(job))
+
+
+@dataclass(frozen=True)
+class _WithoutRegressors:
+    """A job, done with such rows."""
+
+    job: Callable[..., Any]
+
+    def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Any:
+        return self.job(np.zeros((len(y), 1)), y, weight, index)
 
 
 def survey(source: RowSource, n_threads: int) -> SurveyedSource:

@@ -120,11 +120,12 @@ class Gathered:
     def __add__(self, other: Gathered) -> Gathered:
         both = None
         if self.open is not None and other.open is not None:
-            both = _no_more_than(self.most, self.open + other.open)
+            both = no_more_than(self.most, self.open + other.open)
         return Gathered(both, self.sums + other.sums, self.most)
 
 
-def _no_more_than(most: int, rows: Picked) -> Picked | None:
+def no_more_than(most: int, rows: Picked) -> Picked | None:
+    """Some rows, if they are so few."""
     return rows if len(rows.index) <= most else None
 
 
@@ -179,7 +180,7 @@ class Confirmed:
     def __add__(self, other: Confirmed) -> Confirmed:
         both = None
         if self.wrong is not None and other.wrong is not None:
-            both = _no_more_than(self.most, self.wrong + other.wrong)
+            both = no_more_than(self.most, self.wrong + other.wrong)
         return Confirmed(
             self.loss + other.loss,
             self.n_wrong + other.n_wrong,
