@@ -1,7 +1,6 @@
 """Rows on disk, in other frames' queries and on Dask: the fits are those of the arrays."""
 
 import datetime
-from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from robustreg import (
 from robustreg.diagnostics import robust_distances
 from robustreg.inference import infer
 from robustreg.metrics import mean_huber_loss
-from robustreg.model_selection import huber_path
 from robustreg.penalties import ElasticNet
 from robustreg.sources import RowSource, _local, _surveyed, scan_dataset, scan_parquet
 
@@ -336,9 +334,8 @@ def test_who_needs_the_rows_says_so(name, model, folder):
 @pytest.mark.parametrize("name", PAIRS)
 def test_functions_of_arrays_load_nothing(name, folder):
     X, y = rows(name, folder / "float64")
-    for function in (robust_distances, partial(huber_path, y=np.zeros(N))):
-        with pytest.raises(ValueError, match=r"X must be in memory here, got .*: numpy\.asarray"):
-            function(X)
+    with pytest.raises(ValueError, match=r"X must be in memory here, got .*: numpy\.asarray"):
+        robust_distances(X)
     with pytest.raises(ValueError, match="must be in memory here"):
         mean_huber_loss(y, np.zeros(N))
     with pytest.raises(ValueError, match="y must be in memory here"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,18 +13,26 @@ from sklearn.exceptions import ConvergenceWarning
 from robustreg._arrays import Array, in_precision
 from robustreg.estimators import HuberRegressor, L1Regressor, QuantileRegressor
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
+from robustreg.estimators._from_source import with_survey
+from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import Huber
 from robustreg.model_selection import _grid
+from robustreg.model_selection._in_passes import refuse_device
 from robustreg.model_selection._points import AlphaPath, Columns, DeltaPath
 from robustreg.model_selection._sequence import Sequence
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.strength import alpha_for_any_target, alpha_max
+from robustreg.sources import RowSource
+from robustreg.sources._dispatch import source_of
+from robustreg.sources._surveyed import SurveyedSource
+
+T = TypeVar("T")
 
 
 def huber_path(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowSource,
+    y: ArrayLike | None = None,
     *,
     delta: float = 1.345,
     l1_ratio: float = 1.0,
@@ -42,10 +50,10 @@ def huber_path(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Regressors.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
+        Regressors, in memory or not: see :mod:`robustreg.sources`.
     y : array-like of shape (n_samples,)
-        Targets.
+        Targets; None beside a RowSource, which has its own.
     delta : float, default=1.345
         Threshold in scales, above 0; one number, not "auto".
     l1_ratio : float, default=1.0
@@ -93,8 +101,8 @@ def huber_path(
 
 
 def l1_path(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowSource,
+    y: ArrayLike | None = None,
     *,
     l1_ratio: float = 1.0,
     alphas: ArrayLike | None = None,
@@ -134,8 +142,8 @@ def l1_path(
 
 
 def quantile_path(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowSource,
+    y: ArrayLike | None = None,
     *,
     quantile: float = 0.5,
     l1_ratio: float = 1.0,
@@ -181,8 +189,8 @@ def quantile_path(
 
 
 def huber_delta_path(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowSource,
+    y: ArrayLike | None = None,
     *,
     deltas: ArrayLike | None = None,
     n_deltas: int = 30,
@@ -193,10 +201,10 @@ def huber_delta_path(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Regressors.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
+        Regressors, in memory or not: see :mod:`robustreg.sources`.
     y : array-like of shape (n_samples,)
-        Targets.
+        Targets; None beside a RowSource, which has its own.
     deltas : array-like, default=None
         Thresholds in scales, above 0, in any order. None is ``n_deltas`` values from 0.1 to
         5 in equal ratios.
@@ -233,21 +241,21 @@ def huber_delta_path(
     model = HuberRegressor(1.0, warm_start=False, **parameters)
     model._check()
 
-    def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> Columns:
-        problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
+    def made(data: Data | SurveyedSource, dtype: np.dtype) -> Columns:
+        problem, solver = model._prepare(data)
         sequence = Sequence(solver, model.max_iter, model.tol)
         alphas = np.array([model.alpha], dtype=np.float64)
         rows = (problem.with_loss(Huber(float(delta))) for delta in grid)
         fits = (fit for row in rows for fit in sequence.row(row, alphas))
         return _columns(model, problem, fits, solver, dtype)
 
-    return DeltaPath(grid, *model._with_data(X, y, sample_weight, work))
+    return DeltaPath(grid, *_of_rows(model, X, y, sample_weight, made))
 
 
 def alpha_path(
     model: LinearRegressor,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowSource,
+    y: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     alphas: ArrayLike | None = None,
     n_alphas: int = 100,
@@ -260,14 +268,33 @@ def alpha_path(
     model.set_params(alpha=1.0)
     model._check()
 
-    def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> AlphaPath:
-        problem, solver = model._prepare(rows_that_count(X, y, weight, n_threads)[0])
+    def made(data: Data | SurveyedSource, dtype: np.dtype) -> AlphaPath:
+        problem, solver = model._prepare(data)
         largest = alpha_max(problem) if model.l1_ratio else np.nan
         grid = given
         if grid is None:
             grid = _grid.alpha_grid(largest or alpha_for_any_target(problem), length, eps)
         fits = Sequence(solver, model.max_iter, model.tol).row(problem, grid)
         return AlphaPath(grid, *_columns(model, problem, fits, solver, dtype), largest)
+
+    return _of_rows(model, X, y, sample_weight, made)
+
+
+def _of_rows(
+    model: LinearRegressor,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    made: Callable[[Data | SurveyedSource, np.dtype], T],
+) -> T:
+    """What is made of the rows that a model is fitted to, in memory or in passes over a source."""
+    source = source_of(X, y, sample_weight)
+    if source is not None:
+        refuse_device(source, "A path")
+        return with_survey(source, lambda rows: made(rows, np.dtype(np.float64)))
+
+    def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> T:
+        return made(rows_that_count(X, y, weight, n_threads)[0], dtype)
 
     return model._with_data(X, y, sample_weight, work)
 
