@@ -10,9 +10,9 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -21,6 +21,7 @@ from scipy.sparse.linalg import minres as scipy_minres
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
+from sklearn.metrics import r2_score
 from sklearn.metrics._scorer import _Scorer
 from sklearn.utils._param_validation import (
     Interval,
@@ -52,6 +53,8 @@ __all__ = [
     "Tasks",
     "check_sample_weight",
     "fit_context",
+    "is_r2",
+    "mean_of_rows",
     "method_params",
     "metric_by_column",
     "minres",
@@ -116,6 +119,55 @@ def metric_by_column(scorer: Any, params: dict[str, Any]) -> Callable[[Array, Ar
         return scorer._sign * metric(y_true, y_pred, multioutput="raw_values", **given, **params)
 
     return scores
+
+
+# Metrics of scikit-learn that are means over rows, or the roots of such.
+_MEANS = frozenset(
+    {
+        "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "mean_pinball_loss",
+        "mean_squared_error",
+        "mean_squared_log_error",
+    }
+)
+_ROOTS = frozenset({"root_mean_squared_error", "root_mean_squared_log_error"})
+
+
+class MeanOfRows(NamedTuple):
+    """What a scorer makes of a mean over rows."""
+
+    metric: Callable[..., Any]  # of targets and predictions, each of shape (n, k), and weights
+    sign: int
+    root: bool  # whether the score is that of the root of the mean
+
+    def score(self, mean: Array) -> Array:
+        """The scores."""
+        return self.sign * (np.sqrt(mean) if self.root else mean)
+
+
+def mean_of_rows(scorer: Any) -> MeanOfRows | None:
+    """What means over rows a scorer is made of: None unless ``make_scorer`` made it of such."""
+    if type(scorer) is not _Scorer or scorer._response_method != "predict":
+        return None
+    metric, given = scorer._score_func, scorer._kwargs
+    home, name = getattr(metric, "__module__", None) or "", getattr(metric, "__name__", "")
+    ours = home.startswith("robustreg.metrics.") and name.startswith("mean_")
+    known = ours or (home.startswith("sklearn.metrics.") and name in _MEANS | _ROOTS)
+    if not known or getattr(sys.modules[home], name, None) is not metric:
+        return None
+    if "multioutput" in given:
+        return None
+    root = name in _ROOTS
+    if root:
+        metric = getattr(sys.modules[home], name.replace("root_", ""))
+    raw = partial(metric, multioutput="raw_values", **given)
+    return MeanOfRows(raw, scorer._sign, root)
+
+
+def is_r2(scorer: Any) -> bool:
+    """Whether a scorer is R squared."""
+    return type(scorer) is _Scorer and scorer._score_func is r2_score and not scorer._kwargs
 
 
 # What scikit-learn's ``fit_context`` looks for after a fit, also after one that failed.

@@ -89,6 +89,9 @@ class HuberRegressorCV(GridSearch):
         rows.
     loss_, loss_scale_, rank_, objective_, dual_gap_, n_iter_, converged_, solver_
         Of the same fit.
+    n_passes_ : int
+        How often rows that are not in memory were read; such fits have no ``weights_`` and
+        ``outliers_``.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -202,6 +205,9 @@ class L1RegressorCV(GridSearch):
         As of :class:`robustreg.L1Regressor` with ``alpha_``, fitted to all rows.
     loss_, loss_scale_, rank_, objective_, dual_gap_, n_iter_, converged_, solver_
         Of the same fit.
+    n_passes_ : int
+        How often rows that are not in memory were read; such fits have no ``weights_`` and
+        ``outliers_``.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -287,6 +293,9 @@ class QuantileRegressorCV(GridSearch):
         As of :class:`robustreg.QuantileRegressor` with ``alpha_``, fitted to all rows.
     loss_, loss_scale_, rank_, objective_, dual_gap_, n_iter_, converged_, solver_
         Of the same fit.
+    n_passes_ : int
+        How often rows that are not in memory were read; such fits have no ``weights_`` and
+        ``outliers_``.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

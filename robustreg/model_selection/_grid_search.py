@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
@@ -30,12 +31,17 @@ from robustreg._compat import (
 from robustreg._parallel import one_blas_thread
 from robustreg._validation import check_finite
 from robustreg.estimators._base import LinearRegressor, levels_to_the_user, rows_that_count
+from robustreg.estimators._from_source import Passes
 from robustreg.estimators._predictor import LinearPredictor
+from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
 from robustreg.model_selection._grid import alpha_grid, check_grid, check_length
 from robustreg.model_selection._held_out import HeldOut, Table
+from robustreg.model_selection._in_passes import SearchInPasses, source_elsewhere
 from robustreg.model_selection._sequence import Sequence
 from robustreg.solvers.strength import alpha_for_any_target, alpha_max
+from robustreg.sources import RowSource
+from robustreg.sources._surveyed import SurveyedSource
 
 
 class Fold(NamedTuple):
@@ -44,6 +50,10 @@ class Fold(NamedTuple):
     number: int
     train: Index  # rows that are fitted
     test: Index  # rows that scores are taken on
+
+
+class _NoPairError(Exception):
+    """What a splitter gives is no pair of training and held-out rows."""
 
 
 class GridSearch(CallbackSupportMixin, LinearPredictor):
@@ -91,8 +101,8 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | RowSource,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         **params: Any,
     ) -> Self:
@@ -100,10 +110,12 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Regressors.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or RowSource
+            Regressors, in memory or not: see :mod:`robustreg.sources`. Of rows that are not in
+            memory folds are fitted one after the other, and scores are means over rows, their
+            roots, or R squared.
         y : array-like of shape (n_samples,)
-            Targets.
+            Targets; None beside a RowSource, which has its own.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, for the fits and for the scores of the folds, except where
             the scorer takes none. With metadata routing, a scorer that is an object is given
@@ -125,8 +137,16 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         """
         with self._unchanged_on_error():
             self._check_parameters()
-            work = partial(self._search, self._rows(), params)
-            self._with_data(X, y, sample_weight, work)
+            source = source_elsewhere(X, y, sample_weight)
+            for earlier in ("n_passes_", "_n_given"):  # of another fit
+                self.__dict__.pop(earlier, None)
+            if source is None:
+                work = partial(self._search, self._rows(), params)
+                self._with_data(X, y, sample_weight, work)
+            else:
+                tasks = Tasks(self, None, X, y)
+                SearchInPasses(self, Passes(source, tasks, None), params).run()
+                tasks.end()
         return self
 
     def _route(
@@ -185,8 +205,8 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         # a fit finds out by itself, but a scorer might be the first to meet a missing value
         check_finite(X, "X", type(self).__name__)
         split, score = self._route(weight, params)
-        folds = self._folds(X, y, split)
-        alphas = self._alphas(rows, X, y, weight, n_threads)
+        folds = [Fold(k, *pair) for k, pair in enumerate(self._pairs(X, y, len(y), split))]
+        alphas = self._alphas(rows, lambda: rows_that_count(X, y, weight, n_threads)[0])
         tasks = Tasks(self, len(folds) * len(rows), X, y)
         shared = n_threads if self.n_jobs in (None, 1) else 1  # folds at once have one each
         table = Table(X, y, weight, dtype, shared, score)
@@ -200,20 +220,40 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         run, later = Parallel(n_jobs=self.n_jobs, require="sharedmem"), delayed(fold)
         done += run(later(guide, each) for each in folds[len(done) :])
         scores, failed, _ = zip(*done, strict=True)
-        self._report(sum(failed), len(folds) * len(rows) * len(alphas))
-        path = np.stack(scores, axis=-1)
+
+        def fit(model: LinearRegressor) -> bool:
+            model._fit(X, y, weight, dtype, n_threads)
+            return model._has_collapsed(weight)
+
+        self._choose(scores, sum(failed), rows, alphas, fit)
+        tasks.end()
+
+    def _choose(
+        self,
+        scores: Iterable[Array],
+        failed: int,
+        rows: list[dict[str, Any]],
+        alphas: Array,
+        fit: Callable[[LinearRegressor], bool],
+    ) -> None:
+        """Fit all rows with the best cell, and keep what was found."""
+        path = np.stack([*scores], axis=-1)
+        self._report(failed, path.size)
         means = path.mean(axis=-1)
         if not np.isfinite(means).any():
             raise ValueError(f"scoring={self.scoring!r} gave no finite score for any candidate.")
-        best, model = self._best_fit(means, rows, alphas, (X, y, weight, dtype, n_threads))
-        tasks.end()
+        best, model = self._best_fit(means, rows, alphas, fit)
         fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
         self.__dict__.update(fitted, alphas_=alphas, alpha_=float(alphas[best[1]]))
         self.best_score_ = float(means[best])
         self._store(path, rows, best[0])
 
     def _best_fit(
-        self, means: Array, rows: list[dict[str, Any]], alphas: Array, data: tuple[Any, ...]
+        self,
+        means: Array,
+        rows: list[dict[str, Any]],
+        alphas: Array,
+        fit: Callable[[LinearRegressor], bool],
     ) -> tuple[tuple[int, int], LinearRegressor]:
         """The cell with the best mean score, and its model fitted to all rows.
 
@@ -223,32 +263,38 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
         while np.isfinite(left).any():
             best = divmod(_best(left), left.shape[1])
             model = self._model(rows[best[0]], float(alphas[best[1]]))
-            model._fit(*data)
-            if not model._has_collapsed(data[2]):
+            if not fit(model):
                 return best, model
             first = first or (best, model)
             left[: best[0] + 1] = np.nan
         assert first is not None  # means had a finite score
         return first
 
-    def _folds(self, X: Any, y: Array, split: dict[str, Any]) -> list[Fold]:
-        """The folds, with the training and the held-out rows of each."""
+    def _pairs(
+        self, X: Any, y: Array | None, n: int, split: dict[str, Any]
+    ) -> Iterator[tuple[Index, Index]]:
+        """The numbers of the training and of the held-out rows of each fold."""
         wrong = ValueError(
             "cv must give one or more folds, each with training and held-out rows, as indices or "
-            f"masks of the {len(y)} rows; got {self.cv!r}."
+            f"masks of the {n} rows; got {self.cv!r}."
         )
-        pairs = check_cv(self.cv).split(X, y, **split)
-        if self.cv is None or isinstance(self.cv, Integral) or hasattr(self.cv, "split"):
-            folds = list(pairs)  # what a splitter says of itself comes first
-        else:
-            try:
-                folds = list(pairs)
-            except (TypeError, ValueError) as error:  # no pairs
-                raise wrong from error
-        rows = [(row_numbers(train, len(y)), row_numbers(test, len(y))) for train, test in folds]
-        if not rows or not all(len(train) and len(test) for train, test in rows):
+        splits = self.cv is None or isinstance(self.cv, Integral) or hasattr(self.cv, "split")
+        count = 0
+        try:
+            for train, test in check_cv(self.cv).split(X, y, **split):
+                pair = row_numbers(train, n), row_numbers(test, n)
+                if not (len(pair[0]) and len(pair[1])):
+                    raise _NoPairError
+                count += 1
+                yield pair
+        except _NoPairError:
+            raise wrong from None
+        except (TypeError, ValueError) as error:
+            if splits:  # what a splitter says of itself comes first
+                raise
+            raise wrong from error  # no pairs
+        if not count:
             raise wrong
-        return [Fold(number, *both) for number, both in enumerate(rows)]
 
     def _store(self, path: Array, rows: list[dict[str, Any]], best: Any) -> None:
         """Keep the scores, of shape (rows, alphas, folds), and which row is the best."""
@@ -257,18 +303,14 @@ class GridSearch(CallbackSupportMixin, LinearPredictor):
     def _alphas(
         self,
         rows: list[dict[str, Any]],
-        X: Any,
-        y: Array,
-        weight: Array | None,
-        n_threads: int,
+        data: Callable[[], Data | SurveyedSource],
     ) -> NDArray[np.float64]:
         """The grid of alpha, descending."""
         if not isinstance(self.alphas, Integral):
             return check_grid("alphas", self.alphas, zero=True)[::-1]
         largest = np.nan
         if self.l1_ratio:
-            data, _ = rows_that_count(X, y, weight, n_threads)
-            problem, _ = self._model(rows[0], 1.0)._prepare(data)
+            problem, _ = self._model(rows[0], 1.0)._prepare(data())
             problems = [self._row_problem(problem, row) for row in rows]
             largest = max(map(alpha_max, problems)) or max(map(alpha_for_any_target, problems))
         return alpha_grid(largest, check_length("alphas", self.alphas), self.eps)

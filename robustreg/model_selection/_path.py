@@ -18,13 +18,12 @@ from robustreg.evaluation.posed import Data
 from robustreg.evaluation.problem import Problem
 from robustreg.losses import Huber
 from robustreg.model_selection import _grid
-from robustreg.model_selection._in_passes import refuse_device
+from robustreg.model_selection._in_passes import source_elsewhere
 from robustreg.model_selection._points import AlphaPath, Columns, DeltaPath
 from robustreg.model_selection._sequence import Sequence
 from robustreg.solvers._solution import Solution
 from robustreg.solvers.strength import alpha_for_any_target, alpha_max
 from robustreg.sources import RowSource
-from robustreg.sources._dispatch import source_of
 from robustreg.sources._surveyed import SurveyedSource
 
 T = TypeVar("T")
@@ -288,9 +287,8 @@ def _of_rows(
     made: Callable[[Data | SurveyedSource, np.dtype], T],
 ) -> T:
     """What is made of the rows that a model is fitted to, in memory or in passes over a source."""
-    source = source_of(X, y, sample_weight)
+    source = source_elsewhere(X, y, sample_weight)
     if source is not None:
-        refuse_device(source, "A path")
         return with_survey(source, lambda rows: made(rows, np.dtype(np.float64)))
 
     def work(X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> T:

@@ -160,7 +160,12 @@ class NewtonSession(Session):
         max_iter: int = MAX_ITER,
         tol: float = TOL,
     ) -> list[Solution | None]:
-        """Fits in lockstep: those of ``Lockstep``, which has Gram matrices from call to call."""
+        """Fits in lockstep: those of ``Lockstep``, which has Gram matrices from call to call.
+
+        Rows that are not in memory would be held by that.
+        """
+        if not problems[0].observed.source.in_memory:
+            return super().fit_together(problems, starts, max_iter=max_iter, tol=tol)
         if self.together is None:
             self.together = Lockstep(self._shared)
         unit = SMALL_SCALES[0]

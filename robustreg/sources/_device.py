@@ -125,7 +125,7 @@ class DeviceSource:
             dict.fromkeys(counts, 0),
             weights,
             (float(xp.min(y)), float(xp.max(y))),
-            int(self.X.shape[0]),
+            {0: int(self.X.shape[0])},
             rng.random(len(drawn)),
             X if self.is_single else X.astype(np.float64, copy=False),
             own_y,

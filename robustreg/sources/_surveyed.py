@@ -41,8 +41,8 @@ class Surveyed:
         Sum, least and largest of the weights.
     ends : tuple of float
         Least and largest target.
-    given : int
-        Rows, those of weight 0 included.
+    lengths : dict of int to int
+        Rows of each partition, those of weight 0 included.
     keys : ndarray of shape (m,)
         Random numbers, which decide what rows are in the sample: the smallest.
     X, y, weight : ndarray of shape (m, p), (m,), (m,)
@@ -53,7 +53,7 @@ class Surveyed:
     marks: dict[int, int]
     weights: tuple[float, float, float]
     ends: tuple[float, float]
-    given: int
+    lengths: dict[int, int]
     keys: Array
     X: Array
     y: Array
@@ -69,7 +69,7 @@ class Surveyed:
             {**self.marks, **other.marks},
             (sum(total), min(least), max(largest)),
             (min(low, lower), max(high, higher)),
-            self.given + other.given,
+            {**self.lengths, **other.lengths},
             _joined(self.keys, own, other.keys, more),
             _joined(self.X, own, other.X, more),
             _joined(self.y, own, other.y, more),
@@ -119,7 +119,7 @@ class Survey:
                 float(own_weight.max(initial=0.0)),
             ),
             (float(own_y.min(initial=np.inf)), float(own_y.max(initial=-np.inf))),
-            len(y),
+            {index: len(y)},
             keys[drawn],
             taken(own_X, drawn),
             own_y[drawn],
@@ -262,7 +262,7 @@ class SurveyedSource:
     @property
     def n_given(self) -> int:
         """Rows, those of weight 0 included."""
-        return self.found.given
+        return sum(self.found.lengths.values())
 
     @cached_property
     def starts(self) -> dict[int, int]:
