@@ -19,7 +19,7 @@ from robustreg import (
     QuantileRegressor,
     SRegressor,
 )
-from robustreg.inference import ConformalRegressor, deviance_test, infer, rank_test
+from robustreg.inference import ConformalRegressor, _clusters, deviance_test, infer, rank_test
 from robustreg.sources import _surveyed
 
 N, NAMES = 2_000, ["a", "b", "c"]
@@ -180,6 +180,37 @@ def test_fits_next_to_the_quantile_by_passes(model, monkeypatch):
         infer(L1Regressor().fit(X, y), Guarded(X, y, edges=(17,)))
 
 
+GROUPED = {name: SMOOTH[name] for name in ("l2", "huber")} | {
+    "s": SRegressor(random_state=0),
+    "mm": MMRegressor(random_state=0),
+    "lts": LTSRegressor(random_state=0),
+}
+
+
+@pytest.mark.parametrize("few", [False, True], ids=["", "groups-in-turns"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        *((GROUPED["huber"], kind) for kind in ("CR1", "cluster")),
+        *((GROUPED[name], "cluster") for name in ("l2", "s", "mm", "lts")),
+        (QuantileRegressor([0.3, 0.6]), "cluster"),
+    ],
+    ids=repr,
+)
+def test_groups_of_rows_of_a_source(model, kind, weighted, few, monkeypatch):
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 700)
+    if few:  # sums of which a pass brings
+        monkeypatch.setattr(_clusters, "ENTRIES_ELSEWHERE", 100)
+    rows = given(weighted)
+    groups = np.array([f"group {number}" for number in np.arange(N) % 40])
+    model = clone(model).fit(*rows)
+    asked = {"groups": groups, "covariance": kind}
+    found = infer(model, guarded(*rows), **asked)
+    for pair in zip(results_of(found), results_of(infer(model, *rows, **asked)), strict=True):
+        assert_same(*pair)
+
+
 def test_intervals_and_tests_of_a_result(fitted):
     rows, models = fitted
     of_arrays, of_source = models("huber")
@@ -324,10 +355,7 @@ def test_which_row_a_coefficient_rests_on(weight, where):
         (L1Regressor(), {"covariance": "rank"}, "covariance='rank' .* another one: iid, nid, kern"),
         (L1Regressor(), {"covariance": "bootstrap"}, "='bootstrap' .* another one: iid, nid, kern"),
         (HuberRegressor(), {"covariance": "bootstrap"}, "'bootstrap' .* another one: classical, H"),
-        (HuberRegressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
-        (L1Regressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
         (MMRegressor(), {"covariance": "bootstrap"}, "another one: classical, HC0, HC1, HC2, HC3"),
-        (LTSRegressor(), {"groups": np.arange(N) % 9}, "with groups .* in the order of groups"),
     ],
 )
 def test_who_needs_the_rows_says_so(model, options, message):

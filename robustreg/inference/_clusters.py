@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,23 +19,33 @@ from numpy.typing import NDArray
 
 from robustreg._arrays import Array
 from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import standardised
+from robustreg.evaluation.sums import Point, standardised
 from robustreg.inference._covariance import Bread, Covariance, slope_of_equations
 from robustreg.inference._group_numbers import Groups
 from robustreg.inference._rows import ENTRIES, FittedRows
 from robustreg.inference._sums import ALL_LEVERAGE, STEEP, Added, Scored, along, in_columns
+from robustreg.losses import ResidualLoss
+
+ENTRIES_ELSEWHERE = 4 * ENTRIES  # of sums that a pass over rows elsewhere brings: few passes
 
 
 def clustered(fitted: FittedRows, scored: Scored, kind: str, groups: Groups) -> Covariance:
     """That of a smooth fit."""
     bread = Bread.of(slope_of_equations(fitted, scored), fitted.rows.total)
-    loss = fitted.loss
-
-    def terms(block: Block) -> Terms:
-        z = standardised(block, fitted.point)
-        return Terms.of(block, loss.psi(z), loss.psi_prime(z))
-
+    terms = _TermsAt(fitted.loss, fitted.point)
     return by_groups(fitted, bread, terms, kind, groups, fitted.size)
+
+
+@dataclass(frozen=True)
+class _TermsAt:
+    """The terms of rows at a point."""
+
+    loss: ResidualLoss
+    point: Point
+
+    def __call__(self, block: Block) -> Terms:
+        z = standardised(block, self.point)
+        return Terms.of(block, self.loss.psi(z), self.loss.psi_prime(z))
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class Terms:
         return Terms(self.psi[index], self.bend[index], self.beside[index], good)
 
 
-TermsOf = Callable[[Block], Terms]
+TermsOf = Callable[[Block], Terms]  # of rows elsewhere it must be fit to be pickled
 
 
 class Sums(NamedTuple):
@@ -121,85 +131,49 @@ class _OfAll(Added):
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """The rows by groups: of what is summed, a block's worth of numbers is held at a time.
+class SumGroups:
+    """The job that sums over the rows of some groups.
 
-    Sums of few groups are added up from block to block. Those of many are made one group after the
-    other; of a group with more rows than a block they go from piece to piece.
+    Attributes
+    ----------
+    terms : callable
+        Gives the terms of the rows of a block.
+    columns : tuple of ndarray
+        R for the columns of blocks, and for the intercept's.
+    numbers : ndarray of int
+        The group of each row.
+    with_shares : bool
+        Whether shares are summed, too; else they are of shape (0, 0).
+    first, last : int
+        The groups that are summed, from the first to the one before the last.
     """
 
-    fitted: FittedRows
     terms: TermsOf
-    root: Array  # (K, d) R
-    columns: tuple[Array, Array]  # the same for the columns of blocks, and for the intercept's
-    numbers: NDArray[np.integer]  # (n,) the group of each row
-    count: int  # groups
+    columns: tuple[Array, Array]
+    numbers: NDArray[np.integer]
+    with_shares: bool
+    first: int = 0
+    last: int = 0
 
-    @classmethod
-    def of(cls, fitted: FittedRows, terms: TermsOf, root: Array, groups: Groups) -> Grouped:
-        """The rows of numbered groups."""
-        return cls(fitted, terms, root, in_columns(fitted, root), *groups)
+    def __call__(self, block: Block) -> _OfAll:
+        own = self.numbers[block.place]
+        order = np.argsort(own, kind="stable")
+        ends = own[order].searchsorted([self.first, self.last])
+        found = self.in_order(block, order[slice(*ends)])
+        return _OfAll.of(found._replace(groups=found.groups - self.first), self.last - self.first)
 
-    def sums(self, with_shares: bool) -> Iterator[Sums]:
-        """The sums of all groups, some at a time; without shares, these are of shape (0, 0)."""
-        size = self.fitted.size
-        if self.count * (size + size * size * with_shares) > ENTRIES:
-            yield from self._by_groups(with_shares)
-            return
-
-        def job(block: Block) -> _OfAll:
-            order = np.argsort(self.numbers[block.place], kind="stable")
-            return _OfAll.of(self._sums(block, order, with_shares), self.count)
-
-        found = self.fitted.rows.sum(job)
-        yield Sums(np.arange(self.count), found.scores, found.shares, found.beside)
-
-    def square(self, group: int, direction: Array) -> float:
-        """``sum w q (v't)^2`` over the rows of a group, q being the robustness weights."""
-        total, step = 0.0, max(1, ENTRIES // self.fitted.size)
-        index = np.flatnonzero(self.numbers == group)
-        for first in range(0, len(index), step):
-            rows, terms = self._rows(self.fitted.rows.take(index[first : first + step]))
-            assert terms.good is not None
-            total += float(terms.good @ (direction @ rows) ** 2)
-        return total
-
-    def _by_groups(self, with_shares: bool) -> Iterator[Sums]:
-        """The sums of all groups, one after the other."""
-        before, order = None, np.argsort(self.numbers, kind="stable")
-        ends = np.cumsum(np.bincount(self.numbers, minlength=self.count))
-        for first, last in pairwise(self._edges(ends, with_shares)):
-            block = self.fitted.rows.take(order[first:last])
-            own = self._sums(block, np.arange(last - first), with_shares)
-            if before is not None:
-                own.add_to_first(before)
-            whole = len(own.groups) - int(last < ends[own.groups[-1]])
-            before = own.part(slice(whole, None)) if whole < len(own.groups) else None
-            yield own.part(slice(whole))
-
-    def _edges(self, ends: NDArray[np.intp], with_shares: bool) -> list[int]:
-        """Where pieces of rows, with the matrices of their groups, have `ENTRIES` entries.
-
-        From the ends of the groups in the order of rows.
-        """
-        size, counts = self.fitted.size, np.diff(ends, prepend=0)
-        each = size * size if with_shares else size
-        entries = size * ends + each * np.arange(1, len(counts) + 1)  # at ends of groups
-        full = np.arange(ENTRIES, entries[-1], ENTRIES)
-        group = np.searchsorted(entries, full)
-        later = np.minimum((entries[group] - full) // size, counts[group])  # rows of the group
-        return np.unique([0, *(ends[group] - later), ends[-1]]).tolist()
-
-    def _sums(self, block: Block, order: NDArray[np.intp], with_shares: bool) -> Sums:
-        """The sums of the groups in a block, of which the rows have this order."""
+    def in_order(self, block: Block, order: NDArray[np.intp]) -> Sums:
+        """The sums of the groups of some rows of a block in this order, that of the groups."""
         own = self.numbers[block.place][order].astype(np.intp)
         starts = np.flatnonzero(np.diff(own, prepend=-1))
-        rows, terms = self._rows(block)
-        if (np.diff(order) != 1).any():
+        rows, terms = self.rows_of(block)
+        if len(order) < rows.shape[1] or (np.diff(order) != 1).any():
             rows, terms = np.take(rows, order, axis=1), terms.take(order)
-        d = len(rows) if with_shares else 0
+        d = len(rows) if self.with_shares else 0
         shares = np.empty((len(starts), d, d))
-        if with_shares:
+        if not len(starts):
+            return Sums(own, np.empty((0, len(rows))), shares, terms.beside[:0])
+        if self.with_shares:
             bent = rows * terms.bend
             for share, first, last in zip(shares, starts, [*starts[1:], len(own)], strict=True):
                 np.dot(bent[:, first:last], rows[:, first:last].T, out=share)
@@ -207,13 +181,104 @@ class Grouped:
         scores = np.add.reduceat(rows, starts, axis=1).T
         return Sums(own[starts], scores, shares, np.add.reduceat(terms.beside, starts))
 
-    def _rows(self, block: Block) -> tuple[Array, Terms]:
+    def rows_of(self, block: Block) -> tuple[Array, Terms]:
         """The t of the rows of a block, shape (d, m), and their terms."""
         terms = self.terms(block)
         with np.errstate(over="ignore", invalid="ignore"):  # of far rows, which are rejected
             rows = along(block.reading, block.X, *self.columns)
         rows[:, np.flatnonzero((terms.psi == 0.0) & (terms.bend == 0.0))] = 0.0
         return rows, terms
+
+
+@dataclass(frozen=True)
+class _SquareOf:
+    """The job that sums ``w q (v't)^2`` over the rows of a group, q being robustness weights."""
+
+    job: SumGroups
+    group: int
+    direction: Array
+
+    def __call__(self, block: Block) -> float:
+        index = np.flatnonzero(self.job.numbers[block.place] == self.group)
+        if not len(index):
+            return 0.0
+        rows, terms = self.job.rows_of(block)
+        assert terms.good is not None
+        return float(terms.good[index] @ (self.direction @ rows[:, index]) ** 2)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The rows by groups: of what is summed, a block's worth of numbers is held at a time.
+
+    Sums of few groups are added up from block to block. Those of many are made one group after the
+    other; of a group with more rows than a block they go from piece to piece. Rows that are not in
+    memory are read as often as there are blocks' worths of groups.
+    """
+
+    fitted: FittedRows
+    root: Array  # (K, d) R
+    job: SumGroups
+    count: int  # groups
+
+    @classmethod
+    def of(
+        cls, fitted: FittedRows, terms: TermsOf, root: Array, groups: Groups, with_shares: bool
+    ) -> Grouped:
+        """The rows of numbered groups."""
+        numbers, count = groups
+        job = SumGroups(terms, in_columns(fitted, root), numbers, with_shares)
+        return cls(fitted, root, job, count)
+
+    def sums(self) -> Iterator[Sums]:
+        """The sums of all groups, some at a time."""
+        size, held = self.fitted.size, self.fitted.in_memory
+        each = size + size * size * self.job.with_shares
+        step = max(1, (ENTRIES if held else ENTRIES_ELSEWHERE) // each)
+        if held and self.count > step:
+            yield from self._by_groups()
+            return
+        for first in range(0, self.count, step):
+            last = min(first + step, self.count)
+            found = self.fitted.rows.sum(replace(self.job, first=first, last=last))
+            yield Sums(np.arange(first, last), found.scores, found.shares, found.beside)
+
+    def square(self, group: int, direction: Array) -> float:
+        """``sum w q (v't)^2`` over the rows of a group, q being the robustness weights."""
+        job, fitted = _SquareOf(self.job, group, direction), self.fitted
+        if not fitted.in_memory:
+            return float(fitted.rows.sum(job))
+        total, step = 0.0, max(1, ENTRIES // fitted.size)
+        index = np.flatnonzero(self.job.numbers == group)
+        for first in range(0, len(index), step):
+            total += job(fitted.rows.take(index[first : first + step]))
+        return total
+
+    def _by_groups(self) -> Iterator[Sums]:
+        """The sums of all groups, one after the other."""
+        before, order = None, np.argsort(self.job.numbers, kind="stable")
+        ends = np.cumsum(np.bincount(self.job.numbers, minlength=self.count))
+        for first, last in pairwise(self._edges(ends)):
+            block = self.fitted.rows.take(order[first:last])
+            own = self.job.in_order(block, np.arange(last - first))
+            if before is not None:
+                own.add_to_first(before)
+            whole = len(own.groups) - int(last < ends[own.groups[-1]])
+            before = own.part(slice(whole, None)) if whole < len(own.groups) else None
+            yield own.part(slice(whole))
+
+    def _edges(self, ends: NDArray[np.intp]) -> list[int]:
+        """Where pieces of rows, with the matrices of their groups, have `ENTRIES` entries.
+
+        From the ends of the groups in the order of rows.
+        """
+        size, counts = self.fitted.size, np.diff(ends, prepend=0)
+        each = size * size if self.job.with_shares else size
+        entries = size * ends + each * np.arange(1, len(counts) + 1)  # at ends of groups
+        full = np.arange(ENTRIES, entries[-1], ENTRIES)
+        group = np.searchsorted(entries, full)
+        later = np.minimum((entries[group] - full) // size, counts[group])  # rows of the group
+        return np.unique([0, *(ends[group] - later), ends[-1]]).tolist()
 
 
 def by_groups(
@@ -235,8 +300,8 @@ def by_groups(
     """
     size, unknown = fitted.size, [bread.unknown]
     squares = np.zeros((size + int(through is not None),) * 2)
-    rows = Grouped.of(fitted, terms, bread.root, groups)
-    for sums in rows.sums(with_shares=kind == "CR3"):
+    rows = Grouped.of(fitted, terms, bread.root, groups, with_shares=kind == "CR3")
+    for sums in rows.sums():
         inner = sums.scores
         if kind == "CR3":
             inner, moved = _without_groups(rows, sums, good)

@@ -8,7 +8,7 @@ that an MM-estimate began at, and the estimate's own where both are estimated to
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -218,18 +218,29 @@ def clustered(
     Of the scores of a group, as they are stacked in `stacked`, those of the coefficients are
     ``A (A - A_g)^-1 s_g`` for "CR3": groups of one row have HC3, and HC1 as "CR1".
     """
-    derivative, loss = fitted.lead(solved.bread), start.psi
+    derivative = fitted.lead(solved.bread)
     bread, mean = Bread.of(derivative, fitted.rows.total), solved.chi / fitted.rows.total
     through = None
     if start.chi is not None:
         through = inverse_derivative(fitted, start, bread, solved) @ block_diag(derivative, 1.0)
 
-    def terms(block: Block) -> Terms:
-        z, z0 = start.residuals(block, fitted.point)
-        beside = None if start.chi is None else start.chi.rho(z0)[:, None] - mean
-        return Terms.of(block, loss.psi(z), loss.psi_prime(z), beside, good(loss, z))
-
+    terms = _TermsOf(start, fitted.point, mean)
     return by_groups(fitted, bread, terms, kind, groups, start.rank, through, solved.fit.weight)
+
+
+@dataclass(frozen=True)
+class _TermsOf:
+    """The terms of rows, where rho of the scale's equation has this mean."""
+
+    start: Start
+    point: Point
+    mean: float
+
+    def __call__(self, block: Block) -> Terms:
+        loss, chi = self.start.psi, self.start.chi
+        z, z0 = self.start.residuals(block, self.point)
+        beside = None if chi is None else chi.rho(z0)[:, None] - self.mean
+        return Terms.of(block, loss.psi(z), loss.psi_prime(z), beside, good(loss, z))
 
 
 def inverse_derivative(fitted: FittedRows, start: Start, bread: Bread, solved: Solved) -> Array:

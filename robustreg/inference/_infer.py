@@ -65,9 +65,9 @@ def infer(
         solve for each with the robustness weights of the fit (Salibian-Barrera and Zamar 2002).
         "auto" is "HC3"; "classical" for LTS; for quantiles "rank" up to 1000 rows, else "nid"; and
         with groups "cluster". Of rows that are not in memory there are all but "rank", of which
-        "auto" is "nid", "bootstrap", and those with groups.
+        "auto" is "nid", and "bootstrap".
     groups : array-like of shape (n,), default=None
-        A label for each row, of the group that it belongs to.
+        A label for each row, of the group that it belongs to; in memory, also where rows are not.
     n_resamples : int, default=999
         Draws of the bootstrap, 2 at least.
     random_state : int, RandomState or None, default=None
@@ -137,7 +137,7 @@ def infer(
     model, X, names = last_step(model, X)
     family = family_of(model, several=True)
     kind = kind_of(family, model, covariance, groups)
-    check_at_hand(X, family, kind, groups)
+    check_at_hand(X, family, kind)
     check_scalar(n_resamples, "n_resamples", Integral, min_val=2)
     random = check_random_state(random_state)
 
@@ -145,7 +145,9 @@ def infer(
 
     def work(fitted: FittedRows) -> Inference | QuantileInference:
         check_rows(singles[0], fitted)
-        numbers = None if groups is None else group_numbers(groups, fitted.n_given, fitted.kept)
+        numbers = None
+        if groups is not None:
+            numbers = group_numbers(groups, fitted.n_given, fitted.rows_that_count())
         asked = Asked(kind, numbers, n_resamples, random)
         if np.ndim(model.intercept_):
             return _several(model, singles, fitted, asked, names)

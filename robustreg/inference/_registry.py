@@ -90,10 +90,8 @@ def family_of(model: Any, several: bool = False) -> Family:
     return family
 
 
-def check_at_hand(X: Any, family: Family, kind: str, groups: Any) -> None:
+def check_at_hand(X: Any, family: Family, kind: str) -> None:
     """Refuse rows that are not in memory where sums over them are not all that it takes."""
-    if groups is not None:
-        refuse_source("infer with groups", X, ", in the order of groups")
     if kind in ROWS_AT_ONCE:
         others = [each for each in family.kinds if each not in (*ROWS_AT_ONCE, *GROUPED)]
         refuse_source(f"covariance={kind!r}", X, f", or take another one: {', '.join(others)}")

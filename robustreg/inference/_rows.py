@@ -32,6 +32,7 @@ from robustreg.inference._noise import Noise, SumNoise
 from robustreg.losses import ConvexLoss, HalfSquared
 from robustreg.penalties import ElasticNet
 from robustreg.sources._dispatch import source_of
+from robustreg.sources._per_row import Counts
 from robustreg.sources._surveyed import SurveyedSource
 
 ENTRIES = 2**19  # of a block of rows: as many numbers of rows, or of groups, are held at a time
@@ -102,6 +103,14 @@ class FittedRows:
     def knows_all(self) -> bool:
         """Whether it is known which rows of the user's have no weight."""
         return self.kept is not None or self.n_given == self.rows.n
+
+    def rows_that_count(self) -> NDArray[np.intp] | None:
+        """Which rows of the user's have a positive weight, found by a pass if nobody knows."""
+        if self.knows_all:
+            return self.kept
+        source = self.rows.source
+        assert isinstance(source, SurveyedSource)
+        return np.flatnonzero(source.source.total(Counts()).joined())
 
     @property
     def has_intercept(self) -> bool:

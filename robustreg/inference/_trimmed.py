@@ -284,11 +284,19 @@ def clustered(
 ) -> Covariance:
     """Independent groups: sums of influence, "CR3" without the group's kept rows in Q."""
     bread = Bread.of(fitted.lead(kept.bread), fitted.rows.total)
-
-    def terms(block: Block) -> Terms:
-        return Terms.of(block, *_moves(block, trimmed, fitted.point))
-
+    terms = _TermsOf(trimmed, fitted.point)
     return by_groups(fitted, bread, terms, kind, groups, trimmed.rank)
+
+
+@dataclass(frozen=True)
+class _TermsOf:
+    """The terms of rows."""
+
+    trimmed: Trimmed
+    point: Point
+
+    def __call__(self, block: Block) -> Terms:
+        return Terms.of(block, *_moves(block, self.trimmed, self.point))
 
 
 def moves_of(fitted: FittedRows, trimmed: Trimmed) -> tuple[Array, Array]:

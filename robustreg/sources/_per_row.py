@@ -88,6 +88,14 @@ class Judge:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """The job that says which rows have a positive weight."""
+
+    def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Pieces:
+        return Pieces({index: np.ones(len(y), bool) if weight is None else np.asarray(weight) > 0})
+
+
+@dataclass(frozen=True)
 class JudgeUnseen:
     """The same of rows that nobody has looked at yet."""
 

@@ -19,7 +19,7 @@ from robustreg._linalg.factors import eigh
 from robustreg.evaluation.moments import weighted_gram
 from robustreg.evaluation.order_statistics import Target, order_statistics
 from robustreg.evaluation.reading import Block
-from robustreg.evaluation.sums import residual_of
+from robustreg.evaluation.sums import Point, residual_of
 from robustreg.inference._clusters import Grouped, Terms
 from robustreg.inference._covariance import Bread, Covariance
 from robustreg.inference._group_numbers import Groups
@@ -282,14 +282,22 @@ def _scores_of_groups(fitted: FittedRows, tau: float, groups: Groups) -> Array:
     Rows that the fit passes through are half above it and half below: of ``-y`` the quantile
     ``1 - tau`` has the same errors. Weights w are in units of the largest.
     """
-    exact, point = fitted.zero_size, fitted.point
+    terms = _Signs(tau, fitted.zero_size, fitted.point)
+    rows = Grouped.of(fitted, terms, np.eye(fitted.size), groups, with_shares=False)
+    return np.vstack([sums.scores for sums in rows.sums()])
 
-    def terms(block: Block) -> Terms:
-        r = residual_of(block, point.beta, point.intercept)
-        return Terms.of(block, tau - 0.5 * (r < -exact) - 0.5 * (r <= exact))
 
-    rows = Grouped.of(fitted, terms, np.eye(fitted.size), groups)
-    return np.vstack([sums.scores for sums in rows.sums(with_shares=False)])
+@dataclass(frozen=True)
+class _Signs:
+    """The terms ``tau - 1(r < 0)`` of rows, in which sizes up to `exact` are 0."""
+
+    tau: float
+    exact: float
+    point: Point
+
+    def __call__(self, block: Block) -> Terms:
+        r = residual_of(block, self.point.beta, self.point.intercept)
+        return Terms.of(block, self.tau - 0.5 * (r < -self.exact) - 0.5 * (r <= self.exact))
 
 
 def _too_few(kind: str, count: int, n: int) -> ValueError:
