@@ -19,7 +19,7 @@ from robustreg.evaluation.units import SURVEY_ROWS
 from robustreg.solvers._ended import finished
 from robustreg.solvers._report import LAST_PLACES, SAME_VALUE, is_rounding, result
 from robustreg.solvers._solution import Reached, Solution, known
-from robustreg.solvers.programme.rows import Streamed
+from robustreg.solvers.programme.rows import Streamed, kinked_columns
 
 NEAR = 1e-3  # spreads of y that rounding may leave of a residual of 0 while the fit has digits
 ENOUGH_ROWS = 1000  # on a fit that say where its intercept is
@@ -101,12 +101,13 @@ def is_surely_inexact(problem: Problem, objective: Objective) -> bool:
     """
     rows, step = objective.rows, max(1, problem.n // SURVEY_ROWS)
     some = step > 1 or rows.one_block or not rows.source.in_memory
-    # coefficients that must not be negative are cut off
-    if not (objective.lead and some) or problem.penalty.positive:
+    if not (objective.lead and some):
         return False
-    residual, weight = objective.residuals_of_some(objective.least_squares(), step)
-    losses = problem.loss.rho(residual)
-    part = float(losses.sum() if weight is None else weight @ losses) / rows.total
+    kinked, theta = kinked_columns(objective), objective.least_squares()
+    beta, _ = coefficients(objective, kinked, theta, np.zeros(len(kinked), dtype=bool))
+    block = rows.every(step)
+    losses = problem.loss.rho(replace(objective.residual_at(theta), beta=beta)(block))
+    part = float(np.sum(block.weighted(losses))) / rows.total
     return part > most_if_exact(problem)
 
 
