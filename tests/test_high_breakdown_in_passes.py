@@ -368,7 +368,29 @@ def test_m_estimates_at_the_scale_of_an_s_estimate(loss, n, weighted):
     np.testing.assert_allclose(result.standard_errors, errors, rtol=1e-8)
 
 
-def test_redescending_m_estimates_at_other_scales_need_all_rows():
-    for scale in ("joint", "mad", 1.0):
-        with pytest.raises(ValueError, match="needs all rows in memory"):
-            MRegressor("bisquare", scale=scale).fit(Guarded(*table(), None, EDGES))
+@pytest.mark.parametrize("loss", ["bisquare", "hampel"])
+@pytest.mark.parametrize("scale", ["joint", "mad", 2.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_redescending_m_estimates(loss, scale, weighted):
+    model, (X, y) = MRegressor(loss, scale=scale, random_state=0), table()
+    weight = WEIGHTS if weighted else None
+    found = clone(model).fit(Guarded(X, y, weight, EDGES))
+    expected = clone(model).fit(X, y, weight)
+    assert vars(expected).keys() - vars(found).keys() == {"weights_", "outliers_"}
+    assert_same(found, expected, X)
+    assert found.loss_scale_ == pytest.approx(expected.loss_scale_, rel=1e-9)
+    assert found.converged_
+    assert found.n_passes_ <= 12
+    errors = infer(expected, X, y, weight).standard_errors
+    found_errors = infer(found, Guarded(X, y, weight, EDGES)).standard_errors
+    np.testing.assert_allclose(found_errors, errors, rtol=1e-8)
+
+
+def test_redescending_m_estimates_on_a_plane():
+    X, y = on_plane(2_400)
+    for scale in ("joint", "mad"):
+        found = MRegressor("bisquare", scale=scale, random_state=0).fit(Guarded(X, y, None, (99,)))
+        assert (found.scale_, found.objective_) == (0.0, 0.0)
+        np.testing.assert_allclose(found.coef_, [1.0, 2.0, -3.0], rtol=1e-12)
+    with pytest.raises(ValueError, match="needs all rows at once"):
+        MRegressor("bisquare", scale=2.0, random_state=0).fit(Guarded(X, y, None, (99,)))

@@ -41,10 +41,7 @@ MODELS = {
     "l2-signs": L2Regressor(positive=True),
     "huber-signs": HuberRegressor(positive=True),
 }
-IN_MEMORY = [
-    MRegressor("bisquare"),
-    MRegressor(penalty=ElasticNet(0.1)),
-]
+IN_MEMORY = [MRegressor(penalty=ElasticNet(0.1))]
 
 
 # --- the order of sums

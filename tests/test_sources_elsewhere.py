@@ -321,14 +321,11 @@ def test_rows_that_cannot_be_judged(method, folder):
 
 
 @pytest.mark.parametrize("name", [*SCANS, *PAIRS])
-@pytest.mark.parametrize(
-    "model", [MRegressor("bisquare"), MRegressor(penalty=ElasticNet(0.1))], ids=["loss", "penalty"]
-)
-def test_who_needs_the_rows_says_so(name, model, folder):
+def test_who_needs_the_rows_says_so(name, folder):
     with pytest.raises(
         ValueError, match=r"needs all rows in memory, and was given a .*: load them"
     ):
-        clone(model).fit(*rows(name, folder / "float64"))
+        MRegressor(penalty=ElasticNet(0.1)).fit(*rows(name, folder / "float64"))
 
 
 @pytest.mark.parametrize("name", PAIRS)

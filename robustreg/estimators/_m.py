@@ -13,6 +13,7 @@ from robustreg._compat import Interval, StrOptions
 from robustreg._median import residual_mad
 from robustreg.estimators._base import Rows, rows_that_count
 from robustreg.estimators._from_source import OF_ROWS
+from robustreg.estimators._noise import noise_mad
 from robustreg.estimators._scaled import ScaledRegressor
 from robustreg.estimators._subsampling import (
     SubsamplingRegressor,
@@ -23,19 +24,30 @@ from robustreg.estimators._subsampling import (
     have_converged,
     in_passes,
     in_user_units,
+    solution_of,
     tuned,
 )
 from robustreg.evaluation.limits import scale_in_units
 from robustreg.evaluation.posed import Data
+from robustreg.evaluation.sums import Residual
+from robustreg.evaluation.survey import read_rows
 from robustreg.losses import LOSSES, ConvexLoss, ResidualLoss
 from robustreg.losses._check import check_once
 from robustreg.losses._names import get_residual_loss
 from robustreg.penalties import Penalty
 from robustreg.penalties._check import check_once as check_penalty_once
-from robustreg.sources._surveyed import SurveyedSource
+from robustreg.solvers._solution import Made
+from robustreg.sources._surveyed import SurveyedSource, not_here
 from robustreg.subsampling.descent import Fit, descend_at_scale, descend_jointly
 from robustreg.subsampling.estimates import Sample, s_estimate
-from robustreg.subsampling.in_passes import m_estimate_in_passes, s_estimate_in_passes
+from robustreg.subsampling.in_passes import (
+    FitOfAll,
+    joint_estimate_in_passes,
+    m_estimate_in_passes,
+    s_estimate_in_passes,
+)
+from robustreg.subsampling.table import least_absolute_problem
+from robustreg.subsampling.whole import WholeTable
 
 _OURS = frozenset(LOSSES.values())  # whose tests have checked them
 
@@ -195,12 +207,13 @@ class MRegressor(ScaledRegressor):
         return self.scale != "s" and not self._redescends()
 
     def _takes_source(self) -> bool:
-        return self.scale == "s" if self._redescends() else self.penalty is None
+        return self.penalty is None
 
     def _takes_device(self) -> bool:
         # a loss of the user's own may be written for NumPy's arrays alone
         ours = isinstance(self.loss, str) or type(self.loss) in _OURS
-        return super()._takes_device() and self._takes_source() and ours
+        served = self.penalty is None and not self._redescends()
+        return super()._takes_device() and served and ours
 
     def _redescends(self) -> bool:
         kind: type = type(self.loss)
@@ -289,11 +302,46 @@ class MRegressor(ScaledRegressor):
             data, float64 = data_of(rows), np.dtype(np.float64)
             found = self._descended(data, Rows(data.X, data.y, None, rows.n_threads, float64))
             return {name: value for name, value in found.items() if name not in OF_ROWS}, []
-        whole = in_passes(self, rows, rows.largest_weight)
-        start = s_estimate_in_passes(whole, _start_loss())
-        ended = m_estimate_in_passes(whole, get_residual_loss(self.loss), start.fit)
-        found = attributes_in_passes(whole, None, get_residual_loss(self.loss), ended)
-        return found | self._started(whole.sample, start.fit, ended.fit, np.dtype(np.float64)), []
+        whole, loss = in_passes(self, rows, rows.largest_weight), get_residual_loss(self.loss)
+        start = s_estimate_in_passes(whole, _start_loss()).fit
+        ended = self._descend_in_passes(whole, rows, loss, start)
+        scale = ended.fit.scale
+        if self.scale not in ("joint", "s"):
+            scale = self._mad_in_passes(whole.sample, rows, loss, ended.fit)
+        found = attributes_in_passes(whole, None, loss, ended, scale)
+        return found | self._started(whole.sample, start, ended.fit, np.dtype(np.float64)), []
+
+    def _descend_in_passes(
+        self, whole: WholeTable, rows: SurveyedSource, loss: ResidualLoss, start: Fit
+    ) -> FitOfAll:
+        """As `_descend`, in passes over a source."""
+        if self.scale == "joint":
+            return joint_estimate_in_passes(whole, loss, _start_loss(), start)
+        if self.scale == "s" or (self.scale == "mad" and start.scale == 0.0):
+            return m_estimate_in_passes(whole, loss, start)
+        sample = whole.sample
+        if self.scale == "mad":
+            scale = self._mad_in_passes(sample, rows, loss, start)
+        else:
+            problem = sample.problem
+            scale = scale_in_units(float(self.scale), problem.y_unit, problem.spread)
+        if 0.0 in (scale, start.scale):
+            raise not_here()  # most rows lie on a plane, but not for the other scale
+        return m_estimate_in_passes(whole, loss, start, scale)
+
+    def _mad_in_passes(
+        self, sample: Sample, rows: SurveyedSource, loss: ResidualLoss, fit: Fit
+    ) -> float:
+        """As `_mad_of`, of all rows of a source, in the units of the sample's problem."""
+        if fit.scale == 0.0:
+            return 0.0
+        own, there = sample.problem, least_absolute_problem(rows, bool(self.fit_intercept))
+        plane = there.in_own_units(*own.in_user_units(*sample.coefficients(fit)))
+        blocks = read_rows(there.observed, there.fit_intercept)
+        beta = plane[0] * blocks.unit
+        at = Residual(beta, float(plane[1] + beta @ blocks.origin), False)
+        found = solution_of(sample, loss, fit, 0.0)
+        return noise_mad(there, found, Made(blocks, at, None)) * there.y_unit / own.y_unit
 
     def _fit(self, X: Any, y: Array, weight: Array | None, dtype: np.dtype, n_threads: int) -> None:
         if not self._redescends():

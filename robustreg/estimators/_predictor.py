@@ -434,8 +434,8 @@ class LinearEstimator(CallbackSupportMixin, LinearPredictor, ABC):
         """Fit the model to rows that are not in memory."""
         raise NotInMemoryError(
             f"{self!r} needs all rows in memory, and was given a {source.kind}: load "
-            "them into arrays. So it is with MRegressor where its penalty is your own, or its loss "
-            "redescends and its scale is not 's'. Others can do without."
+            "them into arrays. So it is with MRegressor where its penalty is your own, and with no "
+            "other."
         )
 
     @abstractmethod

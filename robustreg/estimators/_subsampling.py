@@ -241,11 +241,19 @@ def attributes_of(
 
 
 def attributes_in_passes(
-    whole: WholeTable, rows: Rows | None, loss: ResidualLoss, ended: FitOfAll
+    whole: WholeTable,
+    rows: Rows | None,
+    loss: ResidualLoss,
+    ended: FitOfAll,
+    scale: float | None = None,
 ) -> dict[str, Any]:
-    """The same of a long table; what it says of each row takes another pass."""
-    sample, fit, scale = whole.sample, ended.fit, ended.fit.scale
-    found = solution_of(sample, loss, fit, scale * ended.mean_rho)
+    """The same of a long table; what it says of each row takes another pass.
+
+    Without another ``scale`` that of the fit is the noise's.
+    """
+    sample, fit = whole.sample, ended.fit
+    scale = fit.scale if scale is None else scale
+    found = solution_of(sample, loss, fit, fit.scale * ended.mean_rho)
     dtype = np.dtype(np.float64) if rows is None else rows.dtype
     own = _of_fit(sample, loss, found, fit, scale, dtype)
     if rows is None:

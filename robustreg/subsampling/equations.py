@@ -33,7 +33,9 @@ class Sums:
     turn : ndarray of shape (m,)
         ``sum w psi'(z) z q``: by how much the scale changes the pull.
     rho, lever : float
-        ``sum w rho(z)`` and ``sum w psi(z) z``.
+        ``sum w rho(z)`` and ``sum w psi(z) z``, of the loss of the scale's equation.
+    fall : ndarray of shape (m,)
+        ``sum w psi(z) q`` of that loss: by how much coefficients change its rho.
     off : float
         The weight of rows that are not fitted exactly.
     followed : float
@@ -45,6 +47,7 @@ class Sums:
     turn: Array
     rho: float
     lever: float
+    fall: Array
     off: float
     followed: float
 
@@ -55,6 +58,7 @@ class Sums:
             self.turn + other.turn,
             self.rho + other.rho,
             self.lever + other.lever,
+            self.fall + other.fall,
             self.off + other.off,
             self.followed + other.followed,
         )
@@ -72,11 +76,12 @@ class Several:
 
 @dataclass(frozen=True)
 class Equations:
-    """The job that sums the equations at some places."""
+    """The job that sums the equations at some places; the scale's may be of another loss."""
 
     loss: ResidualLoss
     places: tuple[Place, ...]
     zero: float
+    chi: ResidualLoss | None = None
 
     def __call__(self, part: Part) -> Several:
         """The sums of some rows."""
@@ -85,17 +90,21 @@ class Equations:
     def _at(self, part: Part, place: Place) -> Sums:
         residual = part.residuals(place.theta)
         z = residual / place.scale
-        rho, lever = self.loss._rho_and_lever(z)
+        rho, lever = (self.chi or self.loss)._rho_and_lever(z)
         psi = part.weighted(self.loss._psi(z))
         bend = part.weighted(self.loss._weights(z) if place.reweighted else self.loss._psi_prime(z))
-        gram, (pull, turn) = part.products(bend, np.array([psi, bend * z]))
+        pulls = [psi, bend * z]
+        if self.chi is not None:
+            pulls.append(part.weighted(self.chi._psi(z)))
+        gram, slopes = part.products(bend, np.array(pulls))
         near = np.abs(residual[part.cut]) <= REJECTED * place.scale
         return Sums(
             gram=gram,
-            pull=pull,
-            turn=turn,
+            pull=slopes[0],
+            turn=slopes[1],
             rho=part.sum(rho),
             lever=part.sum(lever),
+            fall=slopes[0 if self.chi is None else 2],
             off=off_plane(part, residual, self.zero),
             followed=float(np.count_nonzero(near)),
         )

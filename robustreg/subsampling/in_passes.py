@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
-from robustreg._arrays import SUMMED, Array
+from robustreg._arrays import Array
 from robustreg._linalg.factors import length
 from robustreg.evaluation.reading import NotFiniteError
 from robustreg.losses import ResidualLoss
-from robustreg.scale._m_scale import expected_rho, newton_step
+from robustreg.scale._m_scale import expected_rho
 from robustreg.sources._surveyed import not_here
 from robustreg.subsampling.criteria import SmallScale
 from robustreg.subsampling.descent import (
-    CLOSE,
-    LEFT,
-    NEAR,
-    NOISE,
     REFINEMENTS,
-    SOLVED,
-    XTOL,
     Base,
     Fit,
     descend_to_small_scale,
-    newton_change,
     reweighted_change,
 )
 from robustreg.subsampling.equations import Equations, OnPlane, Place, Several, SumOnPlane, Sums
 from robustreg.subsampling.estimates import ROUNDS, Sample
+from robustreg.subsampling.walk import Law, Walk
 from robustreg.subsampling.whole import WholeTable
 
 # Of the optima of a sample those are followed on all rows whose criterion there is no higher than
 # this, relative to the best: four times what chance makes of it in a sample of 65 536 rows.
 FOLLOWED = 0.05
 HIGHER = 0.01  # relative: what is not followed any more once the best has ended
-UNCERTAIN = 4.0  # times the square of its last relative change is what a scale may be off
-LONGEST = 0.5  # scales: a Newton step that may be taken
-SHORT = 1e-4  # scales: one from which on steps are those of Newton's method at its best
 SAME = 1e-3  # scales: candidates this near are one
 NEAR_ENOUGH, MOST_STEPS = 1e-3, 100  # relative: how near a scale is known before a descent begins
 
@@ -73,167 +64,6 @@ class Exactness(Protocol):
 Found = TypeVar("Found", bound=HasFit)
 
 
-@dataclass(frozen=True)
-class Law:
-    """What a descent goes by: the M-scale, or the loss at a given scale."""
-
-    loss: ResidualLoss
-    target: float | None  # of ``sum w rho``; None where the scale is given
-    total: float
-    zero: float
-
-    def level(self, sums: Sums, scale: float) -> float:
-        """The scale, as near as one of Newton's steps leads to it; a given one is as it is."""
-        if self.target is None:
-            return scale
-        rho, slope = np.array([sums.rho]), np.array([0.5 * sums.lever])
-        with np.errstate(over="ignore"):
-            return float(newton_step(rho, slope, self.target, np.array([scale]))[0])
-
-    def value(self, sums: Sums, scale: float) -> tuple[float, float]:
-        """What must fall on the way, and how uncertain it is, relatively.
-
-        A scale that one step of Newton's has moved by a share of it is off by about the square.
-        """
-        if self.target is None:
-            return sums.rho, NOISE
-        level = self.level(sums, scale)
-        return level, NOISE + UNCERTAIN * float(np.log(level / scale)) ** 2
-
-    def is_exact(self, sums: Sums | OnPlane) -> bool:
-        """Whether so many rows are on a plane that its scale is 0."""
-        if self.target is None:
-            return False
-        return sums.off * self.loss.sup_rho <= self.target * (1.0 + SUMMED)
-
-    def newton(self, sums: Sums) -> tuple[Array, float, bool]:
-        """The step of coefficients and scale together, in scales; whether it is to a minimum."""
-        change, minimum = newton_change(sums.gram, sums.pull, self.total)
-        if self.target is None:
-            return change, 0.0, minimum
-        turned, _ = newton_change(sums.gram, sums.turn, self.total)
-        slope = sums.lever - float(sums.pull @ turned)
-        if not slope > 0.0:
-            return change, np.inf, False
-        widened = (sums.rho - self.target - float(sums.pull @ change)) / slope
-        return change - widened * turned, widened, minimum
-
-    def is_solved(self, sums: Sums) -> bool:
-        """Whether the equations hold."""
-        missed = 0.0 if self.target is None else abs(sums.rho - self.target)
-        return max(length(sums.pull), missed) <= SOLVED * self.total
-
-
-@dataclass(frozen=True)
-class Walk:
-    """A descent as far as it has come.
-
-    Attributes
-    ----------
-    law : Law
-        What it goes by.
-    place : Place
-        Where it asks for sums next.
-    last : float
-        The size of the step that led there, in scales.
-    steps : int
-        How many there were.
-    before : Place or None
-        Where it came from.
-    value, slack : float
-        What the criterion was there, and how uncertain that is.
-    mean_rho : float
-        The mean loss where sums were asked for last, at the end that of the place.
-    ended, converged, exact : bool
-        Whether it has come to an end, at a local minimum, at a plane that most rows are on.
-    """
-
-    law: Law
-    place: Place
-    last: float = 0.5 * NEAR
-    steps: int = 0
-    before: Place | None = None
-    value: float = np.inf
-    slack: float = 0.0
-    mean_rho: float = np.nan
-    ended: bool = False
-    converged: bool = False
-    exact: bool = False
-
-    def after(self, sums: Sums) -> Walk:
-        """Where it goes by the sums that it has asked for."""
-        law, here = self.law, self.place
-        if law.is_exact(sums):
-            return replace(self, value=0.0, ended=True, exact=True, converged=True)
-        value, slack = law.value(sums, here.scale)
-        if not value <= self.value * (1.0 + max(slack, self.slack)):
-            return self._back(sums)
-        known = replace(self, value=value, slack=slack, mean_rho=sums.rho / law.total)
-        if here.reweighted:
-            return known._reweighted(sums)
-        if law.is_solved(sums):
-            return replace(known, ended=True, converged=True)
-        return known._newton(sums)
-
-    def _back(self, sums: Sums) -> Walk:
-        """Where the criterion has risen: another step from the place before."""
-        before = self.before
-        if before is None or before.reweighted:  # no step goes down, but for rounding
-            solved = before is not None and self.last < NEAR
-            converged = solved and length(sums.pull) <= LEFT * self.law.total
-            place = self.place if before is None else before
-            return replace(self, place=place, ended=True, converged=converged)
-        return replace(self, place=before._replace(reweighted=True), before=None, last=np.inf)
-
-    def _newton(self, sums: Sums) -> Walk:
-        law, here = self.law, self.place
-        change, widened, minimum = law.newton(sums)
-        size = max(length(change), abs(widened))
-        if minimum and self.last < CLOSE and size > min(0.5 * self.last, NEAR):
-            return replace(self, ended=True, converged=True)  # steps have become rounding
-        if not (size <= LONGEST and self.last < NEAR and (minimum or size > XTOL)):
-            return replace(self, place=here._replace(reweighted=True), before=None)
-        theta = here.theta + here.scale * change
-        place = Place(theta, here.scale * (1.0 + widened))
-        # a step that moves nothing is below the rounding of its place, and so would all others be
-        still = place.scale == here.scale and np.array_equal(theta, here.theta)
-        done = self._leaves(size) <= XTOL or still
-        fallen = 0.5 * float(sums.pull @ change) / law.total  # by Newton's parabola
-        return replace(
-            self,
-            place=place,
-            before=here,
-            last=size,
-            steps=self.steps + 1,
-            mean_rho=self.mean_rho - (fallen if done else 0.0),
-            ended=done,
-            converged=done and minimum,
-        )
-
-    def _leaves(self, size: float) -> float:
-        """The size of the step that a Newton step of some size will leave to be taken.
-
-        It is about ``c size^2`` where this one is ``c last^2``, which ten times it is safe from.
-        """
-        if self.before is None or self.before.reweighted or size > SHORT:
-            return size
-        return min(size, 10.0 * size * (size / self.last) ** 2)
-
-    def _reweighted(self, sums: Sums) -> Walk:
-        law, here = self.law, self.place
-        change = reweighted_change(sums.gram, sums.pull, law.total)
-        size = length(change)
-        scale = law.level(sums, here.scale)
-        theta = here.theta + here.scale * change
-        return replace(
-            self,
-            place=Place(theta, max(scale, law.zero), reweighted=size >= NEAR),
-            before=here,
-            last=size,
-            steps=self.steps + 1,
-        )
-
-
 #: The best fit of a table next to some places.
 Way = Callable[[WholeTable, Sequence[Place]], FitOfAll]
 
@@ -258,14 +88,39 @@ def s_estimate_in_passes(whole: WholeTable, loss: ResidualLoss) -> FitOfAll:
     return with_digits(whole, way(whole, places), way)
 
 
-def m_estimate_in_passes(whole: WholeTable, loss: ResidualLoss, start: Fit) -> FitOfAll:
-    """The M-estimate at a scale next to a fit."""
-    if start.scale == 0.0:
+def m_estimate_in_passes(
+    whole: WholeTable, loss: ResidualLoss, start: Fit, scale: float | None = None
+) -> FitOfAll:
+    """The M-estimate next to a fit, at its scale or at another one."""
+    given, scale = scale is not None, start.scale if scale is None else scale
+    if scale == 0.0:
         return FitOfAll(start, 0.0)
     law = Law(loss, None, whole.total, whole.zero)
 
     def way(table: WholeTable, starts: Sequence[Place]) -> FitOfAll:
         return _best(table, law, starts)
+
+    # of another scale the optimum may be as far as reweighting goes
+    begin = Place(start.theta, scale, reweighted=given)
+    found = way(whole.beyond(start.base), [begin])
+    return with_digits(whole, _with_base(found, start.base), way)
+
+
+def joint_estimate_in_passes(
+    whole: WholeTable, loss: ResidualLoss, chi: ResidualLoss, start: Fit
+) -> FitOfAll:
+    """The M-estimate next to a fit at the scale that is the M-scale, with chi, of its residuals."""
+    if start.scale == 0.0:
+        return FitOfAll(start, 0.0)
+    law = Law(loss, expected_rho(chi) * whole.free, whole.total, whole.zero, chi)
+
+    def way(table: WholeTable, starts: Sequence[Place]) -> FitOfAll:
+        found = _best(table, law, starts)
+        if found.fit.scale == 0.0:
+            return found
+        end = Place(found.fit.theta, found.fit.scale)
+        (sums,) = table.sum(Equations(loss, (end,), table.zero)).sums
+        return found._replace(mean_rho=sums.rho / table.total)
 
     found = way(whole.beyond(start.base), [Place(start.theta, start.scale)])
     return with_digits(whole, _with_base(found, start.base), way)
@@ -315,7 +170,8 @@ def _walked(whole: WholeTable, walks: list[Walk]) -> list[Walk]:
         return not walk.ended and walk.steps < most
 
     while places := tuple(walk.place for walk in walks if going(walk)):
-        found: Several = whole.sum(Equations(walks[0].law.loss, places, whole.zero))
+        law = walks[0].law
+        found: Several = whole.sum(Equations(law.loss, places, whole.zero, law.chi))
         sums = iter(found.sums)
         walks = _distinct([_after(walk, next(sums)) if going(walk) else walk for walk in walks])
     return walks
