@@ -1,14 +1,14 @@
-"""What differs between versions of the dependencies, and scikit-learn's underscored names.
+"""What differs between versions of the dependencies, and underscored names of theirs.
 
-The underscored names exist with compatible signatures from scikit-learn 1.6 on, and the
-ecosystem around scikit-learn relies on them; if one moves, this file is what changes.
+Those of scikit-learn exist with compatible signatures from 1.6 on, that of Dask from 2025.1 on, and the
+ecosystem relies on them; if one moves, this file is what changes.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from threading import Lock
@@ -58,6 +58,7 @@ __all__ = [
     "method_params",
     "metric_by_column",
     "minres",
+    "of_one_dask_frame",
     "set_blas_threads",
     "takes_sample_weight",
     "validate_parameters",
@@ -268,6 +269,13 @@ class Estimator(BaseEstimator):
     def _names_for(cls, init: Any) -> list[str]:
         """The parameters of the constructor that the class has now."""
         return super()._get_param_names()
+
+
+def of_one_dask_frame(parts: Sequence[Any]) -> bool:
+    """Whether Dask knows that frames and series have the same rows in the same partitions."""
+    from dask.dataframe.dask_expr._expr import are_co_aligned
+
+    return bool(are_co_aligned(*(part.expr for part in parts)))
 
 
 def validate_parameters(estimator: Any) -> None:

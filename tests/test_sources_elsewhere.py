@@ -515,7 +515,10 @@ def of_other_blocks(folder):
             lambda f: (of_zarr(f)[0], np.zeros(7)),
             r"y must have an entry .* 1000 rows.*shape \(7,\)",
         ),
-        (lambda f: (of_zarr(f)[0], [0.0] * N), "y must be an array of real numbers of 1 dim.*list"),
+        (
+            lambda f: (of_zarr(f)[0], {"y": 0.0}),
+            "y must be an array of real numbers of 1 dim.*dict",
+        ),
         (lambda f: (of_zarr(f)[1], of_zarr(f)[1]), "X must be an array of real .* 2 dimensions"),
         (lambda f: (of_zarr(f)[0],), "y must be given beside X"),
         (lambda f: (of_polars(f)[0], np.zeros(N)), "y must be a LazyFrame beside an X that is one"),
@@ -607,3 +610,63 @@ def test_results_that_bring_rows_are_added_at_once(monkeypatch):
     monkeypatch.setattr(Job, "brings_rows", False)
     assert Numbers().total(Job()) == sum(range(40))
     assert max(most) > 1
+
+
+# --- what belongs to X
+
+
+def test_targets_and_weights_of_a_store_may_be_lists(folder):
+    X, y, weight = of_zarr(folder / "float64")
+    given = [np.asarray(values) for values in (y, weight)]
+    expected = HuberRegressor().fit(X, *given)
+    found = HuberRegressor().fit(X, *(values.tolist() for values in given))
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    with pytest.raises(ValueError, match=r"y must have an entry for each of the \d+ rows"):
+        HuberRegressor().fit(X, given[0][1:].tolist())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": "ab"}, "columns must be a list of names of columns, got 'ab'"),
+        ({"columns": ["a", 1]}, "columns must be a list of names of columns"),
+        ({"columns": ["a", "b", "a"]}, "columns must name each column once, got 'a' twice"),
+        ({"columns": ["a", "y"]}, "columns must not name the target or the weights, got 'y'"),
+        ({"target": ["y"]}, r"target must be the name of a column, got \['y'\]"),
+        ({"sample_weight": 3}, "sample_weight must be the name of a column, got 3"),
+    ],
+)
+def test_names_of_columns(options, message, folder):
+    asked = {"target": "y"} | options
+    with pytest.raises(ValueError, match=message):
+        scan_parquet(folder / "float64" / "t.parquet", **asked)
+
+
+def test_targets_of_another_dask_frame():
+    """Which Dask would shuffle the rows of both to align."""
+    X, y, weight = table()
+    frame = as_frame(X, y, weight)
+    parts = [dd.from_pandas(frame[names], npartitions=4) for names in (NAMES, ["y"], ["w"])]
+    found = HuberRegressor().fit(parts[0], parts[1]["y"], parts[2]["w"])
+    np.testing.assert_allclose(found.coef_, HuberRegressor().fit(X, y, weight).coef_, rtol=1e-10)
+    weights = found.robustness_weights(parts[0], parts[1]["y"]).compute()
+    assert list(weights.index) == list(frame.index)
+    shorter = dd.from_pandas(frame[["y"]][: N - 7], npartitions=4)["y"]
+    with pytest.raises(ValueError, match="has other rows than that of y"):
+        HuberRegressor().fit(parts[0], shorter)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ({"n_columns": "2"}, "n_columns of a RowSource must be an integer, got '2'"),
+        ({"names": ["a"]}, "names of a RowSource must be as many as its 2 columns, got 1"),
+        ({"names": "ab"}, "names of a RowSource must be strings, or None for none; got 'ab'"),
+        ({"names": [1, 2]}, "names of a RowSource must be strings"),
+    ],
+)
+def test_what_a_source_says_of_its_columns(what, message):
+    source = Guarded(np.zeros((5, 2)), np.arange(5.0))
+    vars(source).update(what)
+    with pytest.raises(ValueError, match=message):
+        L2Regressor().fit(source)

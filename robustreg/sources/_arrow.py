@@ -36,8 +36,13 @@ class Roles:
         ValueError
             If there is no such column, or one that does not hold real numbers.
         """
+        for what, name in (("target", target), ("sample_weight", weight)):
+            if not isinstance(name, str) and (what, name) != ("sample_weight", None):
+                raise ValueError(f"{what} must be the name of a column, got {name!r}.")
         own = {target, weight}
-        names = [name for name in schema.names if name not in own] if columns is None else columns
+        names = [name for name in schema.names if name not in own]
+        if columns is not None:
+            names = _chosen(columns, own)
         found = cls(tuple(names), target, weight, "float64")
         for name in found.names:
             if schema.names.count(name) != 1:
@@ -68,6 +73,19 @@ class Roles:
             X[:, j] = _numbers(table, name)
         weight = None if self.weight is None else _numbers(table, self.weight)
         return X, _numbers(table, self.target), weight
+
+
+def _chosen(columns: Any, own: set[str | None]) -> list[str]:
+    """The regressors that were asked for."""
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+        raise ValueError(f"columns must be a list of names of columns, got {columns!r}.")
+    names = [*columns]
+    for name in names:
+        if name in own:
+            raise ValueError(f"columns must not name the target or the weights, got {name!r}.")
+        if names.count(name) > 1:
+            raise ValueError(f"columns must name each column once, got {name!r} twice.")
+    return names
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from robustreg._cached import cached_property
-from robustreg._numbers import NUMERIC
+from robustreg._numbers import NUMERIC, real_values
 from robustreg.sources._local import Block, LocalSource, rows_of_partition
 
 
@@ -46,6 +46,7 @@ class ChunkSource(LocalSource):
             If a shape or a dtype is not what it must be.
         """
         n, p = _shape("X", X, 2)
+        y, weight = _listed(y, "y"), _listed(weight, "sample_weight")
         for name, values in (("y", y), ("sample_weight", weight)):
             if values is not None and _shape(name, values, 1) != (n,):
                 raise ValueError(
@@ -91,6 +92,11 @@ class ChunkSource(LocalSource):
     def _part(self, index: int) -> slice:
         start = index * self._step
         return slice(start, min(start + self._step, int(self.X.shape[0])))
+
+
+def _listed(values: Any, name: str) -> Any:
+    """Numbers of rows, an array where they are a list."""
+    return np.asarray(real_values(values, name)) if isinstance(values, list | tuple) else values
 
 
 def _shape(name: str, values: Any, ndim: int) -> tuple[int, ...]:

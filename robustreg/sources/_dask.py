@@ -13,6 +13,7 @@ import numpy as np
 
 from robustreg._arrays import Array
 from robustreg._cached import cached_property
+from robustreg._compat import of_one_dask_frame
 from robustreg._numbers import NUMERIC, is_elsewhere, real_values
 from robustreg.sources._base import FAN_IN, Job, in_order
 from robustreg.sources._per_row import Line
@@ -189,8 +190,14 @@ class DaskFrames(DaskSource):
         """X, y and weights as one frame."""
         parts = [part for part in (self.X, self.y, self.weight) if part is not None]
         table, *others = (_numbered(part, f"{k}.") for k, part in enumerate(parts))
-        for other in others:
-            table = table.assign(**{name: other[name] for name in other.columns if name != INDEX})
+        others = [other[[name for name in other.columns if name != INDEX]] for other in others]
+        if others and not of_one_dask_frame(parts):  # which Dask would shuffle to align them
+            meta = _side_by_side(table._meta, *(other._meta for other in others))
+            return table.map_partitions(
+                _side_by_side, *others, meta=meta, align_dataframes=False, enforce_metadata=False
+            )
+        for other in others:  # read together
+            table = table.assign(**{name: other[name] for name in other.columns})
         return table
 
 
@@ -323,6 +330,13 @@ def _numbered(part: Any, prefix: str) -> Any:
     meta[INDEX] = frame._meta.index
     numbered = frame.map_partitions(_with_numbers, prefix=prefix, meta=meta, enforce_metadata=False)
     return numbered.clear_divisions()
+
+
+def _side_by_side(*frames: Any) -> Any:
+    """The columns of several frames, whose rows have numbers; missing where one has fewer rows."""
+    import pandas as pd
+
+    return pd.concat(frames, axis=1)
 
 
 def _with_numbers(frame: Any, prefix: str) -> Any:

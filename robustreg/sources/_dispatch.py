@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,32 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> RowSource | None:
                 "y and sample_weight must be None beside a RowSource, which has its own; got "
                 f"y={type(y).__name__} and sample_weight={type(sample_weight).__name__}."
             )
+        _check_described(X)
         return X
     if y is None:
         raise ValueError(f"y must be given beside X, a {type(X).__name__}; got None.")
     return _made_of(X, y, sample_weight)
+
+
+def _check_described(source: Any) -> None:
+    """Check what a source of the user's says of its columns.
+
+    Raises
+    ------
+    ValueError
+        If that is not what a RowSource says.
+    """
+    count, names = source.n_columns, source.names
+    if not isinstance(count, Integral):
+        raise ValueError(f"n_columns of a RowSource must be an integer, got {count!r}.")
+    if names is None:
+        return
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"names of a RowSource must be strings, or None for none; got {names!r}.")
+    if len(names) != count:
+        raise ValueError(
+            f"names of a RowSource must be as many as its {count} columns, got {len(names)}."
+        )
 
 
 def refuse_source(what: str, X: Any, instead: str = "") -> None:
