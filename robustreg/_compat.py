@@ -1,7 +1,7 @@
 """What differs between versions of the dependencies, and underscored names of theirs.
 
-Those of scikit-learn exist with compatible signatures from 1.6 on, that of Dask from 2025.1 on, and the
-ecosystem relies on them; if one moves, this file is what changes.
+Those of scikit-learn exist with compatible signatures from 1.6 on, that of Dask from 2025.1 on,
+and the ecosystem relies on them; if one moves, this file is what changes.
 """
 
 from __future__ import annotations
