@@ -70,10 +70,9 @@ class Peak:
         self._thread.join()
 
 
-def measure(fit: str, source: str, small: Path, folder: Path) -> dict[str, Any]:
-    """What a fit takes in this process, and finds."""
-    FITS[fit]().fit(*OPEN[source](small))
-    given = OPEN[source](folder)
+def measured(fit: str, small: list[Any], given: list[Any]) -> dict[str, Any]:
+    """What a fit takes in this process, after a small one, and finds."""
+    FITS[fit]().fit(*small)
     model = FITS[fit]()
     with Peak() as peak:
         wall, cpu = perf_counter(), process_time()
@@ -113,7 +112,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.measure:
         fit, source, small, folder = args.measure
-        print(json.dumps(measure(fit, source, Path(small), Path(folder))))
+        given = (OPEN[source](Path(path)) for path in (small, folder))
+        print(json.dumps(measured(fit, *given)))
         return
     n, p = int(args.rows), args.columns
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
