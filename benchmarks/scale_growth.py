@@ -145,7 +145,7 @@ def draw(found: Found, path: Path) -> None:
         panel.set_xlabel("rows")
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, ncols=2)
+    panels[1].legend(frameon=False, ncols=2, loc="lower right")  # where no line is
     figure.savefig(path, dpi=130)
 
 
