@@ -688,3 +688,27 @@ def test_a_warm_start_far_away_ends_where_a_cold_one_does(far):
     cold = HuberRegressor().fit(source)
     warm = HuberRegressor(warm_start=True).fit(X, far * y[::-1])
     assert_same(warm.fit(source), cold)
+
+
+@pytest.mark.parametrize("rows", [400, 20_000])
+def test_partitions_bring_what_the_sample_may_need(rows, monkeypatch):
+    """Where it is known how many rows there are, and the sample is the same."""
+    monkeypatch.setattr(_surveyed, "SAMPLE_ROWS", 500)
+    X, y = table(n=rows)
+    brought, kept = [], _surveyed._kept
+
+    def noted(most, *keys):
+        if len(keys) == 1:
+            brought.append(len(keys[0]))
+        return kept(most, *keys)
+
+    monkeypatch.setattr(_surveyed, "_kept", noted)
+    source = Guarded(X, y, edges=range(100, rows, 100))
+    expected = survey(source, 1).found
+    assert sum(brought) == rows
+    brought.clear()
+    source.known_rows = rows
+    found = survey(source, 1).found
+    np.testing.assert_array_equal(found.keys, expected.keys)
+    np.testing.assert_array_equal(found.X, expected.X)
+    assert sum(brought) <= min(rows, 800)

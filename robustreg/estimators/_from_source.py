@@ -43,6 +43,7 @@ class Passes:
     def __init__(self, source: RowSource, tasks: Tasks, name: str | None) -> None:
         self.source, self.tasks, self.name, self.count = source, tasks, name, 0
         self.n_columns, self.names = source.n_columns, source.names
+        self.known_rows = getattr(source, "known_rows", None)
 
     @property
     def kind(self) -> str:

@@ -136,10 +136,19 @@ class ParquetSource(_OfTable, LocalSource):
         return len(self.fragments)
 
     @cached_property
+    def _lengths(self) -> list[int]:
+        """The rows of each row group."""
+        return [fragment.row_groups[0].num_rows for fragment in self.fragments]
+
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows there are, if all of them have a weight."""
+        return sum(self._lengths) if self.roles.weight is None else None
+
+    @property
     def partition_bytes(self) -> int:
         """What X of the largest row group takes."""
-        rows = (fragment.row_groups[0].num_rows for fragment in self.fragments)
-        return 8 * self.n_columns * max(rows, default=0)
+        return 8 * self.n_columns * max(self._lengths, default=0)
 
     def total(self, job: Job) -> Any:
         """As of :class:`robustreg.sources.RowSource`."""

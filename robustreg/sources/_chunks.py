@@ -55,6 +55,11 @@ class ChunkSource(LocalSource):
                 )
         return cls(X, y, weight, p)
 
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows there are, if all of them have a weight."""
+        return int(self.X.shape[0]) if self.weight is None else None
+
     @cached_property
     def _step(self) -> int:
         """Rows of a partition."""

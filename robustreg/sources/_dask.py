@@ -92,6 +92,12 @@ class DaskArrays(DaskSource):
         )
         return cls(_in_whole_rows(X), y, weight, int(X.shape[1]))
 
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows there are, if that is known and all of them have a weight."""
+        unknown = self.weight is not None or math.isnan(self.X.shape[0])
+        return None if unknown else int(self.X.shape[0])
+
     def _results(self, job: Job) -> list[Any]:
         import dask.array as da
         from dask.delayed import delayed

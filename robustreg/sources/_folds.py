@@ -62,6 +62,12 @@ class SomeRows:
         """Their names, if they have any."""
         return self.source.names
 
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows there are, if all of them have a weight."""
+        known = getattr(self.source, "known_rows", None)
+        return None if known is None else int(np.unpackbits(self.bits).sum())
+
     def total(self, job: Callable[..., Any]) -> Any:
         """As of the source."""
         return self.source.total(_OfSome(job, self.starts, self.bits))

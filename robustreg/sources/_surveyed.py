@@ -17,6 +17,7 @@ from robustreg.sources._base import RowSource
 
 SAMPLE_ROWS, SAMPLE_ENTRIES = 2**16, 2**21  # of the sample that a survey brings back
 SEED = 0  # of the sample
+SURE = 6.0  # standard errors of how many rows are drawn from
 
 
 class NotInMemoryError(ValueError):
@@ -98,9 +99,13 @@ def _joined(own: Array, kept: Index, other: Array, more: Index) -> Array:
 
 @dataclass(frozen=True)
 class Survey:
-    """The job that counts rows, and draws some of them: every one is as likely as another."""
+    """The job that counts rows, and draws some of them: every one is as likely as another.
+
+    ``share`` of the rows is drawn from: what is not among it can be in no sample of all rows.
+    """
 
     n_columns: int
+    share: float = 1.0
     brings_rows: ClassVar[bool] = True
 
     def __call__(self, X: Any, y: Any, weight: Any, index: int) -> Surveyed:
@@ -109,7 +114,8 @@ class Survey:
         own_weight = np.ones(n) if own_weight is None else own_weight
         keys = np.random.default_rng([SEED, index]).random(n)
         most = sampled_rows(self.n_columns)
-        (drawn,) = _kept(most, keys)
+        drawn = np.arange(n) if self.share >= 1.0 else np.flatnonzero(keys < self.share)
+        drawn = drawn[_kept(most, keys[drawn])[0]]
         return Surveyed(
             {index: n},
             {index: _mark(own_y)},
@@ -401,11 +407,24 @@ def survey(source: RowSource, n_threads: int) -> SurveyedSource:
     """
     if source.n_columns < 1:
         raise ValueError("X must have one column at least, got none.")
-    found = source.total(Survey(source.n_columns))
+    found = source.total(Survey(source.n_columns, _share_drawn_from(source)))
     rows = SurveyedSource(source, found, n_threads)
     if not rows.n:
         raise ValueError("The source has no rows of positive weight.")
     return rows
+
+
+def _share_drawn_from(source: RowSource) -> float:
+    """The share of the rows that the sample is drawn from, which is what partitions bring.
+
+    Where it is known how many rows there are, and that all have a weight, a share that has as many
+    as are wanted but in one of a thousand million tables; else all.
+    """
+    known = getattr(source, "known_rows", None)
+    if not known:
+        return 1.0
+    most = sampled_rows(source.n_columns)
+    return min(1.0, (most + SURE * most**0.5) / known)
 
 
 def not_here() -> NotInMemoryError:
