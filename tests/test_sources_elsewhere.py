@@ -1,6 +1,7 @@
 """Rows on disk, in other frames' queries and on Dask: the fits are those of the arrays."""
 
 import datetime
+import errno
 
 import numpy as np
 import pytest
@@ -670,3 +671,24 @@ def test_what_a_source_says_of_its_columns(what, message):
     vars(source).update(what)
     with pytest.raises(ValueError, match=message):
         L2Regressor().fit(source)
+
+
+def test_a_full_disk_while_weights_are_written(folder, tmp_path):
+    """What cannot be written is an error of the writer's; nothing of ours is left half-done."""
+    X, y, _ = of_dask_array(folder / "float64")
+    model = HuberRegressor().fit(X, y)
+    before = dict(vars(model))
+
+    class Full:
+        written = 0
+
+        def __setitem__(self, place, values):
+            if self.written:
+                raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+            self.written += len(values)
+
+    with pytest.raises(OSError, match="No space left on device"):
+        da.store(model.robustness_weights(X, y), Full(), scheduler="synchronous")
+    assert vars(model) == before
+    assert not list(tmp_path.iterdir())
+    assert len(model.robustness_weights(X, y).compute()) == N
